@@ -1,0 +1,17 @@
+//! The core of the platform: prices, events, order books, auctions, statistics, candles, checksums.
+//!
+//! Nothing here opens a socket, reads a clock, starts a thread or knows an async runtime: bytes and time
+//! come in as arguments. After set-up nothing on the path of an event allocates.
+//!
+//! Read in this order: [`slot`] (what travels through the rings), [`market`] (all books of a feed),
+//! [`book`](mod@book) (one book), [`stage`] (one turn of the book thread), [`replica`] (the reader's copy).
+
+pub mod metrics;
+pub mod phase;
+pub mod ring;
+pub mod slot;
+pub mod types;
+
+pub use phase::Phase;
+pub use slot::{Slot, View};
+pub use types::{BookId, Nanos, OrderId, Price, Side};
