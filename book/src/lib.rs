@@ -6,10 +6,15 @@
 //! Read in this order: [`slot`] (what travels through the rings), [`market`] (all books of a feed),
 //! [`book`](mod@book) (one book), [`stage`] (one turn of the book thread), [`replica`] (the reader's copy).
 
+pub mod candle;
+pub mod checksum;
 pub mod metrics;
 pub mod phase;
+pub mod replica;
 pub mod ring;
 pub mod slot;
+pub mod statistics;
+pub mod tick;
 pub mod types;
 
 pub use phase::Phase;
