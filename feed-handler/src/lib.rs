@@ -3,4 +3,6 @@
 //! Knows nothing of readers, JSON or an async runtime. Protocol logic is without I/O: bytes and time come in as
 //! arguments, so that a socket, a capture file and a test drive the same code.
 
+pub mod layout;
+pub mod moldudp64;
 pub mod sink;
