@@ -6,3 +6,4 @@
 pub mod layout;
 pub mod moldudp64;
 pub mod sink;
+pub mod source;
