@@ -11,8 +11,10 @@ mod definition;
 pub mod input;
 pub mod lobster;
 pub mod mold;
+pub mod pacing;
 pub mod pcap;
 pub mod raw;
+pub mod udp;
 
 use std::io;
 
