@@ -8,6 +8,10 @@ pub mod bistech_2112;
 pub mod itch_5_0;
 pub mod moldudp64;
 
+use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
+
+use crate::sink::Refused;
+
 /// A message whose type byte and least length are known.
 ///
 /// `Default` gives the type byte and zeros everywhere else, so an encoder states only what it means.
@@ -16,6 +20,21 @@ pub trait Message: Default {
     const KIND: u8;
     /// Bytes of this version; a longer message is read by its head.
     const LENGTH: usize;
+}
+
+/// The message as a typed borrow of its first `M::LENGTH` bytes; the type byte is the caller's to check.
+///
+/// # Errors
+/// [`Refused::Short`] when it has fewer bytes (`message` must not be empty).
+#[inline]
+pub(crate) fn view<M>(message: &[u8]) -> Result<&M, Refused>
+where
+    M: Message + FromBytes + KnownLayout + Immutable + Unaligned,
+{
+    match M::ref_from_prefix(message) {
+        Ok((typed, _newer_tail)) => Ok(typed),
+        Err(_) => Err(Refused::Short { kind: M::KIND, got: message.len(), need: M::LENGTH }),
+    }
 }
 
 /// `text` cut or padded right with spaces to `N` bytes, as alphanumeric fields are.

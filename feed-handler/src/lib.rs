@@ -3,7 +3,10 @@
 //! Knows nothing of readers, JSON or an async runtime. Protocol logic is without I/O: bytes and time come in as
 //! arguments, so that a socket, a capture file and a test drive the same code.
 
+pub mod bistech;
+pub mod itch50;
 pub mod layout;
 pub mod moldudp64;
+mod record;
 pub mod sink;
 pub mod source;

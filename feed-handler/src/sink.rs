@@ -65,6 +65,12 @@ pub enum Refused {
         /// Book.
         book_id: u32,
     },
+    /// The decoder's table of books is full: the book has no place in it, and no later message of it is guessed at.
+    #[error("no room for book {book_id}: more books than configured")]
+    TooManyBooks {
+        /// Book.
+        book_id: u32,
+    },
 }
 
 impl Refused {
@@ -78,6 +84,7 @@ impl Refused {
             Self::BadField { .. } => "bad_field",
             Self::NoTime { .. } => "no_time",
             Self::UnknownBook { .. } => "unknown_book",
+            Self::TooManyBooks { .. } => "too_many_books",
         }
     }
 }

@@ -1,0 +1,522 @@
+//! BISTECH ITCH messages to slots: version 2112 and its shorter forms of 2014 and 2024.
+//!
+//! Never allocates after construction, never formats, never guesses: what it cannot read it refuses with a reason,
+//! and then nothing of the message reached the sink. What becomes what: `docs/protocols/bistech-itch.md`.
+
+use book::slot::{Execution, OrderEvent, QUANTITY_REST, Stamp, State, System, conditions, flags, rtype, system};
+use book::types::unit_nanos;
+use book::{BookId, Nanos, OrderId, Phase, Price, Side};
+use zerocopy::big_endian::{I32, U32};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::layout::bistech_2112::{
+    AddOrder, AddOrderEarly, AddOrderParticipant, BUY, CombinationLeg, DECIMALS_256THS, DIRECTORY_2014_BYTES,
+    DIRECTORY_2024_BYTES, EquilibriumPrice, NO_PRICE, OrderBookDirectory, OrderBookFlush, OrderBookState, OrderDelete,
+    OrderExecuted, OrderExecutedPrice, OrderReplace, SELL, Seconds, ShortSellStatus, SystemEvent, TickSize, Trade,
+};
+use crate::layout::{Message, unpadded, view};
+use crate::record::record;
+use crate::sink::{Received, Refused, Sink};
+
+/// Nanoseconds of a second.
+const SECOND_NS: Nanos = 1_000_000_000;
+
+/// What the decoder counted. Refusals by reason are the caller's to count, from [`Refused::reason`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages decoded.
+    pub decoded: u64,
+    /// Messages refused, for any reason.
+    pub refused: u64,
+    /// Directory messages refused because the table of books was full.
+    pub books_over: u64,
+}
+
+/// The decoder of one partition: the current second and the price unit of every book.
+#[derive(Debug)]
+pub struct Decoder {
+    second_ns: Option<Nanos>,
+    books: Books,
+    /// 10⁻⁹ units of a price step in books that were never announced.
+    default_unit: Option<i64>,
+    /// What was counted.
+    pub counters: Counters,
+}
+
+impl Decoder {
+    /// A decoder for at most `books_max` books (32 to 64 bytes each, taken here). `default_decimals` (0..=9, more
+    /// counts as `None`) is for streams that are joined after the directory; `None` refuses prices of books that
+    /// were not announced.
+    #[must_use]
+    pub fn new(books_max: usize, default_decimals: Option<u8>) -> Self {
+        let default_unit = default_decimals.filter(|&decimals| decimals <= Price::DECIMALS).map(unit_nanos);
+        Self { second_ns: None, books: Books::new(books_max), default_unit, counters: Counters::default() }
+    }
+
+    /// Decodes one message into the slots it stands for; the last of them carries [`flags::LAST`] where its layout
+    /// has flags.
+    ///
+    /// # Errors
+    /// [`Refused`]: nothing reached the sink. It was counted.
+    #[inline]
+    pub fn decode(&mut self, message: &[u8], received: Received, sink: &mut impl Sink) -> Result<(), Refused> {
+        let outcome = self.decode_one(message, received, sink);
+        match outcome {
+            Ok(()) => self.counters.decoded += 1,
+            Err(refused) => self.count_refused(refused),
+        }
+        outcome
+    }
+
+    /// Forgets the second after a gap that may have hidden a `T`: everything is refused until the next one.
+    pub fn forget_time(&mut self) {
+        self.second_ns = None;
+    }
+
+    /// Forgets second and books, for a new session.
+    pub fn reset(&mut self) {
+        self.second_ns = None;
+        self.books.clear();
+    }
+
+    /// Books whose decimals are known.
+    #[must_use]
+    pub fn books(&self) -> usize {
+        self.books.used
+    }
+
+    #[inline]
+    fn decode_one(&mut self, message: &[u8], received: Received, sink: &mut impl Sink) -> Result<(), Refused> {
+        let Some(&kind) = message.first() else { return Err(Refused::Empty) };
+        match kind {
+            b'A' => {
+                let add: &AddOrderEarly = view(message)?;
+                let stamp = self.stamp(kind, add.nanos, add.book_id, received)?;
+                let side = side(kind, add.side)?;
+                let price = self.price(kind, add.book_id, add.price)?;
+                // The early form has an order book position where the ranking sequence is today.
+                let mut rank_sequence = 0;
+                if let Ok((ranked, _newer_tail)) = AddOrder::ref_from_prefix(message) {
+                    rank_sequence = ranked.ranking_sequence.get();
+                    let rank_ns = ranked.ranking_ns.get();
+                    if rank_ns != 0 && rank_ns != stamp.exchange_ns {
+                        sink.push(record!(stamp, side, Rank, rtype::RANK, 0, { rank_ns: rank_ns, reserved: [0; 3] }));
+                    }
+                }
+                let order = OrderId(add.order_id.get());
+                sink.push(OrderEvent::add(stamp, side, order, price, add.quantity.get(), rank_sequence).into());
+            }
+            b'D' => {
+                let delete: &OrderDelete = view(message)?;
+                let stamp = self.stamp(kind, delete.nanos, delete.book_id, received)?;
+                let side = side(kind, delete.side)?;
+                sink.push(OrderEvent::cancel(stamp, side, OrderId(delete.order_id.get()), QUANTITY_REST).into());
+            }
+            b'E' => {
+                let executed: &OrderExecuted = view(message)?;
+                let stamp = self.stamp(kind, executed.nanos, executed.book_id, received)?;
+                let slot = Execution::new(
+                    rtype::EXECUTION,
+                    stamp,
+                    side(kind, executed.side)?,
+                    OrderId(executed.order_id.get()),
+                    executed.match_id.get(),
+                    Price::NONE,
+                    executed.quantity.get(),
+                    0,
+                );
+                sink.push(slot.into());
+            }
+            b'C' => {
+                let executed: &OrderExecutedPrice = view(message)?;
+                let stamp = self.stamp(kind, executed.nanos, executed.book_id, received)?;
+                let slot = Execution::new(
+                    rtype::EXECUTION,
+                    stamp,
+                    side(kind, executed.side)?,
+                    OrderId(executed.order_id.get()),
+                    executed.match_id.get(),
+                    self.price(kind, executed.book_id, executed.price)?,
+                    executed.quantity.get(),
+                    trade_conditions(kind, executed.printable, executed.cross)?,
+                );
+                sink.push(slot.into());
+            }
+            b'P' => {
+                let trade: &Trade = view(message)?;
+                let stamp = self.stamp(kind, trade.nanos, trade.book_id, received)?;
+                let side = if trade.side == b' ' { Side::None } else { side(kind, trade.side)? };
+                let slot = Execution::new(
+                    rtype::TRADE,
+                    stamp,
+                    side,
+                    OrderId(0),
+                    trade.match_id.get(),
+                    self.price(kind, trade.book_id, trade.price)?,
+                    trade.quantity.get(),
+                    conditions::HIDDEN | trade_conditions(kind, trade.printable, trade.cross)?,
+                );
+                sink.push(slot.into());
+            }
+            b'T' => {
+                let seconds: &Seconds = view(message)?;
+                let second_ns = Nanos::from(seconds.second.get()) * SECOND_NS;
+                self.second_ns = Some(second_ns);
+                sink.push(System::new(system::TIME, second_ns, received.received_ns, 0, 0, 0).into());
+            }
+            b'Z' => self.on_equilibrium(view(message)?, received, sink)?,
+            b'F' => {
+                let add: &AddOrderParticipant = view(message)?;
+                let stamp = self.stamp(kind, add.nanos, add.book_id, received)?;
+                let side = side(kind, add.side)?;
+                let price = self.price(kind, add.book_id, add.price)?;
+                sink.push(
+                    OrderEvent::add(stamp, side, OrderId(add.order_id.get()), price, add.quantity.get(), 0).into(),
+                );
+            }
+            b'U' => {
+                let replace: &OrderReplace = view(message)?;
+                let stamp = self.stamp(kind, replace.nanos, replace.book_id, received)?;
+                let order_id = replace.order_id.get();
+                let slot = Execution::new(
+                    rtype::REPLACE,
+                    stamp,
+                    side(kind, replace.side)?,
+                    OrderId(order_id),
+                    order_id,
+                    self.price(kind, replace.book_id, replace.price)?,
+                    replace.quantity.get(),
+                    0,
+                );
+                sink.push(slot.into());
+            }
+            b'Y' => {
+                let flush: &OrderBookFlush = view(message)?;
+                let stamp = self.stamp(kind, flush.nanos, flush.book_id, received)?;
+                sink.push(OrderEvent::clear(stamp).into());
+            }
+            b'O' => {
+                let state: &OrderBookState = view(message)?;
+                let stamp = self.stamp(kind, state.nanos, state.book_id, received)?;
+                let name = unpadded(&state.state);
+                sink.push(State::new(stamp, Phase::from_bistech_state(name), name).into());
+            }
+            b'S' => {
+                let event: &SystemEvent = view(message)?;
+                let code = match event.code {
+                    b'O' => system::START_OF_MESSAGES,
+                    b'C' => system::END_OF_MESSAGES,
+                    _ => return Err(Refused::BadField { kind, field: "event code" }),
+                };
+                let exchange_ns = self.exchange_ns(kind, event.nanos)?;
+                sink.push(System::new(code, exchange_ns, received.received_ns, 0, 0, 0).into());
+            }
+            b'V' => {
+                let short_sell: &ShortSellStatus = view(message)?;
+                let stamp = self.stamp(kind, short_sell.nanos, short_sell.book_id, received)?;
+                if short_sell.status > 2 {
+                    return Err(Refused::BadField { kind, field: "short sell status" });
+                }
+                sink.push(record!(stamp, Side::None, ShortSell, rtype::SHORT_SELL, flags::LAST, {
+                    status: short_sell.status,
+                    reserved: [0; 31],
+                }));
+            }
+            b'M' => {
+                let leg: &CombinationLeg = view(message)?;
+                let stamp = self.stamp(kind, leg.nanos, leg.book_id, received)?;
+                if !matches!(leg.leg_side, b'B' | b'C') {
+                    return Err(Refused::BadField { kind, field: "leg side" });
+                }
+                sink.push(record!(stamp, Side::None, Leg, rtype::LEG, flags::LAST, {
+                    leg_book_id: leg.leg_book_id.get(),
+                    ratio: leg.ratio.get(),
+                    leg_side: leg.leg_side,
+                    reserved: [0; 23],
+                }));
+            }
+            b'L' => self.on_tick_size(view(message)?, received, sink)?,
+            b'R' => self.on_directory(message, received, sink)?,
+            unknown => return Err(Refused::UnknownType(unknown)),
+        }
+        Ok(())
+    }
+
+    fn on_equilibrium(
+        &mut self,
+        update: &EquilibriumPrice,
+        received: Received,
+        sink: &mut impl Sink,
+    ) -> Result<(), Refused> {
+        let stamp = self.stamp(update.kind, update.nanos, update.book_id, received)?;
+        let unit = self.unit(update.kind, update.book_id)?;
+        sink.push(record!(stamp, Side::None, Equilibrium, rtype::EQUILIBRIUM, 0, {
+            price: scaled(update.price, unit).0,
+            bid_quantity: update.bid_quantity.get(),
+            ask_quantity: update.ask_quantity.get(),
+            far_price: Price::NONE.0,
+        }));
+        sink.push(record!(stamp, Side::None, EquilibriumBest, rtype::EQUILIBRIUM_BEST, flags::LAST, {
+            bid_price: scaled(update.best_bid, unit).0,
+            ask_price: scaled(update.best_ask, unit).0,
+            bid_quantity: update.best_bid_quantity.get(),
+            ask_quantity: update.best_ask_quantity.get(),
+        }));
+        Ok(())
+    }
+
+    #[cold]
+    fn on_tick_size(&mut self, entry: &TickSize, received: Received, sink: &mut impl Sink) -> Result<(), Refused> {
+        let kind = entry.kind;
+        let stamp = self.stamp(kind, entry.nanos, entry.book_id, received)?;
+        let unit = self.unit(kind, entry.book_id)?;
+        let tick = i64::try_from(entry.tick.get()).ok().and_then(|tick| tick.checked_mul(unit));
+        let Some(tick) = tick.filter(|&tick| tick > 0) else {
+            return Err(Refused::BadField { kind, field: "tick size" });
+        };
+        let to = if entry.price_to.get() == 0 { Price::NONE } else { scaled(entry.price_to, unit) };
+        sink.push(record!(stamp, Side::None, TickBand, rtype::TICK_BAND, flags::LAST, {
+            tick: tick,
+            from: scaled(entry.price_from, unit).0,
+            to: to.0,
+            reference: Price::NONE.0,
+        }));
+        Ok(())
+    }
+
+    #[cold]
+    fn on_directory(&mut self, message: &[u8], received: Received, sink: &mut impl Sink) -> Result<(), Refused> {
+        let kind = OrderBookDirectory::KIND;
+        let known = match message.len() {
+            0..DIRECTORY_2014_BYTES => {
+                return Err(Refused::Short { kind, got: message.len(), need: DIRECTORY_2014_BYTES });
+            }
+            DIRECTORY_2014_BYTES..DIRECTORY_2024_BYTES => DIRECTORY_2014_BYTES,
+            DIRECTORY_2024_BYTES => DIRECTORY_2024_BYTES,
+            _ => OrderBookDirectory::LENGTH,
+        };
+        // What an early form lacks is 0, "not stated" in each of these fields.
+        let mut directory = OrderBookDirectory::default();
+        directory.as_mut_bytes()[..known].copy_from_slice(&message[..known]);
+        if known == DIRECTORY_2014_BYTES {
+            // The product numbers of 2014 are another list: shares are 1 there, which is an option today.
+            directory.financial_product = 0;
+        }
+
+        let stamp = self.stamp(kind, directory.nanos, directory.book_id, received)?;
+        let decimals = directory.price_decimals.get();
+        let price_decimals = u8::try_from(decimals).ok().filter(|&decimals| decimals <= Price::DECIMALS);
+        let Some(price_decimals) = price_decimals else {
+            // Remembered, so that the default decimals are not taken for this book.
+            let _ = self.books.set(stamp.book_id, UNREADABLE);
+            let field = if decimals == DECIMALS_256THS { "price decimals: 1/256 fractions" } else { "price decimals" };
+            return Err(Refused::BadField { kind, field });
+        };
+        let strike = match directory.strike.get() {
+            0 | NO_PRICE => Price::NONE,
+            strike => u8::try_from(directory.strike_decimals.get())
+                .ok()
+                .and_then(|decimals| Price::from_decimal(i64::from(strike), decimals))
+                .ok_or(Refused::BadField { kind, field: "decimals in strike price" })?,
+        };
+        self.books.set(stamp.book_id, unit_nanos(price_decimals))?;
+
+        sink.push(record!(stamp, Side::None, Symbol, rtype::SYMBOL, 0, { symbol: directory.symbol }));
+        sink.push(record!(stamp, Side::None, LongName, rtype::LONG_NAME, 0, { name: directory.long_name }));
+        sink.push(record!(stamp, Side::None, Terms, rtype::TERMS, 0, {
+            isin: directory.isin,
+            currency: directory.currency,
+            product: directory.financial_product,
+            price_decimals: price_decimals,
+            legs: directory.legs,
+            option_type: directory.option_type,
+            ranking_type: directory.ranking_type,
+            round_lot: directory.round_lot.get(),
+            expiration: directory.expiration.get(),
+            underlying_book_id: directory.underlying_book_id.get(),
+        }));
+        sink.push(record!(stamp, Side::None, Contract, rtype::CONTRACT, flags::LAST, {
+            strike: strike.0,
+            nominal: directory.nominal.get(),
+            odd_lot: directory.odd_lot.get(),
+            block_lot: directory.block_lot.get(),
+            nominal_decimals: directory.nominal_decimals.get(),
+            reserved: [0; 6],
+        }));
+        Ok(())
+    }
+
+    #[inline]
+    fn exchange_ns(&self, kind: u8, nanos: U32) -> Result<Nanos, Refused> {
+        match self.second_ns {
+            // OK because u32::MAX seconds and u32::MAX nanoseconds are less than 2^63 nanoseconds.
+            Some(second_ns) => Ok(second_ns + Nanos::from(nanos.get())),
+            None => Err(Refused::NoTime { kind }),
+        }
+    }
+
+    #[inline]
+    fn stamp(&self, kind: u8, nanos: U32, book_id: U32, received: Received) -> Result<Stamp, Refused> {
+        Ok(Stamp {
+            book_id: BookId(book_id.get()),
+            exchange_ns: self.exchange_ns(kind, nanos)?,
+            received_ns: received.received_ns,
+            sequence: received.sequence,
+            channel_id: received.channel_id,
+        })
+    }
+
+    #[inline]
+    fn price(&self, kind: u8, book_id: U32, price: I32) -> Result<Price, Refused> {
+        Ok(scaled(price, self.unit(kind, book_id)?))
+    }
+
+    /// 10⁻⁹ units of one price step of the book.
+    #[inline]
+    fn unit(&self, kind: u8, book_id: U32) -> Result<i64, Refused> {
+        match self.books.get(BookId(book_id.get())) {
+            Some(UNREADABLE) => Err(Refused::BadField { kind, field: "price decimals" }),
+            Some(unit) => Ok(unit),
+            None => self.unit_of_unknown_book(book_id.get()),
+        }
+    }
+
+    #[cold]
+    fn unit_of_unknown_book(&self, book_id: u32) -> Result<i64, Refused> {
+        if self.books.overflowed {
+            // It may be one of those that found no place, and then its decimals were stated: no guessing.
+            return Err(Refused::TooManyBooks { book_id });
+        }
+        self.default_unit.ok_or(Refused::UnknownBook { book_id })
+    }
+
+    #[cold]
+    fn count_refused(&mut self, refused: Refused) {
+        self.counters.refused += 1;
+        if matches!(refused, Refused::TooManyBooks { .. }) {
+            self.counters.books_over += 1;
+        }
+    }
+}
+
+/// Bytes of a message of this type in version 2112; `None` for types that do not exist. Recordings whose length
+/// prefixes are zero can be walked with it.
+#[must_use]
+pub const fn length_of(kind: u8) -> Option<usize> {
+    Some(match kind {
+        b'T' => Seconds::LENGTH,
+        b'R' => OrderBookDirectory::LENGTH,
+        b'M' => CombinationLeg::LENGTH,
+        b'L' => TickSize::LENGTH,
+        b'V' => ShortSellStatus::LENGTH,
+        b'S' => SystemEvent::LENGTH,
+        b'O' => OrderBookState::LENGTH,
+        b'A' => AddOrder::LENGTH,
+        b'F' => AddOrderParticipant::LENGTH,
+        b'E' => OrderExecuted::LENGTH,
+        b'C' => OrderExecutedPrice::LENGTH,
+        b'U' => OrderReplace::LENGTH,
+        b'D' => OrderDelete::LENGTH,
+        b'Y' => OrderBookFlush::LENGTH,
+        b'P' => Trade::LENGTH,
+        b'Z' => EquilibriumPrice::LENGTH,
+        _ => return None,
+    })
+}
+
+#[inline]
+fn side(kind: u8, byte: u8) -> Result<Side, Refused> {
+    match byte {
+        BUY => Ok(Side::Bid),
+        SELL => Ok(Side::Ask),
+        _ => Err(Refused::BadField { kind, field: "side" }),
+    }
+}
+
+#[inline]
+fn trade_conditions(kind: u8, printable: u8, cross: u8) -> Result<u8, Refused> {
+    let printable = match printable {
+        b'Y' => 0,
+        b'N' => conditions::NON_PRINTABLE,
+        _ => return Err(Refused::BadField { kind, field: "printable" }),
+    };
+    match cross {
+        b'Y' => Ok(printable | conditions::CROSS),
+        b'N' => Ok(printable),
+        _ => Err(Refused::BadField { kind, field: "occurred at cross" }),
+    }
+}
+
+/// A wire price; cannot run over: 2^31 steps of at most 10^9 units are less than 2^61.
+#[inline]
+fn scaled(price: I32, unit: i64) -> Price {
+    match price.get() {
+        NO_PRICE => Price::NONE,
+        price => Price(i64::from(price) * unit),
+    }
+}
+
+/// Unit of a book that was announced with decimals that cannot be read.
+const UNREADABLE: i64 = -1;
+
+/// Price units by book: open addressing, at most half full, never grown.
+#[derive(Debug)]
+struct Books {
+    /// A power of two; unit 0 = free.
+    entries: Box<[(BookId, i64)]>,
+    /// 32 − log2 of the number of entries.
+    shift: u32,
+    used: usize,
+    books_max: usize,
+    overflowed: bool,
+}
+
+impl Books {
+    fn new(books_max: usize) -> Self {
+        // 2^30 entries at most: ids have 32 bits, and the shift below must stay above zero.
+        let books_max = books_max.clamp(1, 1 << 29);
+        let capacity = (2 * books_max).next_power_of_two();
+        let entries = vec![(BookId(0), 0); capacity].into_boxed_slice();
+        Self { entries, shift: 32 - capacity.trailing_zeros(), used: 0, books_max, overflowed: false }
+    }
+
+    /// Entry of the book, or the free one where it belongs.
+    #[inline]
+    fn find(&self, book_id: BookId) -> usize {
+        let mask = self.entries.len() - 1;
+        // Fibonacci hashing: ids that differ by 1 land far apart, and ids that share low bits do not collide.
+        let mut at = (book_id.0.wrapping_mul(0x9E37_79B9) >> self.shift) as usize;
+        loop {
+            let (owner, unit) = self.entries[at & mask];
+            if unit == 0 || owner == book_id {
+                return at & mask;
+            }
+            at += 1;
+        }
+    }
+
+    #[inline]
+    fn get(&self, book_id: BookId) -> Option<i64> {
+        let (_, unit) = self.entries[self.find(book_id)];
+        (unit != 0).then_some(unit)
+    }
+
+    fn set(&mut self, book_id: BookId, unit: i64) -> Result<(), Refused> {
+        let at = self.find(book_id);
+        if self.entries[at].1 == 0 {
+            if self.used == self.books_max {
+                self.overflowed = true;
+                return Err(Refused::TooManyBooks { book_id: book_id.0 });
+            }
+            self.used += 1;
+        }
+        self.entries[at] = (book_id, unit);
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.entries.fill((BookId(0), 0));
+        self.used = 0;
+        self.overflowed = false;
+    }
+}

@@ -1,0 +1,362 @@
+//! NASDAQ ITCH 5.0 messages to slots.
+//!
+//! Never allocates, never formats, never looks an order up: executions, cancels and replaces name no side and no
+//! stock but the locate code, so their side is [`Side::None`] and the book finds it. What it cannot read it refuses,
+//! and then nothing of the message reached the sink. What becomes what: `docs/protocols/itch-5.0.md`.
+
+use book::slot::{Execution, OrderEvent, QUANTITY_REST, Stamp, State, System, conditions, flags, rtype, system};
+use book::types::unit_nanos;
+use book::{BookId, Nanos, OrderId, Phase, Price, Side};
+use zerocopy::big_endian::U32;
+use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
+
+use crate::layout::itch_5_0::{
+    AddOrder, AddOrderParticipant, AuctionCollar, BUY, BreakerLevels, BreakerStatus, BrokenTrade, CrossTrade,
+    DirectListing, Head, Imbalance, IpoQuoting, OperationalHalt, OrderCancel, OrderDelete, OrderExecuted,
+    OrderExecutedPrice, OrderReplace, PRICE_DECIMALS, ParticipantPosition, RegSho, RetailInterest, SELL,
+    StockDirectory, SystemEvent, Trade, TradingAction,
+};
+use crate::layout::{Message, unpadded, view};
+use crate::record::record;
+use crate::sink::{Received, Refused, Sink};
+
+/// What the decoder counted. Refusals by reason are the caller's to count, from [`Refused::reason`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages decoded, those without a slot among them.
+    pub decoded: u64,
+    /// Messages refused, for any reason.
+    pub refused: u64,
+}
+
+/// The decoder of one day.
+#[derive(Debug)]
+pub struct Decoder {
+    midnight_ns: Nanos,
+    locate_max: u16,
+    /// What was counted.
+    pub counters: Counters,
+}
+
+impl Decoder {
+    /// A decoder for the day that began at `midnight_ns` (Unix nanoseconds of midnight in New York).
+    ///
+    /// Locate codes are given out from 1 upwards, so a code above `books_max` is refused.
+    #[must_use]
+    pub fn new(midnight_ns: Nanos, books_max: usize) -> Self {
+        let locate_max = u16::try_from(books_max).unwrap_or(u16::MAX);
+        Self { midnight_ns, locate_max, counters: Counters::default() }
+    }
+
+    /// Decodes one message into the slots it stands for, which for some types are none; the last of them carries
+    /// [`flags::LAST`] where its layout has flags.
+    ///
+    /// # Errors
+    /// [`Refused`]: nothing reached the sink. It was counted.
+    #[inline]
+    pub fn decode(&mut self, message: &[u8], received: Received, sink: &mut impl Sink) -> Result<(), Refused> {
+        let outcome = self.decode_one(message, received, sink);
+        match outcome {
+            Ok(()) => self.counters.decoded += 1,
+            Err(_) => self.counters.refused += 1,
+        }
+        outcome
+    }
+
+    #[inline]
+    fn decode_one(&mut self, message: &[u8], received: Received, sink: &mut impl Sink) -> Result<(), Refused> {
+        let Ok((head, _body)) = Head::ref_from_prefix(message) else { return Err(headless(message)) };
+        let kind = head.kind;
+        let locate = head.locate.get();
+        if locate > self.locate_max {
+            return Err(Refused::TooManyBooks { book_id: u32::from(locate) });
+        }
+        let stamp = Stamp {
+            book_id: BookId(u32::from(locate)),
+            exchange_ns: self.midnight_ns.saturating_add(head.time.nanos()),
+            received_ns: received.received_ns,
+            sequence: received.sequence,
+            channel_id: received.channel_id,
+        };
+        match kind {
+            b'A' => {
+                let add: &AddOrder = view(message)?;
+                let order = OrderId(add.reference.get());
+                let quantity = u64::from(add.shares.get());
+                sink.push(OrderEvent::add(stamp, side(kind, add.side)?, order, price(add.price), quantity, 0).into());
+            }
+            b'D' => {
+                let delete: &OrderDelete = view(message)?;
+                let order = OrderId(delete.reference.get());
+                sink.push(OrderEvent::cancel(stamp, Side::None, order, QUANTITY_REST).into());
+            }
+            b'U' => {
+                let replace: &OrderReplace = view(message)?;
+                let slot = Execution::new(
+                    rtype::REPLACE,
+                    stamp,
+                    Side::None,
+                    OrderId(replace.reference.get()),
+                    replace.new_reference.get(),
+                    price(replace.price),
+                    u64::from(replace.shares.get()),
+                    0,
+                );
+                sink.push(slot.into());
+            }
+            b'E' => {
+                let executed: &OrderExecuted = view(message)?;
+                let slot = Execution::new(
+                    rtype::EXECUTION,
+                    stamp,
+                    Side::None,
+                    OrderId(executed.reference.get()),
+                    executed.match_id.get(),
+                    Price::NONE,
+                    u64::from(executed.shares.get()),
+                    0,
+                );
+                sink.push(slot.into());
+            }
+            b'X' => {
+                let cancel: &OrderCancel = view(message)?;
+                let order = OrderId(cancel.reference.get());
+                sink.push(OrderEvent::cancel(stamp, Side::None, order, u64::from(cancel.shares.get())).into());
+            }
+            b'F' => {
+                let add: &AddOrderParticipant = view(message)?;
+                let order = OrderId(add.reference.get());
+                let quantity = u64::from(add.shares.get());
+                sink.push(OrderEvent::add(stamp, side(kind, add.side)?, order, price(add.price), quantity, 0).into());
+            }
+            b'P' => {
+                let trade: &Trade = view(message)?;
+                // The side byte is always `B` and says nothing.
+                let slot = Execution::new(
+                    rtype::TRADE,
+                    stamp,
+                    Side::None,
+                    OrderId(0),
+                    trade.match_id.get(),
+                    price(trade.price),
+                    u64::from(trade.shares.get()),
+                    conditions::HIDDEN,
+                );
+                sink.push(slot.into());
+            }
+            b'C' => {
+                let executed: &OrderExecutedPrice = view(message)?;
+                let conditions = match executed.printable {
+                    b'Y' => 0,
+                    b'N' => conditions::NON_PRINTABLE,
+                    _ => return Err(Refused::BadField { kind, field: "printable" }),
+                };
+                let slot = Execution::new(
+                    rtype::EXECUTION,
+                    stamp,
+                    Side::None,
+                    OrderId(executed.reference.get()),
+                    executed.match_id.get(),
+                    price(executed.price),
+                    u64::from(executed.shares.get()),
+                    conditions,
+                );
+                sink.push(slot.into());
+            }
+            b'I' => on_imbalance(stamp, view(message)?, sink)?,
+            _ => decode_rare(kind, message, stamp, sink)?,
+        }
+        Ok(())
+    }
+}
+
+fn on_imbalance(stamp: Stamp, update: &Imbalance, sink: &mut impl Sink) -> Result<(), Refused> {
+    let (paired, imbalance) = (update.paired.get(), update.imbalance.get());
+    let (more_bid, more_ask) = match update.direction {
+        b'B' => (imbalance, 0),
+        b'S' => (0, imbalance),
+        b'N' | b'O' | b'P' => (0, 0),
+        _ => return Err(Refused::BadField { kind: update.kind, field: "imbalance direction" }),
+    };
+    let (Some(bid_quantity), Some(ask_quantity)) = (paired.checked_add(more_bid), paired.checked_add(more_ask)) else {
+        return Err(Refused::BadField { kind: update.kind, field: "imbalance shares" });
+    };
+    sink.push(record!(stamp, Side::None, Equilibrium, rtype::EQUILIBRIUM, 0, {
+        price: price_or_none(update.reference_price).0,
+        bid_quantity: bid_quantity,
+        ask_quantity: ask_quantity,
+        far_price: price_or_none(update.far_price).0,
+    }));
+    // The imbalance states no best prices; the pair is kept whole for whoever reads it.
+    sink.push(record!(stamp, Side::None, EquilibriumBest, rtype::EQUILIBRIUM_BEST, flags::LAST, {
+        bid_price: Price::NONE.0,
+        ask_price: Price::NONE.0,
+        bid_quantity: 0,
+        ask_quantity: 0,
+    }));
+    Ok(())
+}
+
+/// Everything that does not come by the thousand per second.
+#[cold]
+fn decode_rare(kind: u8, message: &[u8], stamp: Stamp, sink: &mut impl Sink) -> Result<(), Refused> {
+    match kind {
+        b'Q' => {
+            let cross: &CrossTrade = view(message)?;
+            // A cross that matched nothing is told with zero shares and is no trade.
+            if cross.shares.get() > 0 {
+                let slot = Execution::new(
+                    rtype::TRADE,
+                    stamp,
+                    Side::None,
+                    OrderId(0),
+                    cross.match_id.get(),
+                    price(cross.price),
+                    cross.shares.get(),
+                    conditions::CROSS,
+                );
+                sink.push(slot.into());
+            }
+        }
+        b'B' => {
+            let broken: &BrokenTrade = view(message)?;
+            let match_id = broken.match_id.get();
+            let broken = conditions::BROKEN;
+            let slot = Execution::new(rtype::TRADE, stamp, Side::None, OrderId(0), match_id, Price::NONE, 0, broken);
+            sink.push(slot.into());
+        }
+        b'R' => on_directory(stamp, view(message)?, sink),
+        b'H' => {
+            let action: &TradingAction = view(message)?;
+            let phase = match action.state {
+                b'T' => Phase::Continuous,
+                b'H' | b'P' => Phase::Halt,
+                b'Q' => Phase::VolatilityAuction,
+                _ => return Err(Refused::BadField { kind, field: "trading state" }),
+            };
+            // Shown as `H T1`: the letter, and the reason where there is one.
+            let mut name = [b' '; 6];
+            name[0] = action.state;
+            name[2..].copy_from_slice(&action.reason);
+            sink.push(State::new(stamp, phase, unpadded(&name)).into());
+        }
+        b'S' => {
+            let event: &SystemEvent = view(message)?;
+            let code = match event.code {
+                b'O' => system::START_OF_MESSAGES,
+                b'C' => system::END_OF_MESSAGES,
+                b'S' | b'Q' | b'M' | b'E' => return Ok(()),
+                _ => return Err(Refused::BadField { kind, field: "event code" }),
+            };
+            sink.push(System::new(code, stamp.exchange_ns, stamp.received_ns, 0, 0, 0).into());
+        }
+        // Whole and of the day, but nothing the books or their readers have a use for.
+        b'Y' => whole::<RegSho>(message)?,
+        b'L' => whole::<ParticipantPosition>(message)?,
+        b'V' => whole::<BreakerLevels>(message)?,
+        b'W' => whole::<BreakerStatus>(message)?,
+        b'K' => whole::<IpoQuoting>(message)?,
+        b'J' => whole::<AuctionCollar>(message)?,
+        b'h' => whole::<OperationalHalt>(message)?,
+        b'N' => whole::<RetailInterest>(message)?,
+        b'O' => whole::<DirectListing>(message)?,
+        unknown => return Err(Refused::UnknownType(unknown)),
+    }
+    Ok(())
+}
+
+fn on_directory(stamp: Stamp, directory: &StockDirectory, sink: &mut impl Sink) {
+    let mut symbol = [b' '; 32];
+    symbol[..directory.stock.len()].copy_from_slice(&directory.stock);
+    sink.push(record!(stamp, Side::None, Symbol, rtype::SYMBOL, 0, { symbol: symbol }));
+    sink.push(record!(stamp, Side::None, LongName, rtype::LONG_NAME, 0, { name: [b' '; 32] }));
+    sink.push(record!(stamp, Side::None, Terms, rtype::TERMS, 0, {
+        isin: [b' '; 12],
+        currency: *b"USD",
+        product: 0,
+        price_decimals: PRICE_DECIMALS,
+        legs: 0,
+        option_type: 0,
+        ranking_type: 1,
+        round_lot: directory.round_lot.get(),
+        expiration: 0,
+        underlying_book_id: 0,
+    }));
+    sink.push(record!(stamp, Side::None, Contract, rtype::CONTRACT, flags::LAST, {
+        strike: Price::NONE.0,
+        nominal: 0,
+        odd_lot: 0,
+        block_lot: 0,
+        nominal_decimals: 0,
+        reserved: [0; 6],
+    }));
+}
+
+/// Whether a message that becomes no slot is there in full.
+fn whole<M: Message + FromBytes + KnownLayout + Immutable + Unaligned>(message: &[u8]) -> Result<(), Refused> {
+    view::<M>(message).map(|_| ())
+}
+
+/// Why a message without a whole head is refused.
+#[cold]
+fn headless(message: &[u8]) -> Refused {
+    match message.first() {
+        None => Refused::Empty,
+        Some(&kind) => match length_of(kind) {
+            None => Refused::UnknownType(kind),
+            Some(need) => Refused::Short { kind, got: message.len(), need },
+        },
+    }
+}
+
+/// Bytes of a message of this type; `None` for types that do not exist. Recordings whose length prefixes are zero
+/// are walked with it.
+#[must_use]
+pub const fn length_of(kind: u8) -> Option<usize> {
+    Some(match kind {
+        b'S' => SystemEvent::LENGTH,
+        b'R' => StockDirectory::LENGTH,
+        b'H' => TradingAction::LENGTH,
+        b'Y' => RegSho::LENGTH,
+        b'L' => ParticipantPosition::LENGTH,
+        b'V' => BreakerLevels::LENGTH,
+        b'W' => BreakerStatus::LENGTH,
+        b'K' => IpoQuoting::LENGTH,
+        b'J' => AuctionCollar::LENGTH,
+        b'h' => OperationalHalt::LENGTH,
+        b'A' => AddOrder::LENGTH,
+        b'F' => AddOrderParticipant::LENGTH,
+        b'E' => OrderExecuted::LENGTH,
+        b'C' => OrderExecutedPrice::LENGTH,
+        b'X' => OrderCancel::LENGTH,
+        b'D' => OrderDelete::LENGTH,
+        b'U' => OrderReplace::LENGTH,
+        b'P' => Trade::LENGTH,
+        b'Q' => CrossTrade::LENGTH,
+        b'B' => BrokenTrade::LENGTH,
+        b'I' => Imbalance::LENGTH,
+        b'N' => RetailInterest::LENGTH,
+        b'O' => DirectListing::LENGTH,
+        _ => return None,
+    })
+}
+
+#[inline]
+fn side(kind: u8, byte: u8) -> Result<Side, Refused> {
+    match byte {
+        BUY => Ok(Side::Bid),
+        SELL => Ok(Side::Ask),
+        _ => Err(Refused::BadField { kind, field: "side" }),
+    }
+}
+
+/// A 4-byte price; cannot run over: 2^32 × 10^5 is less than 2^49.
+#[inline]
+fn price(price: U32) -> Price {
+    Price(i64::from(price.get()) * unit_nanos(PRICE_DECIMALS))
+}
+
+/// A price whose absence is told as zero.
+fn price_or_none(raw: U32) -> Price {
+    if raw.get() == 0 { Price::NONE } else { price(raw) }
+}

@@ -1,0 +1,7 @@
+//! The wire half against real recordings, hand-made messages, damage, and a lossy network.
+
+mod data;
+mod golden_bistech;
+mod golden_itch50;
+mod recordings;
+mod samples;
