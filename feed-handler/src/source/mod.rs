@@ -12,8 +12,11 @@ pub mod input;
 pub mod lobster;
 pub mod mold;
 pub mod pacing;
+mod packets;
 pub mod pcap;
+pub mod protocol;
 pub mod raw;
+pub mod recording;
 pub mod udp;
 
 use std::io;
