@@ -67,6 +67,9 @@ impl Interval {
     }
 }
 
+/// Turnover of a candle stays within 96 bits, 4 × 10¹⁹ currency units, so that two records can carry a candle.
+const TURNOVER_MAX: i128 = (1 << 95) - 1;
+
 /// One candle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Candle {
@@ -98,17 +101,24 @@ impl Candle {
         self.low = self.low.min(price);
         self.close = price;
         self.volume = self.volume.saturating_add(quantity);
-        self.turnover = self.turnover.saturating_add(i128::from(price.0) * i128::from(quantity));
+        let turnover = self.turnover.saturating_add(i128::from(price.0) * i128::from(quantity));
+        self.turnover = turnover.clamp(-TURNOVER_MAX - 1, TURNOVER_MAX);
         self.trades = self.trades.saturating_add(1);
     }
 }
 
 /// The forming candles of one book, one per interval.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candles {
     forming: [Option<Candle>; 4],
     /// The earliest end of the forming candles; `u64::MAX` when none is forming.
     next_end_ns: Nanos,
+}
+
+impl Default for Candles {
+    fn default() -> Self {
+        Self { forming: [None; 4], next_end_ns: u64::MAX }
+    }
 }
 
 impl Candles {
@@ -200,7 +210,7 @@ impl Candles {
             start_ns: candle.start_ns,
             volume: candle.volume,
             turnover_low: turnover as u64,
-            // OK because 96 bits hold 7.9 × 10²⁸ units, 7.9 × 10¹⁹ lira: more than any candle can trade
+            // OK because the turnover stays within 96 bits.
             count_and_turnover_high: u64::from(candle.trades) | ((turnover >> 64) as u64) << 32,
         };
         Some((prices, amounts))
@@ -222,7 +232,7 @@ impl Candles {
             trades: amounts.count_and_turnover_high as u32,
         });
         let end_ns = amounts.start_ns.saturating_add(interval.length_ns());
-        self.next_end_ns = if self.next_end_ns == 0 { end_ns } else { self.next_end_ns.min(end_ns) };
+        self.next_end_ns = self.next_end_ns.min(end_ns);
     }
 }
 

@@ -6,17 +6,25 @@
 //! Read in this order: [`slot`] (what travels through the rings), [`market`] (all books of a feed),
 //! [`book`](mod@book) (one book), [`stage`] (one turn of the book thread), [`replica`] (the reader's copy).
 
+pub mod anomaly;
+pub mod book;
 pub mod candle;
 pub mod checksum;
+mod levels;
+pub mod market;
 pub mod metrics;
+mod orders;
 pub mod phase;
+pub mod reference;
 pub mod replica;
 pub mod ring;
 pub mod slot;
+pub mod stage;
 pub mod statistics;
 pub mod tick;
 pub mod types;
 
+pub use market::Market;
 pub use phase::Phase;
 pub use slot::{Slot, View};
 pub use types::{BookId, Nanos, OrderId, Price, Side};

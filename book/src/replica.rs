@@ -328,7 +328,7 @@ pub struct BookView {
     pub exchange_ns: Nanos,
     /// Our clock at the last update of this book.
     pub received_ns: Nanos,
-    /// False between the begin and the end of a snapshot, and before the first one.
+    /// False between the begin and the end of a snapshot.
     pub in_sync: bool,
     /// The feed lost messages, or the book thread found something impossible: it may be wrong.
     pub maybe_bad: bool,
@@ -356,7 +356,8 @@ impl BookView {
             seq: 0,
             exchange_ns: 0,
             received_ns: 0,
-            in_sync: false,
+            // A reader sees a book from its first update on, unless a snapshot says otherwise.
+            in_sync: true,
             maybe_bad: false,
             history_incomplete: false,
         }

@@ -44,10 +44,11 @@ impl Bell {
     #[inline]
     pub fn ring(&self) {
         fence(Ordering::SeqCst);
-        if self.sleeping.load(Ordering::Relaxed) && self.sleeping.swap(false, Ordering::AcqRel) {
-            if let Some(wake) = self.wake.get() {
-                wake();
-            }
+        if self.sleeping.load(Ordering::Relaxed)
+            && self.sleeping.swap(false, Ordering::AcqRel)
+            && let Some(wake) = self.wake.get()
+        {
+            wake();
         }
     }
 }
@@ -158,6 +159,12 @@ impl Producer {
             self.unrung = 0;
             self.bell.ring();
         }
+    }
+
+    /// Slots in all.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.ring.buffer().capacity()
     }
 
     /// Free slots.

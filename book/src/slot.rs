@@ -270,7 +270,8 @@ record!(
         price: i64,
         /// Quantity that is left (0: the order is gone).
         quantity: u64,
-        /// 1-based place in the queue of its price level after the change; 0 when gone.
+        /// 1-based place in the queue of its price level, for an add; 0 = gone, or its place among those that are left
+        /// did not change.
         position: u32,
         /// [`action`]: `A`, `C`, `M`, `F`.
         action: u8,
@@ -660,6 +661,28 @@ impl Slot {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 64] {
         zerocopy::transmute_ref!(self)
+    }
+
+    /// The same record with its ingest number. Not for order events, which have no room for one.
+    #[must_use]
+    pub(crate) fn with_seq(mut self, seq: u64) -> Self {
+        self.rest[14..22].copy_from_slice(&seq.to_ne_bytes());
+        self
+    }
+
+    /// The same record with a flag set. Not for order events and executions, which keep flags elsewhere.
+    #[must_use]
+    pub(crate) fn with_flag(mut self, flag: u8) -> Self {
+        self.rest[0] |= flag;
+        self
+    }
+
+    /// The same record with the book, exchange time and number that every published record states.
+    #[must_use]
+    pub(crate) fn stamped(mut self, book_id: u32, exchange_ns: Nanos, seq: u64) -> Self {
+        self.rest[2..6].copy_from_slice(&book_id.to_ne_bytes());
+        self.rest[6..14].copy_from_slice(&exchange_ns.to_ne_bytes());
+        self.with_seq(seq)
     }
 
     /// A slot from 64 bytes; any bytes are a slot, an unknown kind shows as [`View::Unknown`].

@@ -37,10 +37,12 @@ impl TickTable {
     /// Adds a band; a band that is already there changes nothing.
     ///
     /// # Errors
-    /// The table is full, or the band makes no sense (tick below 1, end before start).
+    /// The table is full, or the band makes no sense (tick below 1, end before start, prices beyond ±4.6 billion units).
     pub fn add(&mut self, record: &TickBand) -> Result<(), BadBand> {
         let band = Band { from: Price(record.from), to: Price(record.to), tick: record.tick };
-        if band.tick < 1 || band.to < band.from || !band.from.is_some() {
+        // Half the range: differences of two prices then never overflow.
+        let sane = |price: i64| price.unsigned_abs() <= i64::MAX.unsigned_abs() / 2;
+        if band.tick < 1 || band.to < band.from || !sane(record.from) || (band.to.is_some() && !sane(record.to)) {
             return Err(BadBand);
         }
         if self.bands().contains(&band) {

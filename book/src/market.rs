@@ -1,0 +1,799 @@
+//! All books of one feed: takes events in order, numbers them, keeps the books, says what changed.
+//!
+//! Never allocates after construction, reads no clock and knows no ring: updates go to an [`Output`]. Same events in,
+//! same updates out, bit for bit.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+
+use crate::anomaly::{Anomalies, Anomaly};
+use crate::book::{Book, Pools, QueuePosition, Rank, Touched};
+use crate::candle::Interval;
+use crate::levels::Levels;
+pub use crate::orders::OrderKey;
+use crate::orders::Orders;
+use crate::phase::Phase;
+use crate::replica::{Level, ticker};
+use crate::slot::{
+    Execution, LevelUpdate, Mark, OrderEvent, OrderUpdate, QUANTITY_REST, Slot, System, TickBand, TradeUpdate, View,
+    action, conditions, flags, rtype, system,
+};
+use crate::types::{BookId, Nanos, OrderId, Price, Side};
+
+/// How much a market can hold; all of it is allocated and touched at construction.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Books (about 3 KiB each).
+    pub books_max: usize,
+    /// Resting orders of all books (80 bytes each).
+    pub orders_max: usize,
+    /// Levels outside ladders (96 bytes each).
+    pub levels_max: usize,
+    /// Places of all dense ladders, both sides (32 bytes each).
+    pub ladder_slots: usize,
+    /// What names an order: depends on the feed's protocol.
+    pub key: OrderKey,
+    /// Key of the order index; random by default, so that nobody outside can aim at one place of it.
+    pub seed: u64,
+}
+
+impl Default for Limits {
+    /// A whole BIST equity market: 1,024 books, 500,000 orders; about 70 MB.
+    fn default() -> Self {
+        Self {
+            books_max: 1_024,
+            orders_max: 500_000,
+            levels_max: 100_000,
+            ladder_slots: 200_000,
+            key: OrderKey::BookSideId,
+            seed: RandomState::new().build_hasher().finish(),
+        }
+    }
+}
+
+/// Most updates that one event makes: a replace (two orders, two levels), with a second of the clock before it.
+pub const UPDATES_PER_EVENT_MAX: usize = 8;
+
+/// Takes what an event changed.
+pub trait Output {
+    /// Takes one update.
+    fn push(&mut self, update: Slot);
+}
+
+/// Nobody listens: the updates are not even made.
+impl Output for () {
+    #[inline]
+    fn push(&mut self, _: Slot) {}
+}
+
+impl Output for Vec<Slot> {
+    fn push(&mut self, update: Slot) {
+        Vec::push(self, update);
+    }
+}
+
+/// A direct table for book numbers below this, and probing for those above.
+const DIRECT_BOOKS: usize = 1 << 17;
+const NO_BOOK: u16 = u16::MAX;
+
+/// All books of one feed.
+pub struct Market {
+    limits: Limits,
+    books: Vec<Book>,
+    direct: Vec<u16>,
+    /// (book number, dense index) of the numbers that do not fit the direct table, open addressing.
+    probed: Vec<(u32, u16)>,
+    pools: Pools,
+    anomalies: Arc<Anomalies>,
+    epoch: u64,
+    seq: u64,
+    exchange_ns: Nanos,
+    next_second_ns: Nanos,
+    rank: Option<(u32, u64)>,
+}
+
+/// What every update of one event shares.
+#[derive(Clone, Copy)]
+struct Stamp {
+    book_id: u32,
+    seq: u64,
+    exchange_ns: Nanos,
+    received_ns: Nanos,
+    flags: u8,
+}
+
+impl Market {
+    /// An empty market; allocates and touches everything it will ever use.
+    ///
+    /// # Panics
+    /// When a limit is 0 or does not fit 32 bits (`books_max`: 16 bits).
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        assert!(limits.books_max > 0 && limits.books_max < usize::from(NO_BOOK), "books_max must be in 1..65535");
+        Self {
+            books: Vec::with_capacity(limits.books_max),
+            direct: vec![NO_BOOK; DIRECT_BOOKS],
+            probed: vec![(0, NO_BOOK); (limits.books_max * 2).next_power_of_two()],
+            pools: Pools {
+                orders: Orders::new(limits.orders_max, limits.key, limits.seed),
+                levels: Levels::new(limits.levels_max, limits.ladder_slots),
+            },
+            anomalies: Arc::default(),
+            epoch: 0,
+            seq: 0,
+            exchange_ns: 0,
+            next_second_ns: 0,
+            rank: None,
+            limits,
+        }
+    }
+
+    /// Counters of what the feed got wrong.
+    #[must_use]
+    pub fn anomalies(&self) -> &Arc<Anomalies> {
+        &self.anomalies
+    }
+
+    /// Number of the last event, 0 at the start of an epoch.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// The epoch that `seq` counts in.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The exchange's clock, as far as events told it.
+    #[must_use]
+    pub fn exchange_ns(&self) -> Nanos {
+        self.exchange_ns
+    }
+
+    /// All books, in the order they were first seen.
+    #[must_use]
+    pub fn books(&self) -> &[Book] {
+        &self.books
+    }
+
+    /// A book by its number.
+    #[must_use]
+    pub fn book(&self, book_id: BookId) -> Option<&Book> {
+        self.dense(book_id.0).map(|at| &self.books[at])
+    }
+
+    /// The number of a book by ticker (`GARAN`) or by the exchange's own name (`GARAN.E`). Walks all books.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<BookId> {
+        self.books.iter().find(|book| ticker(book.symbol()) == ticker(name)).map(Book::id)
+    }
+
+    /// Levels of a side with a visible quantity, best first.
+    pub fn levels(&self, book_id: BookId, side: Side) -> impl Iterator<Item = Level> + '_ {
+        self.book(book_id).into_iter().flat_map(move |book| book.levels(&self.pools, side))
+    }
+
+    /// Orders of a side in priority order, market orders first: price, id, quantity, 1-based place in its level.
+    pub fn queue(&self, book_id: BookId, side: Side) -> impl Iterator<Item = (Price, OrderId, u64, u32)> + '_ {
+        self.book(book_id).into_iter().flat_map(move |book| book.queue(&self.pools, side))
+    }
+
+    /// Where an order stands. Walks the side: for people and tests, not for the hot path.
+    #[must_use]
+    pub fn position(&self, book_id: BookId, side: Side, id: OrderId) -> Option<QueuePosition> {
+        self.book(book_id)?.position(&self.pools, side, id)
+    }
+
+    /// Resting orders of all books.
+    #[must_use]
+    pub fn orders(&self) -> usize {
+        self.pools.orders.live()
+    }
+
+    /// Place of an update's book in [`Market::books`].
+    #[inline]
+    pub(crate) fn dense_of(&self, update: &Slot) -> Option<usize> {
+        let bytes = update.as_bytes();
+        self.dense(u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]))
+    }
+
+    fn dense(&self, book_id: u32) -> Option<usize> {
+        let dense = match self.direct.get(book_id as usize) {
+            Some(&dense) => dense,
+            None => self.probed[self.probe(book_id)].1,
+        };
+        (dense != NO_BOOK).then_some(usize::from(dense))
+    }
+
+    fn probe(&self, book_id: u32) -> usize {
+        let mask = self.probed.len() - 1;
+        let mut at = (book_id.wrapping_mul(0x9E37_79B1) >> 8) as usize & mask;
+        while self.probed[at].1 != NO_BOOK && self.probed[at].0 != book_id {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    fn dense_or_new(&mut self, book_id: u32) -> Option<usize> {
+        if let Some(dense) = self.dense(book_id) {
+            return Some(dense);
+        }
+        let dense = self.books.len();
+        if dense == self.limits.books_max {
+            self.anomalies.count(Anomaly::BooksExhausted);
+            return None;
+        }
+        if let Some(place) = self.direct.get_mut(book_id as usize) {
+            *place = dense as u16;
+        } else {
+            let at = self.probe(book_id);
+            self.probed[at] = (book_id, dense as u16);
+        }
+        // Within the capacity reserved at construction: no allocation.
+        self.books.push(Book::new(BookId(book_id), dense as u32));
+        Some(dense)
+    }
+
+    /// Takes one event, numbers it, and says what it changed.
+    #[inline]
+    pub fn apply(&mut self, event: &Slot, out: &mut impl Output) {
+        self.seq += 1;
+        let rank = self.rank.take();
+        match event.view() {
+            View::Order(event) => {
+                self.on_clock(event.exchange_ns, event.received_ns, out);
+                self.on_order(event, rank, out);
+            }
+            View::Execution(event) => {
+                self.on_clock(event.exchange_ns, event.received_ns, out);
+                self.on_execution(event, out);
+            }
+            View::Replace(event) => {
+                self.on_clock(event.exchange_ns, event.received_ns, out);
+                self.on_replace(event, out);
+            }
+            View::Trade(event) => {
+                self.on_clock(event.exchange_ns, event.received_ns, out);
+                self.on_trade(event, out);
+            }
+            View::Rank(event) => self.rank = Some((event.book_id, event.rank_ns)),
+            View::System(event) => self.on_system(event, out),
+            View::Unknown(_) => self.anomalies.count(Anomaly::UnknownEvent),
+            _ => self.on_record(event, out),
+        }
+        if let (Some((book_id, _)), false) = (rank, matches!(event.rtype, rtype::ORDER)) {
+            self.stray_rank(book_id);
+        }
+    }
+
+    #[cold]
+    fn stray_rank(&mut self, book_id: u32) {
+        self.anomaly(Anomaly::StrayRank, book_id);
+    }
+
+    #[cold]
+    fn anomaly(&mut self, anomaly: Anomaly, book_id: u32) {
+        self.anomalies.count(anomaly);
+        if anomaly.spoils_book()
+            && let Some(dense) = self.dense(book_id)
+        {
+            self.books[dense].maybe_bad = true;
+        }
+    }
+
+    /// The exchange's clock only moves forward; each new second closes candles and tells the readers.
+    #[inline]
+    fn on_clock(&mut self, exchange_ns: Nanos, received_ns: Nanos, out: &mut impl Output) {
+        if exchange_ns >= self.next_second_ns {
+            self.on_second(exchange_ns, received_ns, out);
+        }
+        self.exchange_ns = self.exchange_ns.max(exchange_ns);
+    }
+
+    #[cold]
+    fn on_second(&mut self, exchange_ns: Nanos, received_ns: Nanos, out: &mut impl Output) {
+        let second_ns = Interval::Second.start_ns(exchange_ns);
+        self.exchange_ns = exchange_ns;
+        self.next_second_ns = second_ns.saturating_add(Interval::Second.length_ns());
+        for book in &mut self.books {
+            book.candles.on_time(second_ns, &mut |_, _| {});
+        }
+        let mut record = System::new(system::TIME, second_ns, received_ns, 0, 0, self.epoch);
+        record.seq = self.seq;
+        out.push(record.into());
+    }
+
+    fn stamp(&mut self, dense: usize, exchange_ns: Nanos, received_ns: Nanos) -> Stamp {
+        let book = &mut self.books[dense];
+        book.seq = self.seq;
+        book.exchange_ns = exchange_ns;
+        book.received_ns = received_ns;
+        let flags = if book.maybe_bad { flags::MAYBE_BAD_BOOK } else { 0 };
+        Stamp { book_id: book.id.0, seq: self.seq, exchange_ns, received_ns, flags }
+    }
+
+    fn on_order(&mut self, event: &OrderEvent, rank: Option<(u32, u64)>, out: &mut impl Output) {
+        if let Some((book_id, _)) = rank
+            && (book_id != event.book_id || event.action != action::ADD)
+        {
+            self.stray_rank(book_id);
+        }
+        match event.action {
+            action::ADD => self.on_add(event, rank, out),
+            action::CANCEL => self.on_cancel(event, out),
+            action::MODIFY => self.on_modify(event, out),
+            action::CLEAR => self.on_clear(event, out),
+            _ => self.anomaly(Anomaly::UnknownEvent, event.book_id),
+        }
+    }
+
+    #[inline]
+    fn on_add(&mut self, event: &OrderEvent, rank: Option<(u32, u64)>, out: &mut impl Output) {
+        let side = event.side();
+        if side == Side::None {
+            return self.anomaly(Anomaly::NoSide, event.book_id);
+        }
+        let Some(dense) = self.dense_or_new(event.book_id) else { return };
+        let id = OrderId(event.order_id);
+        if self.pools.orders.find(self.books[dense].book_side(side), id).is_some() {
+            return self.anomaly(Anomaly::DuplicateOrder, event.book_id);
+        }
+        let rank = match (event.rank_sequence, rank) {
+            (0, _) => Rank::Arrival,
+            (sequence, Some((book_id, ns))) if book_id == event.book_id => Rank::Stated { ns, sequence },
+            (sequence, _) => Rank::Stated { ns: event.exchange_ns, sequence },
+        };
+        self.rest(dense, side, id, Price(event.price), event.quantity(), rank, (action::ADD, event), out);
+    }
+
+    /// Adds an order, publishes it, and looks whether the book crossed.
+    #[inline]
+    #[allow(clippy::too_many_arguments)] // one call per field of the order; grouping them would only rename them
+    fn rest(
+        &mut self,
+        dense: usize,
+        side: Side,
+        id: OrderId,
+        price: Price,
+        quantity: u64,
+        rank: Rank,
+        (action, event): (u8, &impl Stamped),
+        out: &mut impl Output,
+    ) {
+        let book = &mut self.books[dense];
+        let book_id = book.id.0;
+        if book.off_ladder(side, price) {
+            self.anomalies.count(Anomaly::OffLadder);
+        }
+        match book.add(&mut self.pools, side, id, price, quantity, rank) {
+            Ok(touched) => {
+                let stamp = self.stamp(dense, event.exchange_ns(), event.received_ns());
+                publish(stamp, action, &touched, out);
+                self.check_crossed(dense);
+            }
+            Err(anomaly) => self.anomaly(anomaly, book_id),
+        }
+    }
+
+    /// The order that an event names; an unknown one is counted.
+    #[inline]
+    fn named(&mut self, book_id: u32, side: Side, id: OrderId) -> Option<(usize, u32)> {
+        if side == Side::None && self.limits.key == OrderKey::BookSideId {
+            self.anomaly(Anomaly::NoSide, book_id);
+            return None;
+        }
+        let found = self.dense(book_id).and_then(|dense| {
+            let order = self.pools.orders.find(self.books[dense].book_side(side), id)?;
+            // An id that is unique for the day may still be named under the wrong book.
+            (self.pools.orders.get(order).book_side >> 1 == dense as u32).then_some((dense, order))
+        });
+        if found.is_none() {
+            self.anomaly(Anomaly::UnknownOrder, book_id);
+        }
+        found
+    }
+
+    #[inline]
+    fn on_cancel(&mut self, event: &OrderEvent, out: &mut impl Output) {
+        let id = OrderId(event.order_id);
+        let Some((dense, order)) = self.named(event.book_id, event.side(), id) else { return };
+        // DBN's undefined size means the same as our own sentinel.
+        let undefined = event.size_high == 0 && event.size == u32::MAX;
+        let quantity = if undefined { QUANTITY_REST } else { event.quantity() };
+        let touched = self.books[dense].reduce(&mut self.pools, order, quantity);
+        if touched.excess {
+            self.anomaly(Anomaly::OverCancel, event.book_id);
+        }
+        let stamp = self.stamp(dense, event.exchange_ns, event.received_ns);
+        publish(stamp, action::CANCEL, &touched, out);
+        self.check_uncrossed(dense);
+    }
+
+    /// A new price or a larger quantity sends an order to the end of its new queue; less quantity keeps its place
+    /// (CME Globex, "Modify": loss of priority).
+    fn on_modify(&mut self, event: &OrderEvent, out: &mut impl Output) {
+        let id = OrderId(event.order_id);
+        let Some((dense, order)) = self.named(event.book_id, event.side(), id) else { return };
+        let have = *self.pools.orders.get(order);
+        let side = if have.book_side & 1 == 0 { Side::Bid } else { Side::Ask };
+        let price = self.pools.levels.get(have.level).price;
+        if price == event.price && event.quantity() <= have.quantity && event.quantity() > 0 {
+            let touched = self.books[dense].reduce(&mut self.pools, order, have.quantity - event.quantity());
+            let stamp = self.stamp(dense, event.exchange_ns, event.received_ns);
+            publish(stamp, action::CANCEL, &touched, out);
+            return self.check_uncrossed(dense);
+        }
+        self.move_order(dense, order, side, id, Price(event.price), event.quantity(), event, out);
+    }
+
+    #[allow(clippy::too_many_arguments)] // as `rest`
+    fn move_order(
+        &mut self,
+        dense: usize,
+        order: u32,
+        side: Side,
+        new_id: OrderId,
+        price: Price,
+        quantity: u64,
+        event: &impl Stamped,
+        out: &mut impl Output,
+    ) {
+        let gone = self.books[dense].reduce(&mut self.pools, order, QUANTITY_REST);
+        let stamp = self.stamp(dense, event.exchange_ns(), event.received_ns());
+        publish(stamp, action::CANCEL, &gone, out);
+        self.check_uncrossed(dense);
+        if self.pools.orders.find(self.books[dense].book_side(side), new_id).is_some() {
+            return self.anomaly(Anomaly::DuplicateOrder, stamp.book_id);
+        }
+        self.rest(dense, side, new_id, price, quantity, Rank::Arrival, (action::ADD, event), out);
+    }
+
+    fn on_replace(&mut self, event: &Execution, out: &mut impl Output) {
+        let Some((dense, order)) = self.named(event.book_id, event.side(), OrderId(event.order_id)) else { return };
+        let side = if self.pools.orders.get(order).book_side & 1 == 0 { Side::Bid } else { Side::Ask };
+        let new_id = OrderId(event.other_id);
+        self.move_order(dense, order, side, new_id, Price(event.price), event.quantity, event, out);
+    }
+
+    fn on_clear(&mut self, event: &OrderEvent, out: &mut impl Output) {
+        let Some(dense) = self.dense_or_new(event.book_id) else { return };
+        self.books[dense].clear(&mut self.pools);
+        let stamp = self.stamp(dense, event.exchange_ns, event.received_ns);
+        out.push(mark(rtype::CLEAR, stamp, 0, 0, false, self.epoch));
+    }
+
+    #[inline]
+    fn on_execution(&mut self, event: &Execution, out: &mut impl Output) {
+        let Some((dense, order)) = self.named(event.book_id, event.side(), OrderId(event.order_id)) else {
+            // The trade happened all the same, if only its price is known.
+            if event.price != Price::NONE.0 {
+                self.on_trade(event, out);
+            }
+            return;
+        };
+        let touched = self.books[dense].reduce(&mut self.pools, order, event.quantity.min(QUANTITY_REST - 1));
+        if touched.excess {
+            self.anomaly(Anomaly::OverExecution, event.book_id);
+        }
+        let stamp = self.stamp(dense, event.exchange_ns, event.received_ns);
+        publish(stamp, action::FILL, &touched, out);
+        let price = if event.price == Price::NONE.0 { touched.price } else { Price(event.price) };
+        self.trade(dense, stamp, touched.side, price, event, out);
+        self.check_uncrossed(dense);
+    }
+
+    fn on_trade(&mut self, event: &Execution, out: &mut impl Output) {
+        let Some(dense) = self.dense_or_new(event.book_id) else { return };
+        let stamp = self.stamp(dense, event.exchange_ns, event.received_ns);
+        self.trade(dense, stamp, event.side(), Price(event.price), event, out);
+    }
+
+    #[inline]
+    fn trade(
+        &mut self,
+        dense: usize,
+        stamp: Stamp,
+        resting: Side,
+        price: Price,
+        event: &Execution,
+        out: &mut impl Output,
+    ) {
+        let book = &mut self.books[dense];
+        book.statistics.on_trade(price, event.quantity, event.conditions);
+        book.candles.on_trade(stamp.exchange_ns, price, event.quantity, event.conditions, &mut |_, _| {});
+        // In an auction both sides meet at one price: nobody is the aggressor.
+        let aggressor = if event.conditions & conditions::CROSS != 0 { Side::None } else { resting.opposite() };
+        let update = TradeUpdate {
+            length: 16,
+            rtype: rtype::TRADE_UPDATE,
+            flags: stamp.flags,
+            side: aggressor as u8,
+            book_id: stamp.book_id,
+            exchange_ns: stamp.exchange_ns,
+            seq: stamp.seq,
+            received_ns: stamp.received_ns,
+            match_id: event.other_id,
+            price: price.0,
+            quantity: event.quantity,
+            conditions: event.conditions,
+            reserved: [0; 7],
+        };
+        out.push(update.into());
+    }
+
+    #[inline]
+    fn check_crossed(&mut self, dense: usize) {
+        let book = &mut self.books[dense];
+        if !book.crossed && !book.phase.may_cross() && book.is_crossed(&self.pools) {
+            book.crossed = true;
+            let book_id = book.id.0;
+            self.anomaly(Anomaly::Crossed, book_id);
+        }
+    }
+
+    #[inline]
+    fn check_uncrossed(&mut self, dense: usize) {
+        let book = &mut self.books[dense];
+        if book.crossed {
+            book.crossed = book.is_crossed(&self.pools);
+        }
+    }
+
+    fn on_system(&mut self, event: &System, out: &mut impl Output) {
+        match event.code {
+            system::SESSION => self.on_session(event),
+            system::TIME => return self.on_clock(event.exchange_ns, event.received_ns, out),
+            system::GAP => self.books.iter_mut().for_each(|book| book.maybe_bad = true),
+            system::END_OF_MESSAGES => self.books.iter_mut().for_each(|book| book.statistics.on_close()),
+            _ => {}
+        }
+        let mut record = *event;
+        record.seq = self.seq;
+        out.push(record.into());
+    }
+
+    /// All books are empty, a new day of statistics begins, numbers start again.
+    fn on_session(&mut self, event: &System) {
+        self.epoch = event.epoch;
+        self.seq = 0;
+        self.exchange_ns = event.exchange_ns;
+        self.next_second_ns = 0;
+        self.pools.orders.clear();
+        self.pools.levels.clear();
+        for book in &mut self.books {
+            book.forget_orders();
+            book.statistics = book.statistics.next_day();
+            book.phase = Phase::Unknown;
+            book.records.state = None;
+            book.records.equilibrium = None;
+            book.records.equilibrium_best = None;
+            book.seq = 0;
+            book.lay_ladder(&mut self.pools);
+        }
+    }
+
+    /// Definitions, states, auction pictures: kept for snapshots and passed on with their number.
+    fn on_record(&mut self, event: &Slot, out: &mut impl Output) {
+        let bytes = event.as_bytes();
+        let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| bytes[at + byte]));
+        let (book_id, exchange_ns, received_ns) = ((word(0) >> 32) as u32, word(8), word(24));
+        self.on_clock(exchange_ns, received_ns, out);
+        let Some(dense) = self.dense_or_new(book_id) else { return };
+        self.stamp(dense, exchange_ns, received_ns);
+        let numbered = event.with_seq(self.seq);
+        let book = &mut self.books[dense];
+        match event.view() {
+            View::Symbol(record) => {
+                let same = book.symbol() == crate::slot::text(&record.symbol);
+                if !same && book.records.symbol.is_some() {
+                    // The exchange may give the number of an expired book to a new instrument.
+                    book.clear(&mut self.pools);
+                    book.statistics = Default::default();
+                    book.candles = Default::default();
+                    book.records = Default::default();
+                }
+                book.ticks.clear();
+                book.records.symbol = Some(numbered);
+            }
+            View::LongName(_) => book.records.name = Some(numbered),
+            View::Terms(_) => book.records.terms = Some(numbered),
+            View::Contract(_) => book.records.contract = Some(numbered),
+            View::ShortSell(_) => book.records.short_sell = Some(numbered),
+            View::TickBand(band) => self.on_tick_band(dense, band),
+            View::State(state) => {
+                book.records.state = Some(numbered);
+                book.phase = state.phase();
+                if !book.phase.is_auction() {
+                    book.records.equilibrium = None;
+                    book.records.equilibrium_best = None;
+                }
+                if book.phase == Phase::Closed {
+                    book.statistics.on_close();
+                }
+                if book.phase.may_cross() {
+                    book.crossed = false;
+                } else {
+                    self.check_crossed(dense);
+                }
+            }
+            View::Equilibrium(_) => book.records.equilibrium = Some(numbered),
+            View::EquilibriumBest(_) => book.records.equilibrium_best = Some(numbered),
+            View::Leg(_) => {}
+            _ => return self.anomaly(Anomaly::UnknownEvent, book_id), // an update kind on the event ring
+        }
+        out.push(numbered);
+    }
+
+    fn on_tick_band(&mut self, dense: usize, band: &TickBand) {
+        let book = &mut self.books[dense];
+        if book.ticks.add(band).is_err() {
+            return self.anomalies.count(Anomaly::BadTickBand);
+        }
+        book.statistics.set_band(&book.ticks, Price(band.reference));
+        book.lay_ladder(&mut self.pools);
+    }
+
+    /// Number of slots [`Market::snapshot`] will write for a book.
+    #[must_use]
+    pub fn snapshot_slots(&self, book: &Book, orders: bool) -> usize {
+        let fixed = 2 + 8 + crate::tick::TICK_BANDS_MAX + crate::statistics::Statistics::RECORDS + 2 * 4;
+        let levels = Side::Bid.index()..=Side::Ask.index();
+        let levels: usize = levels.map(|side| book.levels(&self.pools, [Side::Bid, Side::Ask][side]).count()).sum();
+        fixed + levels + if orders { book.orders() as usize } else { 0 }
+    }
+
+    /// Writes the whole state of a book as updates that replace whatever the reader knew of it.
+    ///
+    /// `missed` are the numbers the reader did not get (0, 0: none). Without `orders` the begin says so.
+    pub fn snapshot(&self, book: &Book, missed: (u64, u64), orders: bool, out: &mut impl Output) {
+        let flags = flags::SNAPSHOT | if book.maybe_bad { flags::MAYBE_BAD_BOOK } else { 0 };
+        let stamp = Stamp {
+            book_id: book.id.0,
+            seq: book.seq,
+            exchange_ns: book.exchange_ns,
+            received_ns: book.received_ns,
+            flags,
+        };
+        out.push(mark(rtype::SNAPSHOT_BEGIN, stamp, missed.0, missed.1, !orders, self.epoch));
+        book.records.iter().for_each(|record| out.push(record.with_flag(flags::SNAPSHOT)));
+        for band in book.ticks.bands() {
+            let record = TickBand {
+                length: 16,
+                rtype: rtype::TICK_BAND,
+                flags,
+                side: b'N',
+                book_id: stamp.book_id,
+                exchange_ns: stamp.exchange_ns,
+                seq: stamp.seq,
+                received_ns: stamp.received_ns,
+                tick: band.tick,
+                from: band.from.0,
+                to: band.to.0,
+                reference: Price::NONE.0,
+            };
+            out.push(record.into());
+        }
+        book.records.iter_state().for_each(|record| out.push(record.with_flag(flags::SNAPSHOT)));
+        for record in book.statistics.records() {
+            out.push(Slot::from(record).stamped(stamp.book_id, stamp.exchange_ns, stamp.seq));
+        }
+        for (prices, amounts) in Interval::ALL.into_iter().filter_map(|interval| book.candles.records(interval)) {
+            out.push(Slot::from(prices).stamped(stamp.book_id, stamp.exchange_ns, stamp.seq));
+            out.push(Slot::from(amounts).stamped(stamp.book_id, stamp.exchange_ns, stamp.seq));
+        }
+        for side in [Side::Bid, Side::Ask] {
+            book.levels(&self.pools, side).for_each(|level| out.push(level_update(stamp, side, level)));
+            if orders {
+                for (price, id, quantity, place) in book.queue(&self.pools, side) {
+                    out.push(order_update(stamp, side, action::ADD, id.0, price, quantity, place));
+                }
+            }
+        }
+        out.push(mark(rtype::SNAPSHOT_END, stamp, 0, 0, !orders, self.epoch));
+    }
+
+    /// Panics when anything disagrees with anything. For tests and simulation only: walks everything.
+    pub fn check_invariants(&self) {
+        self.books.iter().for_each(|book| book.check_invariants(&self.pools));
+        let orders: usize = self.books.iter().map(|book| book.orders() as usize).sum();
+        assert_eq!(orders, self.orders());
+    }
+}
+
+/// The two clocks of an event.
+trait Stamped {
+    fn exchange_ns(&self) -> Nanos;
+    fn received_ns(&self) -> Nanos;
+}
+
+impl Stamped for OrderEvent {
+    fn exchange_ns(&self) -> Nanos {
+        self.exchange_ns
+    }
+    fn received_ns(&self) -> Nanos {
+        self.received_ns
+    }
+}
+
+impl Stamped for Execution {
+    fn exchange_ns(&self) -> Nanos {
+        self.exchange_ns
+    }
+    fn received_ns(&self) -> Nanos {
+        self.received_ns
+    }
+}
+
+/// The order, then its level (market orders have none).
+#[inline]
+fn publish(stamp: Stamp, action: u8, touched: &Touched, out: &mut impl Output) {
+    let Touched { side, order_id, price, left, position, level, unchanged, .. } = *touched;
+    if unchanged {
+        return;
+    }
+    out.push(order_update(stamp, side, action, order_id, price, left, position));
+    if price.is_some() {
+        out.push(level_update(stamp, side, level));
+    }
+}
+
+#[inline]
+fn order_update(stamp: Stamp, side: Side, action: u8, order_id: u64, price: Price, left: u64, place: u32) -> Slot {
+    let update = OrderUpdate {
+        length: 16,
+        rtype: rtype::ORDER_UPDATE,
+        flags: stamp.flags,
+        side: side as u8,
+        book_id: stamp.book_id,
+        exchange_ns: stamp.exchange_ns,
+        seq: stamp.seq,
+        received_ns: stamp.received_ns,
+        order_id,
+        price: price.0,
+        quantity: left,
+        position: place,
+        action,
+        reserved: [0; 3],
+    };
+    update.into()
+}
+
+#[inline]
+fn level_update(stamp: Stamp, side: Side, level: Level) -> Slot {
+    let update = LevelUpdate {
+        length: 16,
+        rtype: rtype::LEVEL,
+        flags: stamp.flags,
+        side: side as u8,
+        book_id: stamp.book_id,
+        exchange_ns: stamp.exchange_ns,
+        seq: stamp.seq,
+        received_ns: stamp.received_ns,
+        price: level.price.0,
+        quantity: level.quantity,
+        count: level.count,
+        reserved: 0,
+        reserved2: 0,
+    };
+    update.into()
+}
+
+fn mark(rtype: u8, stamp: Stamp, from_seq: u64, to_seq: u64, orders_omitted: bool, epoch: u64) -> Slot {
+    let mark = Mark {
+        length: 16,
+        rtype,
+        flags: stamp.flags,
+        side: b'N',
+        book_id: stamp.book_id,
+        exchange_ns: stamp.exchange_ns,
+        seq: stamp.seq,
+        received_ns: stamp.received_ns,
+        from_seq,
+        to_seq,
+        orders_omitted: u64::from(orders_omitted),
+        epoch,
+    };
+    mark.into()
+}
