@@ -8,5 +8,6 @@ pub mod itch50;
 pub mod layout;
 pub mod moldudp64;
 mod record;
+pub mod sequencer;
 pub mod sink;
 pub mod source;

@@ -5,3 +5,4 @@ mod golden_bistech;
 mod golden_itch50;
 mod recordings;
 mod samples;
+mod sequencing;
