@@ -6,8 +6,10 @@
 pub mod bistech;
 pub mod itch50;
 pub mod layout;
+pub mod metrics;
 pub mod moldudp64;
 mod record;
 pub mod sequencer;
 pub mod sink;
 pub mod source;
+pub mod stage;

@@ -1,28 +1,39 @@
 //! Messages out of recorded MoldUDP64 packets: from captures and from files of bare datagrams.
 //!
-//! One stream per UDP destination, each with its own sequence and decoder, because partitions share neither. Packets
-//! are taken in recorded order: what comes twice is dropped, what is missing is told as a gap. Nothing can be asked
-//! for again.
+//! One stream per UDP destination, each with its own sequencer and decoder, because partitions share neither numbers
+//! nor seconds. Time is the capture's. Nothing can be asked for again: what the capture does not have is a gap.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use book::Nanos;
 use book::slot::{System, system};
 
+use super::ReadError;
 use super::input::Input;
 use super::mold::MoldFile;
 use super::pcap::{Capture, Skipped};
-use super::protocol::{Decoder, Protocol};
+use super::protocol::{Decoder, ImpliedDirectory, Protocol};
 use super::recording::{Counts, DecoderOptions, Step, Taken};
-use super::{ReadError, protocol};
-use crate::layout::moldudp64::Session;
 use crate::moldudp64::{Packet, PacketKind};
+use crate::sequencer::{Config, Outcome, Sequencer, Start};
 use crate::sink::{Received, Sink};
 
 /// Destinations of one capture that are followed; packets to further ones are counted as passed over.
 const STREAMS_MAX: usize = 64;
-/// Most bytes of a datagram.
-const DATAGRAM_MAX: usize = 65_536;
+
+/// Bounds of each stream's sequencer: it joins wherever the capture starts, keeps 256 packets of any Ethernet frame
+/// (2.3 MB) while a number before them is missing, and gives a gap up after 200 ms of capture time.
+const SEQUENCER: Config = Config {
+    start: Start::Join,
+    packets_parked_max: 256,
+    datagram_bytes_max: 9_000,
+    gap_timeout_ns: 200_000_000,
+    restart_after_ns: 5_000_000_000,
+    packets_released_max: 16,
+    recovery: None,
+};
 
 /// Where datagrams come from.
 pub(super) enum Reader {
@@ -40,30 +51,72 @@ pub(super) struct Packets {
     /// All destinations are lines of one stream (A and B of a partition).
     merged: bool,
     streams: Vec<Stream>,
-    /// The packet whose messages are being given out, whole.
-    packet: Vec<u8>,
-    current: Option<Current>,
+    ready: Ready,
     messages: u64,
+    /// Latest clock of the capture; past the end of the file, the time by which what is waited for is late.
+    latest_ns: Nanos,
+    /// Stream to be emptied next, once the file is at its end.
+    flushing: Option<usize>,
+    /// Why the file ended, kept until everything before it was given out.
+    error: Option<ReadError>,
 }
 
 struct Stream {
     destination: Option<SocketAddr>,
-    session: Session,
-    next: u64,
+    sequencer: Sequencer,
     decoder: Decoder,
-    implied: protocol::ImpliedDirectory,
+    implied: ImpliedDirectory,
 }
 
-/// How far the packet at hand has been given out.
-#[derive(Clone, Copy)]
-struct Current {
+/// What the sequencer of one stream gave out for one datagram, still to be taken. As long as a call of the sequencer
+/// makes it at most; its memory is kept.
+#[derive(Default)]
+struct Ready {
     stream: usize,
     captured_ns: Nanos,
-    /// Offset of the next block.
-    at: usize,
-    /// Number of the next message; 0 when the packet has none.
-    sequence: u64,
-    left: u16,
+    bytes: Vec<u8>,
+    items: VecDeque<Item>,
+}
+
+enum Item {
+    /// `sequence` 0: a message without a number.
+    Message {
+        sequence: u64,
+        bytes: Range<usize>,
+    },
+    Gap {
+        from: u64,
+        to: u64,
+    },
+    Session,
+}
+
+impl Ready {
+    fn begin(&mut self, stream: usize, captured_ns: Nanos) {
+        debug_assert!(self.items.is_empty());
+        (self.stream, self.captured_ns) = (stream, captured_ns);
+        self.bytes.clear();
+    }
+
+    fn message(&mut self, sequence: u64, message: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(message);
+        self.items.push_back(Item::Message { sequence, bytes: start..self.bytes.len() });
+    }
+
+    fn outcome(&mut self, outcome: Outcome<'_>, first_session: &mut bool) {
+        match outcome {
+            Outcome::Message { sequence, message } => self.message(sequence, message),
+            Outcome::Gap { from, to } => self.items.push_back(Item::Gap { from, to }),
+            Outcome::Session { .. } => {
+                if !std::mem::take(first_session) {
+                    self.items.push_back(Item::Session);
+                }
+            }
+            // The end is counted as a packet, and there is no server to ask.
+            Outcome::EndOfSession { .. } | Outcome::Request(_) => {}
+        }
+    }
 }
 
 impl Packets {
@@ -81,156 +134,144 @@ impl Packets {
             ports,
             merged,
             streams: Vec::new(),
-            packet: Vec::with_capacity(DATAGRAM_MAX),
-            current: None,
+            ready: Ready::default(),
             messages: 0,
+            latest_ns: 0,
+            flushing: None,
+            error: None,
         }
     }
 
     pub fn next(&mut self, counts: &mut Counts, sink: &mut impl Sink) -> Result<Step, ReadError> {
         loop {
-            if let Some(current) = &mut self.current
-                && current.left > 0
-            {
-                let message = take_block(&self.packet, current);
-                let stream = &mut self.streams[current.stream];
-                self.messages += 1;
-                let numbered = current.sequence > 0;
-                let sequence = if numbered { current.sequence } else { self.messages };
-                current.sequence += u64::from(numbered);
-                let received =
-                    Received { received_ns: current.captured_ns, sequence, channel_id: current.stream as u8 };
-                let taken = Taken::decode(
-                    message,
-                    received,
-                    &mut stream.decoder,
-                    &mut stream.implied,
-                    &self.decoder_options,
-                    sink,
-                );
-                return Ok(Step::Message(taken));
+            if let Some(item) = self.ready.items.pop_front() {
+                return Ok(self.give(item, sink));
             }
-            self.current = None;
-            match self.next_packet(counts)? {
-                Next::End => return Ok(Step::End),
-                Next::Packet => {}
-                Next::Gap { from, to, captured_ns } => {
-                    sink.push(System::new(system::GAP, 0, captured_ns, from, to, 0).into());
-                    return Ok(Step::Gap { from, to });
+            if let Some(at) = self.flushing {
+                if !self.flush(at) {
+                    return self.error.take().map_or(Ok(Step::End), Err);
                 }
-                Next::Session => return Ok(Step::Session),
+            } else if let Err(error) = self.read(counts) {
+                self.error = Some(error);
+                self.flushing = Some(0);
             }
         }
     }
 
-    /// Reads on to the next packet that has something new.
-    fn next_packet(&mut self, counts: &mut Counts) -> Result<Next, ReadError> {
-        loop {
-            let (captured_ns, destination, payload) = match &mut self.reader {
-                Reader::Capture(capture) => match capture.next_datagram()? {
-                    None => return Ok(Next::End),
-                    Some(datagram) => (datagram.captured_ns, Some(datagram.destination), datagram.payload),
-                },
-                Reader::Bare(file) => match file.next_datagram()? {
-                    None => return Ok(Next::End),
-                    Some(payload) => (0, None, payload),
-                },
-            };
-            if destination.is_some_and(|to| !self.ports.is_empty() && !self.ports.contains(&to.port())) {
-                counts.other_ports += 1;
-                continue;
+    fn give(&mut self, item: Item, sink: &mut impl Sink) -> Step {
+        let Ready { stream, captured_ns, .. } = self.ready;
+        let Stream { decoder, implied, .. } = &mut self.streams[stream];
+        match item {
+            Item::Message { sequence, bytes } => {
+                self.messages += 1;
+                let sequence = if sequence > 0 { sequence } else { self.messages };
+                let received = Received { received_ns: captured_ns, sequence, channel_id: stream as u8 };
+                let message = &self.ready.bytes[bytes];
+                Step::Message(Taken::decode(message, received, decoder, implied, &self.decoder_options, sink))
             }
-            counts.packets += 1;
-            let packet = match Packet::parse(payload) {
-                Ok(packet) => packet,
-                Err(_) => {
-                    counts.damaged_packets += 1;
-                    continue;
-                }
-            };
-            if self.protocol.is_none() && packet.count > 0 {
-                self.protocol = Protocol::of_datagram(payload);
+            Item::Gap { from, to } => {
+                decoder.forget_time();
+                sink.push(System::new(system::GAP, 0, captured_ns, from, to, 0).into());
+                Step::Gap { from, to }
             }
-            let Some(protocol) = self.protocol else {
-                // Nothing in it said what it is; a heartbeat, or not ours at all.
-                if packet.count > 0 {
-                    counts.damaged_packets += 1;
-                } else {
-                    counts.heartbeats += 1;
-                }
-                continue;
-            };
-            let wanted = if self.merged { None } else { destination };
-            let at = match self.streams.iter().position(|stream| stream.destination == wanted) {
-                Some(at) => at,
-                None if self.streams.len() == STREAMS_MAX => {
-                    counts.other_ports += 1;
-                    continue;
-                }
-                None => {
-                    self.streams.push(Stream {
-                        destination: wanted,
-                        session: packet.session,
-                        // A capture may start anywhere in the day; what was before is not lost but never recorded.
-                        next: packet.sequence,
-                        decoder: self.decoder_options.decoder(protocol),
-                        implied: protocol::ImpliedDirectory::default(),
-                    });
-                    counts.streams.push((destination, packet.session));
-                    self.streams.len() - 1
-                }
-            };
-            let stream = &mut self.streams[at];
-            let new_session = stream.session != packet.session;
-            if new_session {
-                (stream.session, stream.next) = (packet.session, packet.sequence);
-                stream.decoder.reset();
-                stream.implied = protocol::ImpliedDirectory::default();
-            }
-            match packet.kind {
-                PacketKind::Heartbeat => counts.heartbeats += 1,
-                PacketKind::EndOfSession => counts.ends_of_session += 1,
-                PacketKind::Messages => {}
-            }
-            // Number 0 is no number (the protocol counts from 1): tools write it into packets they made up.
-            let numbered = packet.sequence > 0;
-            let (mut skip, mut gap) = (0, None);
-            if numbered {
-                if packet.sequence > stream.next {
-                    gap = Some((stream.next, packet.sequence - 1));
-                    stream.decoder.forget_time();
-                }
-                skip = stream.next.saturating_sub(packet.sequence).min(u64::from(packet.count)) as u16;
-                if packet.kind == PacketKind::Messages && skip == packet.count {
-                    counts.repeats += 1;
-                }
-                stream.next = stream.next.max(packet.next_sequence());
-            }
-            if packet.count > skip {
-                self.packet.clear();
-                self.packet.extend_from_slice(payload);
-                let mut current = Current {
-                    stream: at,
-                    captured_ns,
-                    at: crate::moldudp64::HEADER_BYTES,
-                    sequence: packet.sequence + u64::from(skip),
-                    left: packet.count,
-                };
-                for _ in 0..skip {
-                    take_block(&self.packet, &mut current);
-                }
-                self.current = Some(current);
-            }
-            if new_session {
-                return Ok(Next::Session);
-            }
-            if let Some((from, to)) = gap {
-                return Ok(Next::Gap { from, to, captured_ns });
-            }
-            if self.current.is_some() {
-                return Ok(Next::Packet);
+            Item::Session => {
+                decoder.reset();
+                *implied = ImpliedDirectory::default();
+                Step::Session
             }
         }
+    }
+
+    /// Takes one datagram to its stream's sequencer; at the end of the file, begins to empty these.
+    fn read(&mut self, counts: &mut Counts) -> Result<(), ReadError> {
+        let (captured_ns, destination, payload) = match &mut self.reader {
+            Reader::Capture(capture) => match capture.next_datagram()? {
+                None => {
+                    self.flushing = Some(0);
+                    return Ok(());
+                }
+                Some(datagram) => (datagram.captured_ns, Some(datagram.destination), datagram.payload),
+            },
+            Reader::Bare(file) => match file.next_datagram()? {
+                None => {
+                    self.flushing = Some(0);
+                    return Ok(());
+                }
+                Some(payload) => (0, None, payload),
+            },
+        };
+        if destination.is_some_and(|to| !self.ports.is_empty() && !self.ports.contains(&to.port())) {
+            counts.other_ports += 1;
+            return Ok(());
+        }
+        counts.packets += 1;
+        self.latest_ns = self.latest_ns.max(captured_ns);
+        let Ok(packet) = Packet::parse(payload) else {
+            counts.damaged_packets += 1;
+            return Ok(());
+        };
+        if self.protocol.is_none() {
+            self.protocol = Protocol::of_datagram(payload);
+        }
+        let Some(protocol) = self.protocol else {
+            // Nothing so far said what is in these packets: heartbeats before the first message, or not ours at all.
+            *(if packet.count > 0 { &mut counts.damaged_packets } else { &mut counts.heartbeats }) += 1;
+            return Ok(());
+        };
+        let wanted = if self.merged { None } else { destination };
+        let at = match self.streams.iter().position(|stream| stream.destination == wanted) {
+            Some(at) => at,
+            None if self.streams.len() == STREAMS_MAX => {
+                counts.other_ports += 1;
+                return Ok(());
+            }
+            None => {
+                self.streams.push(Stream {
+                    destination: wanted,
+                    sequencer: Sequencer::new(SEQUENCER),
+                    decoder: self.decoder_options.decoder(protocol),
+                    implied: ImpliedDirectory::default(),
+                });
+                counts.streams.push((destination, packet.session));
+                self.streams.len() - 1
+            }
+        };
+        self.ready.begin(at, captured_ns);
+        // The protocol counts from 1; number 0 is what tools write into packets they made up, and says no order.
+        if packet.sequence == 0 && packet.count > 0 {
+            for (_, message) in packet.messages() {
+                self.ready.message(0, message);
+            }
+            return Ok(());
+        }
+        match packet.kind {
+            PacketKind::Messages => {}
+            PacketKind::Heartbeat => counts.heartbeats += 1,
+            PacketKind::EndOfSession => counts.ends_of_session += 1,
+        }
+        let Stream { sequencer, .. } = &mut self.streams[at];
+        let (ready, repeats) = (&mut self.ready, sequencer.counters.repeats);
+        let mut first_session = sequencer.session().is_none();
+        let parsed =
+            sequencer.on_packet(captured_ns, payload, &mut |outcome| ready.outcome(outcome, &mut first_session));
+        debug_assert!(parsed.is_ok(), "parsed above");
+        counts.repeats += sequencer.counters.repeats - repeats;
+        Ok(())
+    }
+
+    /// Takes what stream `at` still holds, giving up what it waits for; `false` when there is no such stream.
+    fn flush(&mut self, at: usize) -> bool {
+        let Some(Stream { sequencer, .. }) = self.streams.get_mut(at) else { return false };
+        if !sequencer.has_gap() && !sequencer.has_ready() {
+            self.flushing = Some(at + 1);
+            return true;
+        }
+        let captured_ns = self.ready.captured_ns;
+        self.ready.begin(at, captured_ns);
+        let ready = &mut self.ready;
+        self.latest_ns = self.latest_ns.saturating_add(SEQUENCER.gap_timeout_ns);
+        sequencer.on_idle(self.latest_ns, &mut |outcome| ready.outcome(outcome, &mut false));
+        true
     }
 
     pub fn protocol(&self) -> Option<Protocol> {
@@ -250,20 +291,4 @@ impl Packets {
             Reader::Bare(file) => file.input(),
         }
     }
-}
-
-enum Next {
-    Packet,
-    Gap { from: u64, to: u64, captured_ns: Nanos },
-    Session,
-    End,
-}
-
-/// The next block of a packet that was parsed as whole.
-fn take_block<'a>(packet: &'a [u8], current: &mut Current) -> &'a [u8] {
-    let start = current.at + 2;
-    let length = usize::from(u16::from_be_bytes([packet[current.at], packet[current.at + 1]]));
-    current.at = start + length;
-    current.left -= 1;
-    &packet[start..start + length]
 }

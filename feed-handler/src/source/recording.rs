@@ -278,7 +278,7 @@ pub struct Counts {
     pub heartbeats: u64,
     /// Packets that ended a session.
     pub ends_of_session: u64,
-    /// Packets of which nothing was new.
+    /// Messages that had come before, as from the other line.
     pub repeats: u64,
     /// UDP payloads that are no whole MoldUDP64 packet.
     pub damaged_packets: u64,
