@@ -44,7 +44,7 @@ impl Default for Limits {
             books_max: 1_024,
             orders_max: 500_000,
             levels_max: 100_000,
-            ladder_slots: 200_000,
+            ladder_slots: 600_000,
             key: OrderKey::BookSideId,
             seed: RandomState::new().build_hasher().finish(),
         }
