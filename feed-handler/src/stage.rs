@@ -30,8 +30,8 @@ const PACKETS_PER_TURN_MAX: usize = 64;
 const MESSAGES_PER_TURN_MAX: usize = 256;
 /// Most bytes of a UDP payload over IPv4.
 const DATAGRAM_BYTES_MAX: usize = 65_507;
-/// Slots about the feed itself that one turn of a packet can add: a gap on leaving the old session, the new session,
-/// three gaps, stale and alive, and one to spare.
+/// Slots about the feed itself that one packet can add beside a gap before each packet it releases: a gap on leaving
+/// the old session, the new session, a gap at the end, stale and alive, and three to spare.
 const SYSTEM_SLOTS_MAX: usize = 8;
 /// Requests that one call of the sequencer can make: one when it settles.
 const REQUESTS_MAX: usize = 4;
@@ -621,12 +621,12 @@ const fn slots_of_datagram_max(bytes: usize) -> usize {
     bytes.saturating_sub(HEADER_BYTES) / BYTES_PER_SLOT_MIN
 }
 
-/// Most slots that one call of the sequencer can make: the packet that came, and the parked packets that it releases
-/// (when it makes room for itself, when it fills the gap, and when what follows is given up: three times the bound).
+/// Most slots that one call of the sequencer can make: the packet that came; the parked packets that it releases, two
+/// of them to make room for itself; a gap before each of them.
 const fn slots_of_call_max(config: &sequencer::Config) -> usize {
-    let released = 3 * if config.packets_released_max == 0 { 1 } else { config.packets_released_max };
+    let released = config.packets_released_max.saturating_add(3);
     slots_of_datagram_max(DATAGRAM_BYTES_MAX)
-        + released * slots_of_datagram_max(config.datagram_bytes_max)
+        + released * (slots_of_datagram_max(config.datagram_bytes_max) + 1)
         + SYSTEM_SLOTS_MAX
 }
 
@@ -636,8 +636,8 @@ mod tests {
 
     #[test]
     fn the_default_bounds_fit_the_event_ring() {
-        // 65,487 / 7 + 48 × (1,480 / 7) + 8
-        assert_eq!(slots_of_call_max(&sequencer::Config::default()), 9_355 + 48 * 211 + 8);
-        assert!(slots_of_call_max(&sequencer::Config::default()) < 65_536 / 2);
+        // 65,487 / 7 for the packet itself, (1,480 / 7 + 1) for each parked one
+        assert_eq!(slots_of_call_max(&sequencer::Config::default()), 9_355 + 19 * 212 + 8);
+        assert!(slots_of_call_max(&sequencer::Config::default()) < 65_536 / 4);
     }
 }
