@@ -1,1 +1,6 @@
-//! benches
+//! Inputs and runs for measurements: streams by seed, walked by the real decoders into the real books.
+//!
+//! Never prints a figure without an answer beside it: every run returns what it found, and that is compared.
+
+pub mod generate;
+pub mod run;
