@@ -1,0 +1,165 @@
+// Candles and volume of the selected symbol; the forming candle moves with each frame.
+// The only place where a price becomes a float: to be drawn, never to be compared or summed.
+
+import { CandlestickSeries, ColorType, createChart, CrosshairMode, HistogramSeries } from '../vendor/lightweight-charts/lightweight-charts.js';
+import { istanbulOffsetMs } from './clock.js';
+import { decimalsOf, formatCompact, formatDecimal } from './decimal.js';
+import * as frames from './frames.js';
+import { element } from './frames.js';
+import * as i18n from './i18n.js';
+import * as theme from './theme.js';
+
+export const INTERVALS = ['1s', '1m', '1h', '1d'];
+/** Width of a candle when a symbol is opened. */
+const CANDLE_PX = 6.5;
+
+export class Chart {
+  #market;
+  #chart;
+  #candles;
+  #volumes;
+  #legend = document.getElementById('chart-legend');
+  #version = -1;
+  /** Symbol and interval that the visible range was set for. */
+  #viewed = null;
+  #hovered = null;
+  #colors = {};
+  #byTime = new Map();
+
+  constructor(market) {
+    this.#market = market;
+    this.#chart = createChart(document.getElementById('chart-canvas'), {
+      autoSize: true,
+      // The logo would add an inline <style>; the attribution stands below the chart instead.
+      layout: { attributionLogo: false, fontFamily: 'Inter, system-ui, sans-serif', fontSize: 11 },
+      crosshair: { mode: CrosshairMode.Normal },
+      rightPriceScale: { scaleMargins: { top: 0.08, bottom: 0.24 } },
+      timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 4, minBarSpacing: 1 },
+      localization: {
+        priceFormatter: (price) => formatDecimal(price.toFixed(this.#decimals()), i18n.current()),
+        timeFormatter: (time) => dateTime(time, this.#market.interval),
+      },
+    });
+    this.#candles = this.#chart.addSeries(CandlestickSeries, { borderVisible: false });
+    this.#volumes = this.#chart.addSeries(HistogramSeries, {
+      priceScaleId: 'volume', priceFormat: { type: 'custom', formatter: (value) => formatCompact(BigInt(Math.round(value)), i18n.current()), minMove: 1 },
+      lastValueVisible: false, priceLineVisible: false,
+    });
+    this.#chart.priceScale('volume').applyOptions({ scaleMargins: { top: 0.82, bottom: 0 }, visible: false });
+    this.#chart.subscribeCrosshairMove((event) => {
+      this.#hovered = event.time === undefined ? null : (this.#byTime.get(event.time) ?? null);
+      this.#drawLegend();
+    });
+    this.themeChanged();
+  }
+
+  changed() {
+    frames.request(this.draw);
+  }
+
+  languageChanged() {
+    this.#chart.applyOptions({ localization: { locale: i18n.current() === 'tr' ? 'tr-TR' : 'en-GB' } });
+    this.#drawLegend();
+  }
+
+  themeChanged() {
+    this.#colors = Object.fromEntries(
+      ['panel', 'text-2', 'text-3', 'line', 'line-strong', 'up', 'down', 'up-flash', 'down-flash', 'raised'].map((name) => [name, theme.color(`--${name}`)]),
+    );
+    const c = this.#colors;
+    this.#chart.applyOptions({
+      layout: { background: { type: ColorType.Solid, color: c.panel }, textColor: c['text-2'] },
+      grid: { vertLines: { color: c.raised }, horzLines: { color: c.raised } },
+      rightPriceScale: { borderColor: c.line },
+      timeScale: { borderColor: c.line },
+      crosshair: {
+        vertLine: { color: c['text-3'], labelBackgroundColor: c['text-2'] },
+        horzLine: { color: c['text-3'], labelBackgroundColor: c['text-2'] },
+      },
+    });
+    this.#candles.applyOptions({ upColor: c.up, downColor: c.down, wickUpColor: c.up, wickDownColor: c.down });
+    this.#version = -1;
+    this.changed();
+  }
+
+  draw = () => {
+    const market = this.#market;
+    const { candles } = market;
+    if (market.candlesVersion !== this.#version) {
+      this.#version = market.candlesVersion;
+      this.#byTime.clear();
+      for (const candle of candles) this.#byTime.set(timeOf(candle), candle);
+      const decimals = this.#decimals();
+      this.#candles.applyOptions({ priceFormat: { type: 'price', precision: decimals, minMove: 1 / 10 ** decimals } });
+      this.#chart.applyOptions({ timeScale: { secondsVisible: market.interval === '1s', timeVisible: market.interval !== '1d' } });
+      this.#candles.setData(candles.map((candle) => this.#bar(candle)));
+      this.#volumes.setData(candles.map((candle) => this.#column(candle)));
+      const view = `${market.selected} ${market.interval}`;
+      if (candles.length > 0 && this.#viewed !== view) {
+        this.#viewed = view;
+        this.#chart.priceScale('right').applyOptions({ autoScale: true });
+        const shown = Math.max(20, Math.round(this.#chart.timeScale().width() / CANDLE_PX));
+        this.#chart.timeScale().setVisibleLogicalRange({ from: candles.length - shown + 4, to: candles.length + 4 });
+      }
+    } else {
+      for (let at = market.candleFrom; at < candles.length; at++) {
+        const candle = candles[at];
+        this.#byTime.set(timeOf(candle), candle);
+        this.#candles.update(this.#bar(candle), at < candles.length - 1);
+        this.#volumes.update(this.#column(candle), at < candles.length - 1);
+      }
+    }
+    market.candleFrom = candles.length;
+    this.#hovered = this.#hovered === null ? null : (this.#byTime.get(timeOf(this.#hovered)) ?? null);
+    this.#drawLegend();
+  };
+
+  #decimals() {
+    const last = this.#market.candles.at(-1);
+    return last ? decimalsOf(last.close) : (this.#market.row?.decimals ?? 2);
+  }
+
+  #bar(candle) {
+    return { time: timeOf(candle), open: Number(candle.open), high: Number(candle.high), low: Number(candle.low), close: Number(candle.close) };
+  }
+
+  #column(candle) {
+    const rose = Number(candle.close) >= Number(candle.open);
+    return { time: timeOf(candle), value: Number(candle.volume), color: rose ? this.#colors['up-flash'] : this.#colors['down-flash'] };
+  }
+
+  #drawLegend() {
+    const candle = this.#hovered ?? this.#market.candles.at(-1);
+    if (!candle) {
+      this.#legend.replaceChildren();
+      return;
+    }
+    const language = i18n.current();
+    const values = {
+      open: formatDecimal(candle.open, language), high: formatDecimal(candle.high, language), low: formatDecimal(candle.low, language),
+      close: formatDecimal(candle.close, language), volume: formatCompact(BigInt(candle.volume), language),
+    };
+    // Values are stressed, letters are not: the text is cut at its placeholders.
+    const parts = i18n.t('chart.legend').split(/(\{\w+\})/);
+    const text = parts.map((part) => values[part.slice(1, -1)] ?? part).join('');
+    if (this.#legend.shownText === text) return;
+    this.#legend.shownText = text;
+    this.#legend.replaceChildren(...parts.map((part) => (part in PLACES ? element('b', '', values[PLACES[part]]) : document.createTextNode(part))));
+  }
+}
+
+const PLACES = { '{open}': 'open', '{high}': 'high', '{low}': 'low', '{close}': 'close', '{volume}': 'volume' };
+
+/** The chart knows no zones: its times are moved to Istanbul's wall clock. Seconds. */
+function timeOf(candle) {
+  const seconds = Number(candle.start.slice(0, -9));
+  return seconds + istanbulOffsetMs(seconds * 1000) / 1000;
+}
+
+function dateTime(time, interval) {
+  const locale = i18n.current() === 'tr' ? 'tr-TR' : 'en-GB';
+  const date = new Date(time * 1000);
+  const day = date.toLocaleDateString(locale, { timeZone: 'UTC', day: 'numeric', month: 'short', year: 'numeric' });
+  if (interval === '1d') return day;
+  return `${day} ${date.toISOString().slice(11, interval === '1s' ? 19 : 16)}`;
+}

@@ -1,0 +1,141 @@
+// Puts the page together: connection, market, panels, keys. Holds no logic of its own.
+// A further panel (orders, login) is one more entry in `panels` and a place in index.html (`#dock`, `#account`).
+
+import { Chart, INTERVALS } from './chart.js';
+import { Details } from './details.js';
+import * as i18n from './i18n.js';
+import { DEPTHS, Ladder } from './ladder.js';
+import { segments, Tabs } from './layout.js';
+import { Market } from './market.js';
+import { Status } from './status.js';
+import { load, store } from './storage.js';
+import { SymbolHead } from './symbol.js';
+import { Tape } from './tape.js';
+import * as theme from './theme.js';
+import { Watchlist } from './watchlist.js';
+import { Feed } from './ws.js';
+
+/** How long a symbol from the address or the last visit is waited for before the first of the list is shown. */
+const WISH_WAIT_MS = 1_500;
+
+const market = new Market((part) => onChanged[part]?.());
+const feed = new Feed(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws/v2`, {
+  onState: () => {
+    status.changed();
+    status.announce(i18n.t(`connection.${feed.state}`, { seconds: String(Math.ceil(feed.retryInMs / 1000)) }));
+  },
+  onHeartbeat: (frame) => market.onHeartbeat(frame),
+  onSystem: (frame) => market.onSystem(frame),
+  onFrame: (frame) => market.onFrame(frame),
+  onResync: (entry, reason) => market.onResync(entry, reason),
+});
+
+market.depth = DEPTHS.find((depth) => String(depth) === load('depth')) ?? DEPTHS[0];
+market.interval = INTERVALS.includes(load('interval')) ? load('interval') : '1m';
+
+const tabs = new Tabs();
+const status = new Status(market, feed);
+const watchlist = new Watchlist(market, choose);
+const head = new SymbolHead(market);
+const ladder = new Ladder(market);
+const tape = new Tape(market);
+const chart = new Chart(market);
+const details = new Details(market, feed);
+const panels = [status, watchlist, head, ladder, tape, chart, details];
+
+const onChanged = {
+  list: () => {
+    watchlist.listChanged();
+    if (market.selected === null) chooseFirst();
+  },
+  row: () => watchlist.rowsChanged(),
+  quote: () => head.changed(),
+  book: () => ladder.changed(),
+  auction: () => ladder.changed(),
+  trades: () => tape.changed(),
+  candles: () => chart.changed(),
+  gap: () => status.changed(),
+  selection: () => {
+    watchlist.selectionChanged();
+    for (const panel of [head, ladder, tape, chart]) panel.changed();
+  },
+};
+
+let wished = decodeURIComponent(location.hash.slice(1)).toUpperCase() || load('symbol', '');
+let wishUntil = null;
+
+/** The symbol of the address, or of the last visit, or else the first of the list. */
+function chooseFirst() {
+  if (wished !== '' && market.rows.has(wished)) {
+    choose(wished, false);
+    return;
+  }
+  if (wishUntil === null) {
+    wishUntil = setTimeout(() => {
+      if (market.selected === null && watchlist.first !== null) choose(market.rows.has(wished) ? wished : watchlist.first, false);
+    }, wished === '' ? 300 : WISH_WAIT_MS);
+  }
+}
+
+function choose(symbol, byPointer) {
+  market.select(symbol);
+  store('symbol', symbol);
+  history.replaceState(null, '', `#${encodeURIComponent(symbol)}`);
+  if (byPointer) {
+    status.announce(i18n.t('announce.selected', { symbol }));
+    if (document.body.dataset.tab === 'list') tabs.show(narrow.matches ? 'book' : 'list');
+  }
+}
+
+const narrow = matchMedia('(max-width: 859.98px)');
+
+segments(document.getElementById('book-depths'), DEPTHS, market.depth, (depth) => {
+  store('depth', String(depth));
+  market.setDepth(depth);
+});
+segments(document.getElementById('chart-intervals'), INTERVALS, market.interval, (interval) => {
+  store('interval', interval);
+  market.setInterval(interval);
+}, 'interval');
+
+document.getElementById('language').addEventListener('click', i18n.toggle);
+document.getElementById('theme').addEventListener('click', theme.toggle);
+theme.onChange(() => chart.themeChanged());
+i18n.onChange(languageChanged);
+
+function languageChanged() {
+  document.getElementById('language').textContent = i18n.current() === 'tr' ? 'EN' : 'TR';
+  for (const panel of panels) (panel.languageChanged ?? panel.changed).call(panel);
+}
+
+const KEYS = {
+  '/': () => {
+    if (narrow.matches) tabs.show('list');
+    watchlist.focusSearch();
+  },
+  t: theme.toggle,
+  l: i18n.toggle,
+  d: () => details.toggle(),
+};
+
+document.addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.('input, textarea, select')) return;
+  const action = KEYS[event.key.toLowerCase()];
+  if (!action) return;
+  event.preventDefault();
+  action();
+});
+
+addEventListener('online', () => feed.hurry());
+document.addEventListener('visibilitychange', () => {
+  if (document.visibilityState === 'visible') feed.hurry();
+});
+addEventListener('hashchange', () => {
+  const symbol = decodeURIComponent(location.hash.slice(1)).toUpperCase();
+  if (market.rows.has(symbol)) choose(symbol, false);
+});
+
+i18n.apply();
+languageChanged();
+market.start(feed);
+feed.connect();

@@ -1,0 +1,85 @@
+// The head of the selected symbol: name, session, last price and the numbers of the day.
+
+import { formatBasisPoints, formatCompact, formatDecimal, formatSigned } from './decimal.js';
+import * as frames from './frames.js';
+import { element, setAttribute, setText } from './frames.js';
+import * as i18n from './i18n.js';
+
+const AUCTIONS = new Set(['opening_collection', 'margin_publication', 'uncross', 'volatility_auction', 'closing_collection']);
+const STOPPED = new Set(['halt', 'break']);
+const CLOSED = new Set(['unknown', 'pre_open', 'closed']);
+
+/** Which of four looks a phase has: `auction`, `stopped`, `closed` or `open`. */
+export function tone(phase) {
+  if (AUCTIONS.has(phase)) return 'auction';
+  if (STOPPED.has(phase)) return 'stopped';
+  return CLOSED.has(phase) ? 'closed' : 'open';
+}
+
+/** Whether an equilibrium price is formed in this phase. */
+export function isAuction(phase) {
+  return AUCTIONS.has(phase);
+}
+
+const compact = (text, language) => (text === null || text === undefined ? '–' : formatCompact(BigInt(text.split('.')[0]), language));
+const FACTS = [
+  ['open', (s, language) => formatDecimal(s.open, language)],
+  ['high', (s, language) => formatDecimal(s.high, language)],
+  ['low', (s, language) => formatDecimal(s.low, language)],
+  ['reference', (s, language) => formatDecimal(s.reference, language)],
+  ['vwap', (s, language) => formatDecimal(s.vwap, language)],
+  ['volume', (s, language) => compact(s.volume, language)],
+  ['turnover', (s, language) => compact(s.turnover, language)],
+  ['trades', (s, language) => formatDecimal(s.trades === null || s.trades === undefined ? null : String(s.trades), language)],
+  ['limits', (s, language) => (s.limit_low === null || s.limit_high === null ? '–' : `${formatDecimal(s.limit_low, language)} – ${formatDecimal(s.limit_high, language)}`)],
+];
+
+export class SymbolHead {
+  #market;
+  #name = document.getElementById('symbol-name');
+  #long = document.getElementById('symbol-long');
+  #phase = document.getElementById('symbol-phase');
+  #last = document.getElementById('symbol-last');
+  #change = document.getElementById('symbol-change');
+  #facts = [];
+
+  constructor(market) {
+    this.#market = market;
+    const list = document.getElementById('symbol-facts');
+    for (const [key] of FACTS) {
+      const group = element('div', key);
+      const term = element('dt', '', '', { 'data-i18n': `fact.${key}` });
+      const value = element('dd', 'num', '–');
+      group.append(term, value);
+      list.append(group);
+      this.#facts.push(value);
+    }
+  }
+
+  changed() {
+    frames.request(this.draw);
+  }
+
+  draw = () => {
+    const language = i18n.current();
+    const { row } = this.#market;
+    if (!row) return;
+    setText(this.#name, row.symbol);
+    setText(this.#long, row.name);
+    setAttribute(this.#long, 'title', row.name);
+    setText(this.#phase, i18n.has(`phase.${row.phase}`) ? i18n.t(`phase.${row.phase}`) : row.phase);
+    setAttribute(this.#phase, 'data-phase', row.phase);
+    setAttribute(this.#phase, 'data-tone', tone(row.phase));
+    setAttribute(this.#phase, 'title', row.state);
+    const last = formatDecimal(row.last, language);
+    setText(this.#last, last);
+    setAttribute(this.#last, 'data-direction', row.direction > 0 ? 'up' : row.direction < 0 ? 'down' : 'none');
+    const known = row.change !== null && row.changeBp !== null;
+    setText(this.#change, known ? `${formatSigned(row.change, language)}  ${formatBasisPoints(BigInt(row.changeBp), language, true)}` : '');
+    setAttribute(this.#change, 'class', `change num ${!known || row.changeBp === 0 ? '' : row.changeBp > 0 ? 'up' : 'down'}`);
+    const statistics = row.statistics ?? { limit_low: null, limit_high: null };
+    FACTS.forEach(([, text], at) => setText(this.#facts[at], text(statistics, language)));
+    const title = i18n.t('page.title', { symbol: row.symbol, last });
+    if (document.title !== title) document.title = title;
+  };
+}
