@@ -1,0 +1,198 @@
+//! How many requests a client may make: GCRA per address, in a table that cannot grow.
+//!
+//! Addresses are hashed with a key drawn at start into a fixed number of drawers, one allowance each: memory is
+//! bounded whatever is sent, and nobody can choose whose drawer to share. IPv6 clients count by their /64, which is
+//! what one subscriber has. Never keeps an address.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+
+use axum::extract::{Request, State as AxumState};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+use serde_json::json;
+
+use crate::config::Config;
+use crate::error::ApiError;
+use crate::routes::Shared;
+
+/// Address of the peer of a connection; the server puts it into every request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// The allowances of all clients.
+pub(crate) struct Allowances<C: Clock = DefaultClock> {
+    limiter: RateLimiter<u64, HashMapStateStore<u64>, C, StateInformationMiddleware>,
+    clock: C,
+    hasher: RandomState,
+    drawers: u64,
+    burst: u32,
+    per_second: u32,
+}
+
+/// What a request was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Allowed {
+    /// Requests left at once.
+    pub(crate) remaining: u32,
+    /// Seconds until the allowance is whole again.
+    pub(crate) reset_s: u64,
+}
+
+impl<C: Clock + Clone> Allowances<C> {
+    /// `None` when there is no limit.
+    pub(crate) fn new(config: &Config, clock: C) -> Option<Self> {
+        let per_second = NonZeroU32::new(config.requests_per_second)?;
+        let burst = NonZeroU32::new(config.requests_burst.max(1))?;
+        let quota = Quota::per_second(per_second).allow_burst(burst);
+        Some(Self {
+            limiter: RateLimiter::new(quota, HashMapStateStore::default(), clock.clone()),
+            clock,
+            hasher: RandomState::new(),
+            drawers: config.client_drawers.max(1) as u64,
+            burst: burst.get(),
+            per_second: per_second.get(),
+        })
+    }
+
+    /// Takes one request out of the allowance of `client`.
+    ///
+    /// # Errors
+    /// Seconds to wait, at least 1.
+    pub(crate) fn take(&self, client: IpAddr) -> Result<Allowed, u64> {
+        let drawer = self.hasher.hash_one(network(client)) % self.drawers;
+        match self.limiter.check_key(&drawer) {
+            Ok(state) => {
+                let remaining = state.remaining_burst_capacity();
+                let used = u64::from(self.burst.saturating_sub(remaining));
+                Ok(Allowed { remaining, reset_s: used.div_ceil(self.per_second.into()) })
+            }
+            Err(until) => Err(until.wait_time_from(self.clock.now()).as_secs() + 1),
+        }
+    }
+
+    /// Forgets drawers whose allowance is whole again.
+    pub(crate) fn sweep(&self) {
+        self.limiter.retain_recent();
+    }
+
+    fn header(&self) -> u32 {
+        self.burst
+    }
+}
+
+/// The address itself for IPv4 (also inside IPv6), the /64 for IPv6.
+fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
+
+/// Who asks: the peer, or, when the peer is a trusted proxy, the last address of `X-Forwarded-For` that is not one.
+pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
+    let peer = peer.to_canonical();
+    if !trusted.contains(&peer) {
+        return peer;
+    }
+    let named = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let mut hops: Vec<Option<IpAddr>> = named
+        .flat_map(|list| list.split(','))
+        .map(|hop| hop.trim().parse().ok().map(|ip: IpAddr| ip.to_canonical()))
+        .collect();
+    while let Some(hop) = hops.pop() {
+        match hop {
+            Some(hop) if trusted.contains(&hop) => {}
+            Some(hop) => return hop,
+            None => return peer, // what stands before something unreadable cannot be believed
+        }
+    }
+    peer
+}
+
+/// Counts the request and says so in headers; refuses it with 429 beyond the limit.
+pub(crate) async fn limit_rate(AxumState(state): AxumState<Shared>, request: Request, next: Next) -> Response {
+    let Some(allowances) = &state.allowances else { return next.run(request).await };
+    let peer = request.extensions().get::<Peer>().map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |peer| peer.0);
+    let client = client(peer, request.headers(), &state.config.trusted_proxies);
+    let (mut response, allowed) = match allowances.take(client) {
+        Ok(allowed) => (next.run(request).await, allowed),
+        Err(wait_s) => {
+            state.http.count_rate_limited();
+            let error = ApiError {
+                details: json!({ "retry_after_seconds": wait_s }),
+                retry_after_s: Some(wait_s),
+                ..ApiError::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "RATE_LIMITED",
+                    format!("too many requests; try again in {wait_s} s (GET /api/v1/limits names the limit)"),
+                )
+            };
+            (error.into_response(), Allowed { remaining: 0, reset_s: wait_s })
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert("ratelimit-limit", allowances.header().into());
+    headers.insert("ratelimit-remaining", allowed.remaining.into());
+    headers.insert("ratelimit-reset", HeaderValue::from(allowed.reset_s));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use governor::clock::FakeRelativeClock;
+    use std::time::Duration;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_allowance_is_used_up_and_comes_back() {
+        let clock = FakeRelativeClock::default();
+        let config = Config { requests_per_second: 2, requests_burst: 4, ..Config::default() };
+        let allowances = Allowances::new(&config, clock.clone()).unwrap();
+        let remaining: Vec<_> = (0..4).map(|_| allowances.take(ip("192.0.2.1")).unwrap().remaining).collect();
+        assert_eq!(remaining, [3, 2, 1, 0]);
+        assert_eq!(allowances.take(ip("192.0.2.1")), Err(1));
+        assert!(allowances.take(ip("192.0.2.2")).is_ok(), "another client has its own");
+        clock.advance(Duration::from_millis(500));
+        assert_eq!(allowances.take(ip("::ffff:192.0.2.1")), Ok(Allowed { remaining: 0, reset_s: 2 }));
+        assert!(allowances.take(ip("192.0.2.1")).is_err());
+    }
+
+    #[test]
+    fn the_table_does_not_grow_with_clients() {
+        let config = Config { client_drawers: 8, requests_per_second: 1_000_000, ..Config::default() };
+        let allowances = Allowances::new(&config, FakeRelativeClock::default()).unwrap();
+        for client in 0..10_000u32 {
+            let _ = allowances.take(IpAddr::V4(client.into()));
+        }
+        assert!(allowances.limiter.len() <= 8);
+    }
+
+    #[test]
+    fn an_ipv6_subscriber_is_one_client() {
+        assert_eq!(network(ip("2001:db8::1")), network(ip("2001:db8::ffff:1")));
+        assert_ne!(network(ip("2001:db8:0:1::1")), network(ip("2001:db8::1")));
+    }
+
+    #[test]
+    fn a_forwarded_address_is_believed_only_from_a_trusted_proxy() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", "203.0.113.9, 198.51.100.7".parse().unwrap());
+        headers.append("x-forwarded-for", "10.0.0.2".parse().unwrap());
+        let trusted = [ip("10.0.0.1"), ip("10.0.0.2")];
+        assert_eq!(client(ip("192.0.2.1"), &headers, &trusted), ip("192.0.2.1"));
+        assert_eq!(client(ip("10.0.0.1"), &headers, &trusted), ip("198.51.100.7"));
+        headers.append("x-forwarded-for", "not an address".parse().unwrap());
+        assert_eq!(client(ip("10.0.0.1"), &headers, &trusted), ip("10.0.0.1"));
+    }
+}

@@ -1,0 +1,166 @@
+//! The passage for WebSockets: `/ws/v2` on the main port leads, byte for byte, to the market-data server.
+//!
+//! Forwards the upgrade request as it came; after the 101 it copies both directions and looks at nothing. Frames,
+//! subscriptions and slow readers are the market-data server's business, which closes a reader that does not read:
+//! the copy's two buffers of 8 KiB are all that waits here. Never tries twice.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State as AxumState};
+use axum::http::header::{CONNECTION, HOST, UPGRADE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+
+use crate::error::{ApiError, AsIs};
+use crate::limit::Peer;
+use crate::routes::Shared;
+
+/// A connection that neither side has closed and that is being shut down gets this long to say goodbye.
+const GOODBYE: Duration = Duration::from_millis(200);
+
+/// Passes a WebSocket on to the market-data server
+#[utoipa::path(get, path = "/ws/v2", tag = "websocket",
+    responses(
+        (status = 101, description = "The connection is a WebSocket now; see docs/protocols/websocket.md."),
+        (status = 426, description = "The request is no WebSocket handshake (`UPGRADE_REQUIRED`).", body = crate::shapes::Failure),
+        (status = 502, description = "The market-data server does not accept (`UPSTREAM_UNAVAILABLE`).", body = crate::shapes::Failure),
+        (status = 503, description = "As many as allowed are open (`TOO_MANY_CONNECTIONS`).", body = crate::shapes::Failure),
+        (status = 504, description = "The market-data server does not answer (`UPSTREAM_TIMEOUT`).", body = crate::shapes::Failure),
+    ))]
+pub(crate) async fn passage(AxumState(state): AxumState<Shared>, request: Request) -> Result<Response, ApiError> {
+    open(state, request).await
+}
+
+/// The same for every path below, e.g. `/ws/v2/test`
+#[utoipa::path(get, path = "/ws/v2/{*path}", tag = "websocket",
+    params(("path" = String, Path, description = "Rest of the path.", example = "test")),
+    responses((status = 101, description = "As `/ws/v2`.")))]
+pub(crate) async fn passage_below(AxumState(state): AxumState<Shared>, request: Request) -> Result<Response, ApiError> {
+    open(state, request).await
+}
+
+async fn open(state: Shared, mut request: Request) -> Result<Response, ApiError> {
+    if !is_handshake(request.headers()) {
+        return Err(ApiError::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "UPGRADE_REQUIRED",
+            "this path is a WebSocket: ask with Connection: Upgrade and Upgrade: websocket",
+        ));
+    }
+    let permit = Arc::clone(&state.tunnels).try_acquire_owned().map_err(|_| ApiError {
+        retry_after_s: Some(1),
+        ..ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "TOO_MANY_CONNECTIONS",
+            format!("{} WebSockets are open, as many as this port passes on", state.config.tunnels_max),
+        )
+    })?;
+    let near = hyper::upgrade::on(&mut request);
+    let mut response = forward(&state, request).await?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let far = hyper::upgrade::on(&mut response);
+        tokio::spawn(copy(state, near, far, permit));
+    }
+    let (parts, body) = response.into_parts();
+    let mut response = Response::from_parts(parts, Body::new(body));
+    response.extensions_mut().insert(AsIs);
+    Ok(response)
+}
+
+fn is_handshake(headers: &HeaderMap) -> bool {
+    let names = |name, word: &str| {
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value: &HeaderValue| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|token| token.trim().eq_ignore_ascii_case(word))
+    };
+    names(CONNECTION, "upgrade") && names(UPGRADE, "websocket")
+}
+
+/// Sends the request on and takes the head of the answer.
+async fn forward(state: &Shared, request: Request) -> Result<hyper::Response<hyper::body::Incoming>, ApiError> {
+    let target = state.config.market_data;
+    let unavailable = |what: &str| {
+        tracing::warn!(%target, what, "the market-data server does not accept a WebSocket passage");
+        ApiError::new(
+            StatusCode::BAD_GATEWAY,
+            "UPSTREAM_UNAVAILABLE",
+            format!("the market-data server at {target} {what}; is it running there?"),
+        )
+    };
+    let stream = timeout(state.config.tunnel_connect_timeout, TcpStream::connect(target))
+        .await
+        .map_err(|_| unavailable("did not accept a connection in time"))?
+        .map_err(|error| unavailable(&format!("refused a connection ({})", error.kind())))?;
+    let _ = stream.set_nodelay(true); // OK because it is only slower without
+    let answer = async {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        // Ends with the request that it carries, or when its socket has become the passage.
+        tokio::spawn(connection.with_upgrades());
+        sender.send_request(as_it_came(request)).await
+    };
+    timeout(state.config.tunnel_answer_timeout, answer)
+        .await
+        .map_err(|_| {
+            ApiError::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "UPSTREAM_TIMEOUT",
+                format!("the market-data server at {target} did not answer the upgrade in time"),
+            )
+        })?
+        .map_err(|error| unavailable(&format!("broke the handshake off ({error})")))
+}
+
+/// The request without a body (a handshake has none) and with the address it came from.
+fn as_it_came(request: Request) -> hyper::Request<http_body_util::Empty<hyper::body::Bytes>> {
+    let (mut parts, _) = request.into_parts();
+    let peer = parts.extensions.get::<Peer>().and_then(|Peer(peer)| HeaderValue::from_str(&peer.to_string()).ok());
+    if let Some(peer) = peer {
+        parts.headers.append("x-forwarded-for", peer);
+    }
+    if !parts.headers.contains_key(HOST) {
+        parts.headers.insert(HOST, HeaderValue::from_static("localhost")); // OK because HTTP/1.0 may leave it out
+    }
+    let mut forwarded = hyper::Request::new(http_body_util::Empty::new());
+    *forwarded.method_mut() = parts.method;
+    *forwarded.uri_mut() =
+        parts.uri.path_and_query().map_or_else(|| "/ws/v2".parse(), |path| path.as_str().parse()).unwrap_or_default();
+    *forwarded.headers_mut() = parts.headers;
+    forwarded
+}
+
+/// Copies until one side closes or the process stops.
+async fn copy(state: Shared, near: OnUpgrade, far: OnUpgrade, permit: OwnedSemaphorePermit) {
+    let both = timeout(state.config.tunnel_answer_timeout, async { tokio::try_join!(near, far) }).await;
+    let (near, far) = match both {
+        Ok(Ok(both)) => both,
+        Ok(Err(error)) => return tracing::debug!(%error, "a WebSocket passage was not taken up"),
+        Err(_) => return tracing::debug!("a WebSocket passage was not taken up in time"),
+    };
+    let open = &state.http.tunnels_open;
+    open.fetch_add(1, Ordering::Relaxed);
+    let (mut near, mut far) = (TokioIo::new(near), TokioIo::new(far));
+    let copy = tokio::io::copy_bidirectional(&mut near, &mut far);
+    tokio::pin!(copy);
+    tokio::select! {
+        result = &mut copy => {
+            if let Err(error) = result {
+                tracing::debug!(%error, "a WebSocket passage broke");
+            }
+        }
+        // The market-data server stops at the same time and closes with its own code: let that through.
+        () = state.stopped() => { let _ = timeout(GOODBYE, &mut copy).await; }
+    }
+    open.fetch_sub(1, Ordering::Relaxed);
+    drop(permit);
+}

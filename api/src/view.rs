@@ -1,0 +1,379 @@
+//! The view thread's turn: update ring → [`Replica`], which handlers copy from.
+//!
+//! The thread takes the write lock for one bounded batch at a time; a handler takes the read lock for the
+//! microseconds of a copy ([`View::copy`] lets nothing borrowed out). Whoever is slow here, handler or view
+//! thread, can only make this reader's own update ring full. The book thread never waits for it: it marks the
+//! books unsynced for this one reader, and a snapshot that names the missed numbers follows when there is room
+//! (`book/src/ring.rs`). So the worst that the slow path can do to the fast one is to be told less.
+//!
+//! Never touches a socket or a clock, and never waits for anything but that lock.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arc_swap::ArcSwap;
+use book::metrics::{Counter, Gauge, MetricSource, Sample};
+use book::replica::{Options, Replica};
+use book::ring::Consumer;
+use book::slot::rtype;
+use book::{BookId, Nanos};
+
+/// Slots applied under one write lock: at some 200 ns each a handler waits about 0.1 ms for its copy.
+pub const SLOTS_PER_BATCH_MAX: usize = 512;
+
+/// Batches of one turn, so that a turn ends (some 2 ms) even while the ring is being filled.
+pub const BATCHES_PER_TURN_MAX: usize = 16;
+
+/// More waiting slots than this at the end of a turn: the view is behind (a quarter of the default ring).
+pub const BEHIND_SLOTS: usize = 65_536 / 4;
+
+/// Turns that do work between two directories while definitions keep coming (a whole market at start).
+const TURNS_PER_DIRECTORY: u32 = 64;
+
+/// The view thread's half. One thread calls [`ViewStage::do_work`].
+pub struct ViewStage {
+    consumer: Consumer,
+    shared: Arc<Shared>,
+    /// Working turns since the first definition that the directory does not show; 0 = it shows all.
+    directory_age_turns: u32,
+}
+
+/// The handlers' half: cheap to clone, readable from any thread.
+#[derive(Clone)]
+pub struct View {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    replica: RwLock<Replica>,
+    directory: ArcSwap<Directory>,
+    slots: Counter,
+    turns: Counter,
+    waiting: Gauge,
+    ended: AtomicBool,
+}
+
+impl ViewStage {
+    /// A stage that reads `consumer`, and the view that handlers read.
+    #[must_use]
+    pub fn new(consumer: Consumer, options: Options) -> (Self, View) {
+        let shared = Arc::new(Shared {
+            replica: RwLock::new(Replica::new(options)),
+            directory: ArcSwap::default(),
+            slots: Counter::new(),
+            turns: Counter::new(),
+            waiting: Gauge::new(),
+            ended: AtomicBool::new(false),
+        });
+        (Self { consumer, shared: Arc::clone(&shared), directory_age_turns: 0 }, View { shared })
+    }
+
+    /// One turn: at most [`BATCHES_PER_TURN_MAX`] × [`SLOTS_PER_BATCH_MAX`] slots. Returns how many there were;
+    /// the caller idles only on zero.
+    pub fn do_work(&mut self) -> usize {
+        let mut slots = 0;
+        let mut defined = false;
+        for _ in 0..BATCHES_PER_TURN_MAX {
+            if self.consumer.is_empty() {
+                break;
+            }
+            let mut replica = self.shared.replica.write().unwrap_or_else(PoisonError::into_inner);
+            slots += self.consumer.drain(SLOTS_PER_BATCH_MAX, |slot| {
+                defined |= matches!(slot.rtype, rtype::SYMBOL | rtype::LONG_NAME | rtype::TERMS);
+                replica.apply(slot, &mut |_, _, _| {}); // OK because the replica keeps closed candles itself
+            });
+        }
+        self.shared.waiting.set(self.consumer.waiting() as u64);
+        self.shared.turns.add(1);
+        self.shared.slots.add(slots as u64);
+        self.keep_directory(defined);
+        slots
+    }
+
+    /// Whether the writer of the ring is gone and everything it wrote has been applied.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.consumer.is_abandoned() && self.consumer.is_empty()
+    }
+
+    fn keep_directory(&mut self, defined: bool) {
+        if defined || self.directory_age_turns > 0 {
+            self.directory_age_turns += 1;
+        }
+        if self.directory_age_turns > 0 && (self.consumer.is_empty() || self.directory_age_turns >= TURNS_PER_DIRECTORY)
+        {
+            let directory = {
+                let replica = self.shared.replica.read().unwrap_or_else(PoisonError::into_inner);
+                Directory::of(&replica)
+            };
+            self.shared.directory.store(Arc::new(directory));
+            self.directory_age_turns = 0;
+        }
+    }
+}
+
+impl Drop for ViewStage {
+    /// Says that nothing will be applied any more, so that readiness does not go on praising old books.
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Release);
+    }
+}
+
+impl View {
+    /// Copies something out of the replica and drops the lock before it returns.
+    ///
+    /// `'static` is the rule in types: nothing that borrows from the replica, its lock included, can leave, so
+    /// formatting and writing happen after it. `copy` must not wait for anything.
+    pub fn copy<T: 'static>(&self, copy: impl FnOnce(&Replica) -> T) -> T {
+        let replica = self.shared.replica.read().unwrap_or_else(PoisonError::into_inner);
+        copy(&replica)
+    }
+
+    /// The symbols as last published; a few turns behind the replica at most.
+    #[must_use]
+    pub fn directory(&self) -> Arc<Directory> {
+        self.shared.directory.load_full()
+    }
+
+    /// Slots that were waiting at the end of the last turn.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.shared.waiting.get() as usize
+    }
+
+    /// The view thread is gone.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.shared.ended.load(Ordering::Acquire)
+    }
+
+    /// The whole feed in a few numbers.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.copy(|replica| {
+            let mut summary = Summary {
+                epoch: replica.epoch,
+                seq: replica.seq,
+                exchange_ns: replica.exchange_ns,
+                stale: replica.stale,
+                day_over: replica.day_over,
+                ..Summary::default()
+            };
+            for book in replica.books() {
+                summary.books += 1;
+                summary.in_sync += usize::from(book.in_sync);
+                summary.maybe_bad += usize::from(book.in_sync && book.maybe_bad);
+                summary.received_ns = summary.received_ns.max(book.received_ns);
+            }
+            summary
+        })
+    }
+}
+
+/// The whole feed in a few numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Epoch in force; 0 before the first session.
+    pub epoch: u64,
+    /// Ingest number of the last update.
+    pub seq: u64,
+    /// The exchange's clock.
+    pub exchange_ns: Nanos,
+    /// Our clock at the last update of any book.
+    pub received_ns: Nanos,
+    /// The feed said that nothing comes any more.
+    pub stale: bool,
+    /// The exchange sent its last message of the day.
+    pub day_over: bool,
+    /// Books known.
+    pub books: usize,
+    /// Of these, in sync.
+    pub in_sync: usize,
+    /// Of those in sync, marked as possibly wrong.
+    pub maybe_bad: usize,
+}
+
+impl MetricSource for View {
+    fn collect(&self, samples: &mut Vec<Sample>) {
+        let shared = &self.shared;
+        let summary = self.summary();
+        samples.push(Sample::counter("bist_view_slots_total", "Slots applied to the view.", &[], shared.slots.get()));
+        samples.push(Sample::counter("bist_view_turns_total", "Turns of the view thread.", &[], shared.turns.get()));
+        samples.push(Sample::gauge(
+            "bist_view_waiting_slots",
+            "Slots waiting in the view's ring after its last turn.",
+            &[],
+            shared.waiting.get() as f64,
+        ));
+        for (state, books) in [
+            ("in_sync", summary.in_sync),
+            ("out_of_sync", summary.books - summary.in_sync),
+            ("maybe_bad", summary.maybe_bad),
+        ] {
+            samples.push(Sample::gauge(
+                "bist_view_books",
+                "Books of the view; maybe_bad are among those in sync.",
+                &[("state", state)],
+                books as f64,
+            ));
+        }
+        samples.push(Sample::gauge("bist_view_epoch", "Epoch in force.", &[], summary.epoch as f64));
+        samples.push(Sample::gauge(
+            "bist_view_stale",
+            "1 while the feed says that nothing comes any more.",
+            &[],
+            f64::from(u8::from(summary.stale)),
+        ));
+    }
+}
+
+/// All symbols, sorted by ticker: what is searched and looked up without touching the replica.
+#[derive(Debug, Default)]
+pub struct Directory {
+    entries: Vec<Entry>,
+    by_name: HashMap<String, usize>,
+}
+
+/// One symbol of the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its book.
+    pub book_id: BookId,
+    /// The name outside.
+    pub ticker: String,
+    /// Ticker, the exchange's own name, long name and ISIN, folded by [`fold`].
+    searched: String,
+}
+
+impl Directory {
+    fn of(replica: &Replica) -> Self {
+        let mut entries: Vec<Entry> = replica
+            .books()
+            .iter()
+            .filter(|book| !book.definition.symbol.is_empty())
+            .map(|book| {
+                let definition = &book.definition;
+                Entry {
+                    book_id: book.book_id,
+                    ticker: definition.ticker().to_owned(),
+                    searched: [&definition.symbol, &definition.name, &definition.isin]
+                        .map(|text| fold(text))
+                        .join("\n"),
+                }
+            })
+            .collect();
+        entries.sort_by(|a, b| a.ticker.cmp(&b.ticker).then(a.book_id.cmp(&b.book_id)));
+        let by_name = entries.iter().enumerate().map(|(at, entry)| (fold(&entry.ticker), at)).collect();
+        Self { entries, by_name }
+    }
+
+    /// Every symbol, sorted by ticker.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The book called `name`: ticker or the exchange's own name, in any case.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<BookId> {
+        let folded = fold(name);
+        let ticker = folded.strip_suffix(".e").unwrap_or(&folded);
+        self.by_name.get(ticker).map(|&at| self.entries[at].book_id)
+    }
+
+    /// Symbols whose ticker, own name, long name or ISIN contains `text`, in any case; all for an empty text.
+    pub fn search(&self, text: &str) -> impl Iterator<Item = &Entry> {
+        let text = fold(text);
+        self.entries.iter().filter(move |entry| entry.searched.contains(&text))
+    }
+
+    /// Up to `names_max` tickers that somebody who wrote `name` may have meant, nearest first.
+    #[must_use]
+    pub fn near(&self, name: &str, names_max: usize) -> Vec<String> {
+        let folded = fold(name);
+        let name = folded.strip_suffix(".e").unwrap_or(&folded);
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Vec::new();
+        }
+        let mut near: Vec<(usize, &str)> = self
+            .entries
+            .iter()
+            .filter_map(|entry| {
+                let ticker = fold(&entry.ticker);
+                if ticker.starts_with(name) || (name.starts_with(&ticker) && ticker.len() > 2) {
+                    return Some((1, entry.ticker.as_str()));
+                }
+                let distance = distance(name, &ticker, EDITS_MAX + 1);
+                // OK because half the letters of a short name are no likeness
+                (distance <= EDITS_MAX.min(name.len() / 2)).then_some((distance, entry.ticker.as_str()))
+            })
+            .collect();
+        near.sort_unstable();
+        near.truncate(names_max);
+        near.into_iter().map(|(_, ticker)| ticker.to_owned()).collect()
+    }
+}
+
+/// Longest symbol on the wire (BISTECH ITCH 2112, message R), in bytes.
+const NAME_BYTES_MAX: usize = 32;
+
+/// Letters that may differ in a near match.
+const EDITS_MAX: usize = 2;
+
+/// Lower case, and Turkish letters as their plain ones: `İŞ`, `iş`, `IS` and `ıs` are all `is`.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    text.chars()
+        .flat_map(char::to_lowercase)
+        .filter_map(|letter| match letter {
+            'ı' => Some('i'),
+            'ş' => Some('s'),
+            'ç' => Some('c'),
+            'ğ' => Some('g'),
+            'ö' => Some('o'),
+            'ü' => Some('u'),
+            '\u{307}' => None, // the dot that `İ` leaves behind in lower case
+            other => Some(other),
+        })
+        .collect()
+}
+
+/// Levenshtein distance over bytes, `at_most` when it is that or more.
+fn distance(a: &str, b: &str, at_most: usize) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len().abs_diff(b.len()) >= at_most {
+        return at_most;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let next = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], next);
+        }
+    }
+    row[b.len()].min(at_most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turkish_letters_and_case_do_not_matter() {
+        assert_eq!(fold("İŞ BANKASI"), "is bankasi");
+        assert_eq!(fold("iş bankası"), "is bankasi");
+        assert_eq!(fold("ÇĞÖÜ"), "cgou");
+    }
+
+    #[test]
+    fn the_distance_counts_letters() {
+        assert_eq!(distance("garan", "garan", 3), 0);
+        assert_eq!(distance("garn", "garan", 3), 1);
+        assert_eq!(distance("gaarn", "garan", 3), 2);
+        assert_eq!(distance("thyao", "garan", 3), 3);
+        assert_eq!(distance("", "ab", 3), 2);
+    }
+}
