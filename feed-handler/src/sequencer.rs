@@ -214,11 +214,12 @@ impl Sequencer {
         if self.session != Some(packet.session) && !self.on_other_session(now_ns, &packet, each) {
             return Ok(());
         }
-        if packet.kind == PacketKind::Messages && packet.sequence == self.next && self.parking.is_empty() {
+        let is_next = packet.kind == PacketKind::Messages && packet.sequence == self.next;
+        if is_next && self.parking.is_empty() && self.end.is_none() {
             // Nearly every packet: the next one, with nothing waiting behind it.
             self.behind_since_ns = None;
             self.deliver(&packet, each);
-            if self.horizon == self.next && self.end.is_none() {
+            if self.horizon == self.next {
                 self.hole = None;
                 return Ok(());
             }
@@ -241,6 +242,7 @@ impl Sequencer {
     /// before the first packet, and for a number that is not ahead.
     pub fn skip_to(&mut self, now_ns: Nanos, next: u64, each: &mut impl FnMut(Outcome<'_>)) {
         if self.session.is_some() && next > self.next {
+            self.reopen(next);
             self.next = next;
             self.horizon = self.horizon.max(next);
             self.settle(now_ns, each);
@@ -315,22 +317,13 @@ impl Sequencer {
         } else {
             self.behind_since_ns = None;
         }
-        match packet.kind {
-            PacketKind::Messages => {
-                if self.end.is_some_and(|end| after > end) {
-                    // The session goes on after all.
-                    self.end = None;
-                    self.end_told = false;
-                }
-            }
-            PacketKind::Heartbeat => self.counters.heartbeats += 1,
-            PacketKind::EndOfSession => {
-                self.counters.heartbeats += 1;
-                if after >= self.next && self.end.is_none_or(|end| after > end) {
-                    self.end = Some(after);
-                    self.end_told = false;
-                }
-            }
+        self.reopen(after);
+        if packet.kind != PacketKind::Messages {
+            self.counters.heartbeats += 1;
+        }
+        // An end before a number that exists is not the end.
+        if packet.kind == PacketKind::EndOfSession && after >= self.horizon {
+            self.end = Some(after);
         }
         self.horizon = self.horizon.max(after);
         if packet.sequence <= self.next {
@@ -338,6 +331,14 @@ impl Sequencer {
             self.deliver(packet, each);
         } else if packet.count > 0 {
             self.park(now_ns, packet, datagram, each);
+        }
+    }
+
+    /// Numbers up to `after` exist: a session that ended before them goes on.
+    fn reopen(&mut self, after: u64) {
+        if self.end.is_some_and(|end| after > end) {
+            self.end = None;
+            self.end_told = false;
         }
     }
 

@@ -214,6 +214,15 @@ fn the_end_is_told_once_and_after_everything_else() {
 }
 
 #[test]
+fn a_session_that_goes_on_behind_its_end_ends_again() {
+    let mut scene = Scene::new(Config::default());
+    scene.packet(0, 1, 1).datagram(1, &end(b'A', 3)).packet(2, 2, 3).datagram(3, &end(b'A', 5)).said("s1 1 2 3 4 .5");
+    scene.packet(4, 5, 1).datagram(5, &end(b'A', 6)).said("5 .6");
+    // A slower line's word of an earlier end is not the end.
+    scene.packet(6, 6, 4).datagram(7, &end(b'A', 6)).said("6 7 8 9").datagram(8, &end(b'A', 10)).said(".10");
+}
+
+#[test]
 fn a_damaged_packet_changes_nothing() {
     let mut scene = Scene::new(Config::default());
     let mut torn = packet(b'A', 1, 3);
