@@ -11,6 +11,8 @@ const CLOSE_WAIT_MS = {
   1002: 30_000, 1003: 30_000, 1007: 30_000, 1009: 30_000, 1011: 1_000, 1013: 5_000,
   4400: 30_000, 4406: 30_000, 4409: 30_000, 4429: 5_000, 4490: 1_000,
 };
+/** A connection that is not open after this is tried anew. */
+const CONNECT_MAX_MS = 10_000;
 /** We ask for a heartbeat every second: this much silence means that the socket is dead though it looks open. */
 const SILENCE_MAX_MS = 6_000;
 /** A connection that lasted this long was a good one: the next wait is the first again. */
@@ -92,6 +94,7 @@ export class Feed {
       return;
     }
     this.#socket = socket;
+    this.#retryTimer = setTimeout(() => this.#abandon('no answer'), CONNECT_MAX_MS);
     socket.onopen = () => this.#onOpen();
     socket.onmessage = (message) => this.#onMessage(message.data);
     socket.onclose = (event) => {
@@ -166,6 +169,7 @@ export class Feed {
   // -- connection
 
   #onOpen() {
+    clearTimeout(this.#retryTimer);
     this.#serverWait = null;
     this.#heardAt = performance.now();
     this.#openedAt = this.#heardAt;
@@ -189,6 +193,7 @@ export class Feed {
   }
 
   #onClose(code, reason) {
+    clearTimeout(this.#retryTimer);
     clearInterval(this.#watchdog);
     clearTimeout(this.#pumpTimer);
     this.#pumpTimer = null;
@@ -217,16 +222,23 @@ export class Feed {
     if (this.state === 'waiting' && this.#wait - performance.now() > 1_000) this.connect();
   }
 
+  /** Gives the socket up without waiting for its close, which a dead peer never answers. */
+  #abandon(reason) {
+    const socket = this.#socket;
+    this.#socket = null;
+    if (socket) {
+      socket.onopen = null;
+      socket.onmessage = null;
+      socket.close();
+    }
+    this.#onClose(0, reason);
+  }
+
   #watch() {
+    if (this.state !== 'live') return;
     const now = performance.now();
     if (now - this.#heardAt > SILENCE_MAX_MS) {
-      const socket = this.#socket;
-      this.#socket = null;
-      if (socket) {
-        socket.onmessage = null;
-        socket.close();
-      }
-      this.#onClose(0, 'silence');
+      this.#abandon('silence');
       return;
     }
     for (const symbols of this.#entries.values()) {

@@ -1,0 +1,143 @@
+// The page's state: checksums, trades with holes, candles, what is large.
+
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+import { CANDLES_MAX, Market, TRADES_MAX } from '../../../api/web/js/market.js';
+import { frame, vectors } from './document.mjs';
+
+let subscriptions;
+let market;
+let changes;
+
+/** A feed that lets everything through the chain of the subscription and remembers what was asked. */
+class FakeFeed {
+  resyncs = [];
+
+  subscribe(params, handlers) {
+    const subscription = { params, handlers, closed: false, close: () => (subscription.closed = true), resync: (symbol, reason) => this.resyncs.push([symbol, reason]) };
+    subscriptions.push(subscription);
+    return subscription;
+  }
+}
+
+let feed;
+const open = (channel) => subscriptions.findLast((subscription) => subscription.params.channel === channel && !subscription.closed);
+const give = (message) => {
+  const { handlers } = open(message.channel);
+  const decision = handlers.chain?.accept(message) ?? 'apply';
+  if (decision === 'replace' || decision === 'apply') handlers.onFrame(message, decision);
+};
+const trade = (seq, more = {}) => ({ seq, ts_event: '1795417200000000000', ts_recv: '1795417200000000000', match_id: String(seq), price: '10.00', quantity: '100', side: 'B', conditions: [], ...more });
+const trades = (type, list, epoch = 7) => ({ channel: 'trades', type, symbol: 'THYAO', epoch, seq: list.at(-1)?.seq ?? 0, prev_seq: 0, trades: list });
+
+beforeEach(() => {
+  subscriptions = [];
+  changes = [];
+  feed = new FakeFeed();
+  market = new Market((part) => changes.push(part));
+  market.start(feed);
+  market.select('THYAO');
+});
+
+test('every frame is verified; a wrong sum resynchronises the symbol', () => {
+  const [first] = vectors('apply-vectors');
+  give(frame(first.frame));
+  assert.deepEqual(market.checks, { verified: 1, mismatched: 0, last: { expected: 428662867, computed: 428662867 } });
+  give(frame({ seq: 101, prev_seq: 100, bids: [['312.50', '1', 1]], checksum: 5 }));
+  assert.equal(market.checks.mismatched, 1);
+  assert.deepEqual(feed.resyncs, [['THYAO', 'checksum']]);
+});
+
+test('another symbol ends the subscriptions of the last one', () => {
+  const before = subscriptions.filter(({ params }) => params.symbol === 'THYAO');
+  market.select('GARAN');
+  assert.ok(before.length >= 4 && before.every(({ closed }) => closed));
+  assert.equal(market.trades.length, 0);
+});
+
+test('a frame of a book that is no longer shown is not taken', () => {
+  const old = open('book');
+  market.setDepth(20);
+  old.handlers.onFrame(frame({ type: 'snapshot' }), 'replace');
+  assert.equal(market.bookFrame, null);
+  assert.equal(open('book').params.depth, 20);
+});
+
+test('a snapshot that overlaps adds what is new; one that does not shows the hole', () => {
+  give(trades('snapshot', [trade(1), trade(2)]));
+  give(trades('update', [trade(5)]));
+  give(trades('snapshot', [trade(2), trade(5), trade(6)]));
+  assert.deepEqual(market.trades.map(({ seq }) => seq), [6, 5, 2, 1]);
+  give(trades('snapshot', [trade(20), trade(21)]));
+  assert.deepEqual(market.trades.map(({ seq, hole }) => (hole ? 'hole' : seq)), [21, 20, 'hole', 6, 5, 2, 1]);
+  give(trades('snapshot', [trade(1)], 8));
+  assert.deepEqual(market.trades.map(({ seq }) => seq), [1], 'a new epoch begins an empty tape');
+});
+
+test('a broken trade is struck out, not shown as another one', () => {
+  give(trades('snapshot', [trade(1), trade(2)]));
+  give(trades('update', [trade(9, { match_id: '1', conditions: ['broken'] })]));
+  assert.deepEqual(market.trades.map(({ seq, broken }) => [seq, broken]), [[2, false], [1, true]]);
+});
+
+test('large is what few of the trades before reached', () => {
+  const list = Array.from({ length: 40 }, (_, i) => trade(i + 1, { quantity: String(100 + (i % 5)) }));
+  give(trades('snapshot', list));
+  give(trades('update', [trade(50, { quantity: '101' }), trade(51, { quantity: '90000000000000000000' })]));
+  assert.deepEqual(market.trades.slice(0, 2).map(({ large }) => large), [true, false]);
+});
+
+test('the tape is bounded', () => {
+  give(trades('snapshot', []));
+  for (let i = 0; i < 20; i++) give(trades('update', Array.from({ length: 50 }, (_, n) => trade(i * 50 + n + 1))));
+  assert.equal(market.trades.length, TRADES_MAX);
+  assert.equal(market.trades[0].seq, 1_000);
+});
+
+test('the head follows the tape until the statistics have caught up', () => {
+  const statistics = (seq, last) => ({ channel: 'statistics', type: 'update', symbol: 'THYAO', epoch: 7, seq, prev_seq: 0, last, reference: '10.00', change: '0.00', change_bp: 0, volume: '1' });
+  give(statistics(10, '10.00'));
+  give(trades('update', [trade(20, { price: '10.05' }), trade(21, { price: '9.00', conditions: ['non_printable'] })]));
+  assert.deepEqual([market.row.last, market.row.change, market.row.changeBp, market.row.direction], ['10.05', '0.05', 50, 1]);
+  give(statistics(15, '10.01'));
+  assert.equal(market.row.last, '10.05', 'older than the tape');
+  give(statistics(20, '10.05'));
+  give(statistics(30, '10.02'));
+  assert.deepEqual([market.row.last, market.row.direction], ['10.02', -1]);
+});
+
+const candle = (start, close, closed = false) => ({ start: `${start}000000000`, open: close, high: close, low: close, close, volume: '1', turnover: '1.00', trades: 1, closed });
+const candles = (type, list) => ({ channel: 'ohlcv-1m', type, symbol: 'THYAO', epoch: 7, seq: 1, prev_seq: 0, candles: list });
+
+test('the forming candle is replaced, the closed one stays, a late one finds its place', () => {
+  give(candles('snapshot', [candle(1_795_417_200, '1.00', true), candle(1_795_417_260, '2.00')]));
+  give(candles('update', [candle(1_795_417_260, '2.50', true), candle(1_795_417_320, '3.00')]));
+  assert.deepEqual(market.candles.map(({ close }) => close), ['1.00', '2.50', '3.00']);
+  assert.equal(market.candleFrom, 0, 'not drawn yet');
+  market.candleFrom = 3;
+  give(candles('update', [candle(1_795_417_230, '1.50', true)]));
+  assert.deepEqual(market.candles.map(({ close }) => close), ['1.00', '1.50', '2.50', '3.00']);
+  assert.equal(market.candleFrom, 1);
+});
+
+test('candles are bounded', () => {
+  give(candles('snapshot', []));
+  for (let i = 0; i < CANDLES_MAX + 50; i++) give(candles('update', [candle(1_795_417_200 + i * 60, '1.00')]));
+  assert.equal(market.candles.length, CANDLES_MAX);
+});
+
+test('a hole of the feed is counted with its reason', () => {
+  market.onSystem({ channel: 'system', type: 'gap', sub_id: null, channel_of: null, symbol: '*', epoch: 7, from_seq: 1, to_seq: 1, reason: 'upstream' });
+  assert.equal(market.gapCount, 1);
+  assert.equal(market.gaps[0].reason, 'upstream');
+});
+
+test('the age of the feed grows between heartbeats and falls with data', () => {
+  market.heartbeat = { feed_age_ms: 10 };
+  market.heartbeatAt = 1_000;
+  assert.equal(market.feedAgeMs(1_500), 510);
+  market.frameAt = 1_450;
+  assert.equal(market.feedAgeMs(1_500), 50);
+  market.heartbeat = { feed_age_ms: null };
+  assert.equal(market.feedAgeMs(1_500), null);
+});
