@@ -1,1 +1,26 @@
-//! distributor
+//! From the update ring outwards: the WebSocket market-data server `/ws/v2`.
+//!
+//! [`FanOut`] is one thread's worth of it: a ring's reading end, a replica of the market, a listener and the
+//! connections, on mio and without an async runtime. It owns no thread and reads no wall clock: whoever runs it calls
+//! [`FanOut::do_work`] and [`FanOut::wait`] in turn.
+//!
+//! Read in this order: [`config`] (every bound), `fanout` (one turn), `market` (what changed), `fanout/publish` (from
+//! the ring to frames), `topic` (one stream of frames), `encode` (its text), `outlet` (what a client has not taken yet),
+//! `fanout/clients` and `session` (clients), `fanout/answers` and `request` (what they ask), `frame` and `handshake`
+//! (RFC 6455).
+
+pub mod config;
+mod encode;
+mod fanout;
+pub mod frame;
+pub mod handshake;
+mod json;
+mod market;
+mod metrics;
+mod outlet;
+pub mod request;
+mod session;
+mod topic;
+
+pub use config::{Config, Page, Pages};
+pub use fanout::FanOut;

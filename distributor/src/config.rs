@@ -1,0 +1,96 @@
+//! Every bound of the WebSocket server in one place, and what plain HTTP requests are answered with.
+//!
+//! Holds values only; the composition root fills them from its own configuration.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// Bounds and addresses. The defaults are those of `docs/protocols/websocket.md`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Path of the WebSocket, without a query.
+    pub path: String,
+    /// Value of the label `channel` of `bist_ws_connections`: which socket this is.
+    pub name: &'static str,
+    /// Let several fan-out threads listen on the same port; the kernel spreads the connections (`SO_REUSEPORT`).
+    pub reuse_port: bool,
+    /// Open connections; at the bound a WebSocket is closed with 4409, pages are still answered.
+    pub connections_max: usize,
+    /// Unsent bytes of a connection at which the slow-reader policy acts.
+    pub queue_bytes: usize,
+    /// Unsent bytes of a connection at which nothing more is queued: 4490.
+    pub queue_bytes_max: usize,
+    /// Subscriptions of a connection; beyond it `SUBSCRIPTION_LIMIT`.
+    pub subscriptions_max: usize,
+    /// Silence towards a client after which it gets a heartbeat.
+    pub heartbeat_ns: u64,
+    /// Silence of a client after which it is pinged.
+    pub ping_ns: u64,
+    /// Silence of a client after which it is cut off.
+    pub silence_ns: u64,
+    /// Time for a whole request head.
+    pub handshake_ns: u64,
+    /// Requests of a client per second, also the burst; more are delayed.
+    pub requests_per_second: u32,
+    /// Delayed requests of a client; beyond it 4429.
+    pub requests_waiting_max: usize,
+    /// Slots taken from the ring before frames are sent: what bounds a turn.
+    pub slots_per_turn_max: usize,
+    /// Upper end of the random `reconnect_after_ms` at shutdown.
+    pub reconnect_after_ms_max: u64,
+    /// Kernel send buffer of each connection; `None` leaves the system's own.
+    pub send_buffer_bytes: Option<usize>,
+}
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8083)),
+            path: "/ws/v2".to_owned(),
+            name: "market",
+            reuse_port: false,
+            connections_max: 10_000,
+            queue_bytes: 1 << 20,
+            queue_bytes_max: 8 << 20,
+            subscriptions_max: 16_384,
+            heartbeat_ns: SECOND_NS,
+            ping_ns: 20 * SECOND_NS,
+            silence_ns: 60 * SECOND_NS,
+            handshake_ns: 10 * SECOND_NS,
+            requests_per_second: 10,
+            requests_waiting_max: 100,
+            slots_per_turn_max: 4_096,
+            reconnect_after_ms_max: 5_000,
+            send_buffer_bytes: None,
+        }
+    }
+}
+
+/// Answer to a plain HTTP GET.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// HTTP status, 100..=599.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+/// Answers plain HTTP GETs on the port of the WebSocket (health, metrics).
+///
+/// Called on the fan-out thread: it must not block, and what it takes delays frames.
+pub trait Pages: Send + Sync {
+    /// The page of `path` (with its query), or `None`: 404.
+    fn answer(&self, path: &str) -> Option<Page>;
+}
+
+/// No pages at all.
+impl Pages for () {
+    fn answer(&self, _path: &str) -> Option<Page> {
+        None
+    }
+}

@@ -1,0 +1,198 @@
+//! The HTTP/1.1 request that opens a connection: a WebSocket, a page, or a refusal.
+//!
+//! Without a socket; never panics, whatever the bytes. Only the head is read: requests with a body are refused.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
+
+/// Longest request head in bytes; beyond it HTTP 431.
+pub const HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// Most header fields; beyond it HTTP 431.
+pub const HEADERS_MAX: usize = 64;
+
+/// The one subprotocol there is.
+pub const SUBPROTOCOL: &str = "bist.v2.json";
+
+/// What a request head asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// More bytes are needed.
+    Incomplete,
+    /// A WebSocket; the head used `head_bytes`.
+    Upgrade {
+        /// Bytes of the head.
+        head_bytes: usize,
+        /// Value of `Sec-WebSocket-Accept`.
+        accept: String,
+        /// The client offered [`SUBPROTOCOL`]: name it in the answer.
+        subprotocol: bool,
+        /// `?ts=rfc3339`.
+        rfc3339: bool,
+    },
+    /// A plain GET of this path, query included.
+    Page(String),
+    /// Answer with this status and text, then close.
+    Refuse(u16, String),
+}
+
+/// Reads a request head; `path` is the WebSocket's.
+#[must_use]
+pub fn read(buffer: &[u8], path: &str) -> Asked {
+    let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut fields);
+    let head_bytes = match request.parse(buffer) {
+        Ok(httparse::Status::Complete(bytes)) if bytes <= HEAD_BYTES_MAX => bytes,
+        Ok(httparse::Status::Partial) if buffer.len() < HEAD_BYTES_MAX => return Asked::Incomplete,
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => {
+            return Asked::Refuse(431, "request head above 8 KiB or 64 fields".to_owned());
+        }
+        Err(error) => return Asked::Refuse(400, format!("request head is not HTTP/1.1: {error}")),
+    };
+    let target = request.path.unwrap_or("/");
+    if request.method != Some("GET") {
+        return Asked::Refuse(405, format!("only GET is answered here; the WebSocket is {path}"));
+    }
+    let field = |name: &str| {
+        let found = request.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        found.and_then(|field| std::str::from_utf8(field.value).ok())
+    };
+    let lists = |name: &str, token: &str| {
+        request
+            .headers
+            .iter()
+            .filter(|field| field.name.eq_ignore_ascii_case(name))
+            .filter_map(|field| std::str::from_utf8(field.value).ok())
+            .any(|value| value.split(',').any(|item| item.trim().eq_ignore_ascii_case(token)))
+    };
+    let (target_path, query) = target.split_once('?').unwrap_or((target, ""));
+    let upgrade = lists("upgrade", "websocket") && lists("connection", "upgrade");
+    if target_path != path {
+        return if upgrade {
+            Asked::Refuse(404, format!("no WebSocket at {target_path}; market data is at {path}"))
+        } else {
+            Asked::Page(target.to_owned())
+        };
+    }
+    if !upgrade {
+        return Asked::Refuse(426, format!("{path} is a WebSocket: connect with one, subprotocol {SUBPROTOCOL}"));
+    }
+    if request.version != Some(1) {
+        return Asked::Refuse(400, "a WebSocket needs HTTP/1.1".to_owned());
+    }
+    if field("sec-websocket-version") != Some("13") {
+        return Asked::Refuse(426, "Sec-WebSocket-Version must be 13".to_owned());
+    }
+    let key = field("sec-websocket-key").unwrap_or("").trim();
+    if STANDARD.decode(key).map(|bytes| bytes.len()) != Ok(16) {
+        return Asked::Refuse(400, "Sec-WebSocket-Key must be 16 bytes in base64".to_owned());
+    }
+    let offered = field("sec-websocket-protocol").is_some();
+    let subprotocol = lists("sec-websocket-protocol", SUBPROTOCOL);
+    if offered && !subprotocol {
+        return Asked::Refuse(400, format!("4406: no subprotocol of these; ask {SUBPROTOCOL} or none"));
+    }
+    let rfc3339 = query.split('&').any(|pair| pair == "ts=rfc3339");
+    Asked::Upgrade { head_bytes, accept: accept(key), subprotocol, rfc3339 }
+}
+
+/// RFC 6455 section 4.2.2: base64 of the SHA-1 of the key and a fixed text.
+fn accept(key: &str) -> String {
+    let mut hash = Sha1::new();
+    hash.update(key.as_bytes());
+    hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(hash.finalize())
+}
+
+/// Appends the answer to an upgrade.
+pub fn write_upgrade(out: &mut Vec<u8>, accept: &str, subprotocol: bool) {
+    out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+    if subprotocol {
+        out.extend_from_slice(format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n").as_bytes());
+    }
+    out.extend_from_slice(format!("Sec-WebSocket-Accept: {accept}\r\n\r\n").as_bytes());
+}
+
+/// Appends a whole answer after which the connection closes.
+pub fn write_page(out: &mut Vec<u8>, status: u16, content_type: &str, body: &[u8]) {
+    let reason = match status {
+        200 => "OK",
+        400 => "Bad Request",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        426 => "Upgrade Required",
+        431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
+        _ => "-",
+    };
+    let extra = match status {
+        405 => "Allow: GET\r\n",
+        426 => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+        _ => "",
+    };
+    let head = format!(
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{extra}Connection: close\r\n\r\n",
+        body.len()
+    );
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(body);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(target: &str, more: &str) -> String {
+        format!(
+            "GET {target} HTTP/1.1\r\nHost: h\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+        )
+    }
+
+    #[track_caller]
+    fn status(head: &str) -> u16 {
+        match read(head.as_bytes(), "/ws/v2") {
+            Asked::Refuse(status, _) => status,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The worked example of RFC 6455 section 1.3.
+    #[test]
+    fn the_example_of_the_rfc() {
+        let head = request("/ws/v2?ts=rfc3339", "");
+        let expected = Asked::Upgrade {
+            head_bytes: head.len(),
+            accept: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned(),
+            subprotocol: false,
+            rfc3339: true,
+        };
+        assert_eq!(read(head.as_bytes(), "/ws/v2"), expected);
+        for cut in 0..head.len() {
+            assert_eq!(read(&head.as_bytes()[..cut], "/ws/v2"), Asked::Incomplete, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn the_known_subprotocol_is_picked_and_only_unknown_ones_are_refused() {
+        let known = request("/ws/v2", "Sec-WebSocket-Protocol: graphql-ws, bist.v2.json\r\n");
+        assert!(matches!(read(known.as_bytes(), "/ws/v2"), Asked::Upgrade { subprotocol: true, .. }));
+        assert_eq!(status(&request("/ws/v2", "Sec-WebSocket-Protocol: graphql-ws\r\n")), 400);
+    }
+
+    #[test]
+    fn everything_else_gets_a_status_or_a_page() {
+        assert_eq!(read(b"GET /livez?x HTTP/1.1\r\n\r\n", "/ws/v2"), Asked::Page("/livez?x".to_owned()));
+        assert_eq!(status("POST /ws/v2 HTTP/1.1\r\n\r\n"), 405);
+        assert_eq!(status("GET /ws/v2 HTTP/1.1\r\n\r\n"), 426);
+        assert_eq!(status(&request("/ws/v1", "")), 404);
+        assert_eq!(status(&request("/ws/v2", "").replace("13", "8")), 426);
+        assert_eq!(status(&request("/ws/v2", "").replace("dGhl", "")), 400);
+        assert_eq!(status(&request("/ws/v2", "").replace("HTTP/1.1", "HTTP/1.0")), 400);
+        assert_eq!(status("\0\0\0\0\r\n\r\n"), 400);
+        assert_eq!(status(&request("/ws/v2", &"a: b\r\n".repeat(HEADERS_MAX))), 431);
+        assert_eq!(status(&request("/ws/v2", &format!("a: {}\r\n", "b".repeat(HEAD_BYTES_MAX)))), 431);
+        assert_eq!(status(&"GET /".repeat(HEAD_BYTES_MAX)), 400);
+    }
+}

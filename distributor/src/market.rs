@@ -1,0 +1,288 @@
+//! The fan-out thread's copy of the market, and what this turn changed of which book.
+//!
+//! Decides when a book may be shown: not inside an event of several slots, not inside a snapshot. Knows no clients.
+
+use std::collections::HashMap;
+
+use book::candle::{Candle, Interval};
+use book::replica::{BookView, Options, Replica, TradeView};
+use book::slot::{OrderUpdate, Slot, View, action, flags, rtype, system};
+use book::{BookId, Nanos};
+
+use crate::topic::{Fresh, SNAPSHOT_CANDLES_MAX, SNAPSHOT_TRADES_MAX, touched};
+
+/// Newest trades kept per book: the snapshot's, and those that a conflated topic may not have sent yet.
+const TRADES_KEPT: usize = SNAPSHOT_TRADES_MAX * 4;
+
+/// A book beside its view.
+#[derive(Debug, Default)]
+pub struct Book {
+    /// Topics of this book.
+    pub topics: Vec<u32>,
+    /// Of them, those that need every order change.
+    pub order_topics: u32,
+    /// [`touched`] since it was last published.
+    pub touched: u8,
+    /// Events since it was last published; collected only while somebody follows.
+    pub fresh: Fresh,
+    /// The name under which it may be subscribed; empty until its definition was whole once.
+    pub ticker: String,
+    /// Decimals of the last published definition.
+    pub decimals: u8,
+    /// Number of the newest feed-wide event that changed it (time, end of day, loss).
+    feed_seq: u64,
+    /// First number missed, while a snapshot after a gap is under way.
+    pub gap_from: Option<u64>,
+    /// In `Market::changed`.
+    listed: bool,
+}
+
+/// What a slot asks of the fan-out, beyond publishing at the end of the turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Nothing.
+    None,
+    /// The book's snapshot is whole.
+    SnapshotWhole(usize),
+    /// A new epoch is in force.
+    Epoch,
+    /// The feed lost venue messages.
+    Loss {
+        /// First venue number.
+        from: u64,
+        /// Last venue number.
+        to: u64,
+    },
+    /// The feed's state changed: name for the `feed` frame.
+    Feed(&'static str),
+}
+
+/// All books.
+pub struct Market {
+    /// The state of all books.
+    pub replica: Replica,
+    /// Beside `replica.books()`, place by place.
+    pub books: Vec<Book>,
+    places: HashMap<BookId, usize>,
+    /// The last lookup: neighbours in the ring are mostly of one book.
+    last: (BookId, usize),
+    /// Books touched since they were last published.
+    changed: Vec<usize>,
+    closed: Vec<(BookId, Interval, Candle)>,
+    /// The book whose event is not whole yet.
+    pub unfinished: Option<usize>,
+    /// The feed is between `SESSION` and `END_OF_MESSAGES`.
+    pub ended: bool,
+}
+
+impl Market {
+    /// Knows nothing yet.
+    pub fn new() -> Self {
+        let options = Options { orders: true, trades_max: TRADES_KEPT, candles_max: SNAPSHOT_CANDLES_MAX };
+        Self {
+            replica: Replica::new(options),
+            books: Vec::new(),
+            places: HashMap::new(),
+            last: (BookId(0), usize::MAX),
+            changed: Vec::new(),
+            closed: Vec::new(),
+            unfinished: None,
+            ended: false,
+        }
+    }
+
+    /// The view of a book.
+    pub fn view(&self, at: usize) -> &BookView {
+        &self.replica.books()[at]
+    }
+
+    /// Number of the newest event in a frame of this book.
+    pub fn seq(&self, at: usize) -> u64 {
+        self.view(at).seq.max(self.books[at].feed_seq)
+    }
+
+    /// Whether frames and snapshots of this book may be made now.
+    pub fn may_show(&self, at: usize) -> bool {
+        self.is_settled(at) && self.unfinished != Some(at)
+    }
+
+    /// Whether the book is whole and still what its followers know it as: not inside a snapshot, and no new definition
+    /// of it is half read.
+    pub fn is_settled(&self, at: usize) -> bool {
+        let (view, book) = (self.view(at), &self.books[at]);
+        let definition = &view.definition;
+        view.in_sync && definition.ticker() == book.ticker && definition.price_decimals == book.decimals
+    }
+
+    /// A book that may be subscribed, by ticker or exchange name.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        let at = *self.places.get(&self.replica.find(name)?.book_id)?;
+        (!self.books[at].ticker.is_empty()).then_some(at)
+    }
+
+    /// The place of the book that a slot is about, if it was seen before.
+    pub fn place_of(&mut self, slot: &Slot) -> Option<usize> {
+        let bytes = slot.as_bytes();
+        self.place(BookId(u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])))
+    }
+
+    fn place(&mut self, book_id: BookId) -> Option<usize> {
+        if self.last.0 != book_id || self.last.1 == usize::MAX {
+            self.last = (book_id, *self.places.get(&book_id)?);
+        }
+        Some(self.last.1)
+    }
+
+    /// Takes a changed book from the list; `None` when there is none (left).
+    ///
+    /// A book in the middle of an event stays in the list.
+    pub fn next_changed(&mut self) -> Option<usize> {
+        let at = self.changed.iter().rposition(|&at| Some(at) != self.unfinished)?;
+        let book = self.changed.swap_remove(at);
+        self.books[book].listed = false;
+        Some(book)
+    }
+
+    /// Marks a book as changed.
+    pub fn touch(&mut self, at: usize, bits: u8) {
+        let book = &mut self.books[at];
+        book.touched |= bits;
+        if !book.listed {
+            book.listed = true;
+            self.changed.push(at);
+        }
+    }
+
+    fn touch_all(&mut self, bits: u8) {
+        let seq = self.replica.seq;
+        for at in 0..self.books.len() {
+            self.books[at].feed_seq = seq;
+            self.touch(at, bits);
+        }
+    }
+
+    /// Takes one slot.
+    pub fn apply(&mut self, slot: &Slot) -> Notice {
+        let closed = &mut self.closed;
+        let about = self.replica.apply(slot, &mut |book_id, interval, candle| closed.push((book_id, interval, candle)));
+        while self.books.len() < self.replica.books().len() {
+            self.places.insert(self.replica.books()[self.books.len()].book_id, self.books.len());
+            self.books.push(Book::default());
+        }
+        if !self.closed.is_empty() {
+            self.on_closed();
+        }
+        let last = slot.as_bytes()[2] & flags::LAST != 0;
+        let Some(at) = about.and_then(|book_id| self.place(book_id)) else {
+            self.unfinished = None;
+            return self.on_system(slot);
+        };
+        self.unfinished = (!last && slot.rtype != rtype::SNAPSHOT_END).then_some(at);
+        let book = &mut self.books[at];
+        let followed = !book.topics.is_empty();
+        let bits = match slot.view() {
+            View::Level(_) => touched::LEVELS,
+            View::OrderUpdate(update) => {
+                if book.order_topics > 0 {
+                    book.fresh.changes.push(*update);
+                }
+                touched::ORDERS
+            }
+            View::TradeUpdate(trade) => {
+                if followed {
+                    book.fresh.trades.push(TradeView::from(trade));
+                }
+                touched::TRADES | touched::CANDLES | touched::STATISTICS
+            }
+            View::Clear(mark) => {
+                if book.order_topics > 0 {
+                    book.fresh.changes.push(cleared(mark.seq, mark.exchange_ns));
+                }
+                touched::LEVELS | touched::ORDERS
+            }
+            View::SnapshotBegin(mark) => {
+                if mark.from_seq > 0 {
+                    book.gap_from = Some(book.gap_from.map_or(mark.from_seq, |from| from.min(mark.from_seq)));
+                }
+                0
+            }
+            View::SnapshotEnd(_) => {
+                book.fresh.changes.clear(); // what the snapshot says stands in it
+                self.touch(at, touched::ALL);
+                return Notice::SnapshotWhole(at);
+            }
+            View::Statistic(_) => touched::STATISTICS,
+            View::CandlePrices(_) | View::CandleAmounts(_) => touched::CANDLES,
+            View::State(_) => touched::STATUS | touched::AUCTION | touched::STATISTICS,
+            View::Equilibrium(_) | View::EquilibriumBest(_) => touched::AUCTION,
+            View::TickBand(_) => touched::DEFINITION | touched::STATISTICS,
+            _ => touched::DEFINITION,
+        };
+        if bits != 0 {
+            self.touch(at, bits);
+        }
+        Notice::None
+    }
+
+    fn on_closed(&mut self) {
+        let seq = self.replica.seq;
+        for n in 0..self.closed.len() {
+            let (book_id, interval, candle) = self.closed[n];
+            let Some(at) = self.place(book_id) else { continue };
+            self.books[at].feed_seq = seq;
+            if !self.books[at].topics.is_empty() {
+                self.books[at].fresh.closed.push((interval, candle));
+            }
+            self.touch(at, touched::CANDLES);
+        }
+        self.closed.clear();
+    }
+
+    fn on_system(&mut self, slot: &Slot) -> Notice {
+        let View::System(record) = slot.view() else { return Notice::None };
+        match record.code {
+            system::SESSION => {
+                self.ended = false;
+                for at in 0..self.books.len() {
+                    let book = &mut self.books[at];
+                    book.fresh.clear();
+                    book.feed_seq = 0;
+                    self.touch(at, touched::ALL);
+                }
+                Notice::Epoch
+            }
+            system::GAP => {
+                self.touch_all(touched::LEVELS);
+                Notice::Loss { from: record.from, to: record.to }
+            }
+            system::START_OF_MESSAGES => Notice::Feed("start_of_messages"),
+            system::END_OF_MESSAGES => {
+                self.ended = true;
+                self.touch_all(touched::STATISTICS);
+                Notice::Feed("end_of_messages")
+            }
+            system::STALE => Notice::Feed("stale"),
+            system::ALIVE => Notice::Feed("alive"),
+            _ => Notice::None,
+        }
+    }
+}
+
+fn cleared(seq: u64, exchange_ns: Nanos) -> OrderUpdate {
+    OrderUpdate {
+        length: 16,
+        rtype: rtype::ORDER_UPDATE,
+        flags: 0,
+        side: b'N',
+        book_id: 0,
+        exchange_ns,
+        seq,
+        received_ns: 0,
+        order_id: 0,
+        price: 0,
+        quantity: 0,
+        position: 0,
+        action: action::CLEAR,
+        reserved: [0; 3],
+    }
+}

@@ -1,0 +1,186 @@
+//! What the fan-out thread counts; the scrape reads it from any thread.
+
+use book::metrics::{Counter, Gauge, Latency, MetricSource, Sample};
+
+use crate::topic::Channel;
+
+/// Reasons of refusals and ends that are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Refused {
+    /// A request head that is no WebSocket and no page.
+    Handshake,
+    /// More connections than allowed.
+    Connections,
+    /// RFC 6455 broken.
+    Protocol,
+    /// A request that could not be read.
+    Malformed,
+    /// A request that was read and refused.
+    Request,
+    /// Too many requests or pings.
+    Rate,
+    /// No request head or no sign of life in time.
+    Silent,
+    /// A new connection could not be taken over.
+    Accept,
+    /// An update whose number is not above the last one: repaired by a snapshot.
+    Sequence,
+}
+
+impl Refused {
+    const NAMES: [&'static str; 9] =
+        ["handshake", "connections", "protocol", "malformed", "request", "rate", "silent", "accept", "sequence"];
+}
+
+/// What happened to slow readers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Slow {
+    /// A subscription stopped.
+    Skip,
+    /// A warning was sent.
+    Warn,
+    /// Closed with 4490.
+    Disconnect,
+    /// A subscription that had stopped goes on.
+    Recovered,
+}
+
+impl Slow {
+    const NAMES: [&'static str; 4] = ["skip", "warn", "disconnect", "recovered"];
+}
+
+/// Counters of one fan-out thread.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    pub(crate) name: &'static str,
+    pub(crate) connections: Gauge,
+    pub(crate) subscriptions: [Gauge; Channel::ALL.len()],
+    pub(crate) sent_bytes: Counter,
+    pub(crate) sent_frames: Counter,
+    pub(crate) encoded_frames: Counter,
+    pub(crate) conflated: Counter,
+    pub(crate) slow: [Counter; Slow::NAMES.len()],
+    pub(crate) queue_bytes: Gauge,
+    pub(crate) refused: [Counter; Refused::NAMES.len()],
+    pub(crate) requests: Counter,
+    pub(crate) delayed: Counter,
+    pub(crate) gaps_upstream: Counter,
+    pub(crate) gaps_slow: Counter,
+    pub(crate) resumes_exact: Counter,
+    pub(crate) resumes_refused: Counter,
+    pub(crate) encode: Latency,
+    pub(crate) write: Latency,
+    pub(crate) tick_to_wire: Latency,
+}
+
+impl Metrics {
+    pub(crate) fn count(&self, what: Refused) {
+        self.refused[what as usize].add(1);
+    }
+
+    pub(crate) fn count_slow(&self, what: Slow) {
+        self.slow[what as usize].add(1);
+    }
+}
+
+impl MetricSource for Metrics {
+    fn collect(&self, samples: &mut Vec<Sample>) {
+        let socket = [("channel", self.name)];
+        samples.push(Sample::gauge(
+            "bist_ws_connections",
+            "Open WebSocket connections, by socket.",
+            &socket,
+            self.connections.get() as f64,
+        ));
+        for (channel, count) in Channel::ALL.iter().zip(&self.subscriptions) {
+            samples.push(Sample::gauge(
+                "bist_ws_subscriptions",
+                "Subscriptions by channel.",
+                &[("channel", channel.name())],
+                count.get() as f64,
+            ));
+        }
+        let counters: [(&'static str, &'static str, &Counter); 6] = [
+            ("bist_ws_sent_bytes_total", "Bytes that sockets took.", &self.sent_bytes),
+            ("bist_ws_sent_frames_total", "Data frames handed to clients.", &self.sent_frames),
+            ("bist_ws_encoded_frames_total", "Data frames encoded, each for all its clients.", &self.encoded_frames),
+            ("bist_ws_conflated_messages_total", "Publications that were merged into a later frame.", &self.conflated),
+            ("bist_ws_requests_total", "Requests of clients.", &self.requests),
+            ("bist_ws_delayed_requests_total", "Requests that waited for the rate limit.", &self.delayed),
+        ];
+        for (name, help, counter) in counters {
+            samples.push(Sample::counter(name, help, &[], counter.get()));
+        }
+        for (action, count) in Slow::NAMES.iter().zip(&self.slow) {
+            samples.push(Sample::counter(
+                "bist_ws_slow_readers_total",
+                "What was done about clients that do not read fast enough.",
+                &[("action", action)],
+                count.get(),
+            ));
+        }
+        samples.push(Sample::gauge(
+            "bist_ws_send_queue_bytes",
+            "Bytes that clients have not taken yet, all connections.",
+            &[],
+            self.queue_bytes.get() as f64,
+        ));
+        for (reason, count) in Refused::NAMES.iter().zip(&self.refused) {
+            samples.push(Sample::counter(
+                "bist_ws_refused_total",
+                "Bad input and refusals, by reason.",
+                &[("reason", reason)],
+                count.get(),
+            ));
+        }
+        for (reason, count) in [("upstream", &self.gaps_upstream), ("slow_reader", &self.gaps_slow)] {
+            samples.push(Sample::counter(
+                "bist_ws_gaps_total",
+                "Gap frames sent, by reason.",
+                &[("reason", reason)],
+                count.get(),
+            ));
+        }
+        for (result, count) in [("exact", &self.resumes_exact), ("aged_out", &self.resumes_refused)] {
+            samples.push(Sample::counter(
+                "bist_ws_resumes_total",
+                "Subscriptions with a cursor, by result.",
+                &[("result", result)],
+                count.get(),
+            ));
+        }
+        for (stage, latency) in [("encode", &self.encode), ("write", &self.write)] {
+            samples.push(Sample::latency(
+                "bist_stage_latency_seconds",
+                "Time of one turn in a stage.",
+                &[("stage", stage)],
+                latency,
+            ));
+        }
+        samples.push(Sample::latency(
+            "bist_tick_to_wire_seconds",
+            "From the reception of a book's newest event to the end of the turn that sent it.",
+            &[],
+            &self.tick_to_wire,
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_of_one_name_stand_together() {
+        let mut samples = Vec::new();
+        Metrics { name: "market", ..Metrics::default() }.collect(&mut samples);
+        let mut names: Vec<_> = samples.iter().map(|sample| sample.name).collect();
+        names.dedup();
+        let runs = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), runs);
+    }
+}

@@ -1,0 +1,337 @@
+//! What one client is still to be sent: places in the turn's shared bytes, and a queue of what it did not take.
+//!
+//! A frame is encoded once per turn into one buffer; a client holds only the places of its frames there, and neighbours
+//! are joined. So a client of one topic, or of all of them, costs one `write` from the shared bytes and no copy.
+//! Bytes are copied into the client's own queue only when its socket is full. (Reference-counted frames were left
+//! out: they cost two atomic operations per frame and client, and `writev` of many small pieces is slower than one
+//! `write` of their copy.)
+
+use std::io::{self, IoSlice, Write};
+use std::ops::Range;
+
+use crate::frame;
+
+/// Pieces up to which `writev` is used; above, the pieces are copied together first.
+const PIECES_MAX: usize = 16;
+
+/// Capacity that an empty queue may keep.
+const KEPT_BYTES: usize = 64 * 1024;
+
+/// Bytes in order, taken from the front; knows where frames begin.
+#[derive(Debug, Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    /// Everything before it was sent.
+    start: usize,
+    /// The first frame that begins at or after `start`: before it stands the rest of a frame that was begun.
+    boundary: usize,
+}
+
+impl Queue {
+    fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    /// Appends whole frames of which `sent` bytes are already out.
+    fn push(&mut self, frames: &[u8], sent: usize) {
+        if self.start > self.bytes.len() / 2 {
+            self.bytes.drain(..self.start);
+            self.boundary -= self.start;
+            self.start = 0;
+        }
+        if sent > 0 {
+            let mut boundary = 0;
+            while boundary < sent {
+                boundary = next_boundary(frames, boundary);
+            }
+            self.boundary = self.bytes.len() + boundary - sent;
+        }
+        self.bytes.extend_from_slice(&frames[sent..]);
+    }
+
+    fn consume(&mut self, sent: usize) {
+        self.start += sent;
+        while self.boundary < self.start {
+            self.boundary = next_boundary(&self.bytes, self.boundary);
+        }
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+            self.boundary = 0;
+            if self.bytes.capacity() > KEPT_BYTES {
+                self.bytes.shrink_to(KEPT_BYTES);
+            }
+        }
+    }
+
+    /// Forgets all frames that were not begun.
+    fn keep_begun(&mut self) {
+        self.bytes.truncate(self.boundary);
+    }
+}
+
+fn next_boundary(bytes: &[u8], at: usize) -> usize {
+    // OK because an answer to a handshake, which is no frame, is cut at the end of the bytes
+    frame::server_frame_bytes(&bytes[at..]).map_or(bytes.len(), |length| at.saturating_add(length).min(bytes.len()))
+}
+
+/// How a write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The socket took everything.
+    All,
+    /// The rest waits in the queue.
+    Part,
+    /// The connection is broken.
+    Broken,
+}
+
+/// One client's end. The fields that every frame touches come first.
+#[derive(Debug, Default)]
+pub struct Outlet {
+    /// The newest place; empty when nothing is pending.
+    last: Range<usize>,
+    /// Unsent bytes, without those of this turn.
+    queued: usize,
+    /// Frames are accepted.
+    pub open: bool,
+    /// Already in this turn's list of clients to write to.
+    pub listed: bool,
+    /// The socket said that it is full: nothing is tried until it says otherwise.
+    pub full: bool,
+    /// Places before `last`.
+    earlier: Vec<Range<usize>>,
+    queue: Queue,
+}
+
+impl Outlet {
+    /// For a new connection.
+    #[must_use]
+    pub fn open() -> Self {
+        Self { open: true, ..Self::default() }
+    }
+
+    /// Adds a place in the turn's bytes.
+    #[inline]
+    pub fn push(&mut self, place: Range<usize>) {
+        if self.last.end == place.start && !self.last.is_empty() {
+            self.last.end = place.end;
+        } else {
+            if !self.last.is_empty() {
+                self.earlier.push(self.last.clone());
+            }
+            self.last = place;
+        }
+    }
+
+    /// Unsent bytes of earlier turns.
+    #[inline]
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// Unsent bytes, this turn's included.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.queued + self.last.len() + self.earlier.iter().map(Range::len).sum::<usize>()
+    }
+
+    /// Forgets all that was not begun, so that a close frame comes soon.
+    pub fn drop_unbegun(&mut self) {
+        self.queue.keep_begun();
+        self.queued = self.queue.len();
+        self.earlier.clear();
+        self.last = 0..0;
+    }
+
+    /// Sends the turn's frames; what the socket does not take is kept. `scratch` is any buffer to reuse.
+    ///
+    /// Returns how it went and the bytes sent.
+    pub fn flush(&mut self, socket: &mut impl Write, turn: &[u8], scratch: &mut Vec<u8>) -> (Written, usize) {
+        let mut total = 0;
+        if self.queue.len() > 0 && !self.full {
+            let (written, sent) = self.resume(socket);
+            total += sent;
+            if written == Written::Broken {
+                return (written, total);
+            }
+        }
+        let pieces = self.earlier.len() + usize::from(!self.last.is_empty());
+        let mut sent = 0;
+        if self.queue.len() == 0 && !self.full && pieces > 0 {
+            let outcome = if pieces == 1 {
+                write_all(socket, &turn[self.last.clone()])
+            } else if pieces <= PIECES_MAX {
+                let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+                for (slice, place) in slices.iter_mut().zip(self.earlier.iter().chain([&self.last])) {
+                    *slice = IoSlice::new(&turn[place.clone()]);
+                }
+                write_pieces(socket, &mut slices[..pieces])
+            } else {
+                scratch.clear();
+                for place in self.earlier.iter().chain([&self.last]) {
+                    scratch.extend_from_slice(&turn[place.clone()]);
+                }
+                write_all(socket, scratch)
+            };
+            match outcome {
+                Ok(bytes) => sent = bytes,
+                Err(_) => return (Written::Broken, total),
+            }
+            total += sent;
+        }
+        let mut left = sent;
+        for place in self.earlier.iter().chain([&self.last]) {
+            let piece = &turn[place.clone()];
+            if left < piece.len() {
+                self.queue.push(piece, left);
+                self.full = true;
+            }
+            left = left.saturating_sub(piece.len());
+        }
+        self.earlier.clear();
+        self.last = 0..0;
+        self.queued = self.queue.len();
+        (if self.queued == 0 { Written::All } else { Written::Part }, total)
+    }
+
+    /// Goes on with the queue: the socket has room again.
+    pub fn resume(&mut self, socket: &mut impl Write) -> (Written, usize) {
+        self.full = false;
+        match write_all(socket, &self.queue.bytes[self.queue.start..]) {
+            Ok(sent) => {
+                self.queue.consume(sent);
+                self.queued = self.queue.len();
+                self.full = self.queued > 0;
+                (if self.full { Written::Part } else { Written::All }, sent)
+            }
+            Err(_) => (Written::Broken, 0),
+        }
+    }
+}
+
+/// Writes until all is out or the socket is full; returns the bytes written.
+fn write_all(socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match socket.write(&bytes[sent..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(taken) => sent += taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sent)
+}
+
+fn write_pieces(socket: &mut impl Write, mut pieces: &mut [IoSlice<'_>]) -> io::Result<usize> {
+    let mut sent = 0;
+    while !pieces.is_empty() {
+        match socket.write_vectored(pieces) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(taken) => {
+                sent += taken;
+                IoSlice::advance_slices(&mut pieces, taken);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::opcode;
+
+    /// Takes `room` bytes, then is full.
+    struct Socket {
+        taken: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Socket {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(self.room);
+            self.room -= taken;
+            self.taken.extend_from_slice(&bytes[..taken]);
+            if taken == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(taken) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn frames(out: &mut Vec<u8>, payloads: &[&[u8]]) -> Vec<Range<usize>> {
+        let mut places = Vec::new();
+        for payload in payloads {
+            let at = frame::begin(out);
+            out.extend_from_slice(payload);
+            places.push(frame::finish(out, at, opcode::TEXT));
+        }
+        places
+    }
+
+    #[test]
+    fn whatever_the_socket_takes_the_bytes_come_in_order() {
+        let long = vec![b'l'; 300];
+        for count in [1, 3, 20, 40] {
+            for step in [1, 2, 7, 100, 10_000] {
+                let mut turn = Vec::new();
+                let payloads: Vec<&[u8]> = (0..count).map(|n| if n % 3 == 0 { &long[..] } else { b"abc" }).collect();
+                let places = frames(&mut turn, &payloads);
+                let mut outlet = Outlet::default();
+                let mut expected = Vec::new();
+                let mut socket = Socket { taken: Vec::new(), room: 0 };
+                let mut scratch = Vec::new();
+                for round in 0..3 {
+                    // Every second frame, so that the places do not join.
+                    for place in places.iter().skip(round % 2).step_by(2) {
+                        outlet.push(place.clone());
+                        expected.extend_from_slice(&turn[place.clone()]);
+                    }
+                    socket.room = step;
+                    outlet.full = false;
+                    outlet.flush(&mut socket, &turn, &mut scratch);
+                }
+                while outlet.queued() > 0 {
+                    socket.room = step;
+                    outlet.resume(&mut socket);
+                }
+                assert!(socket.taken == expected, "{count} frames, {step} bytes at a time");
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_are_joined() {
+        let mut turn = Vec::new();
+        let places = frames(&mut turn, &[b"a", b"b", b"c"]);
+        let mut outlet = Outlet::default();
+        places.iter().for_each(|place| outlet.push(place.clone()));
+        assert!(outlet.earlier.is_empty());
+        assert_eq!(outlet.pending(), turn.len());
+    }
+
+    #[test]
+    fn a_frame_that_was_begun_is_finished_and_the_rest_dropped() {
+        let mut turn = Vec::new();
+        let places = frames(&mut turn, &[b"first", &[b'x'; 200], b"third"]);
+        for room in 1..turn.len() {
+            let mut outlet = Outlet::default();
+            outlet.push(0..turn.len());
+            let mut socket = Socket { taken: Vec::new(), room };
+            outlet.flush(&mut socket, &turn, &mut Vec::new());
+            outlet.drop_unbegun();
+            socket.room = usize::MAX;
+            outlet.resume(&mut socket);
+            let end = places.iter().map(|place| place.end).find(|&end| end >= room).unwrap();
+            assert_eq!(socket.taken.len(), end, "room {room}");
+        }
+    }
+}

@@ -1,0 +1,542 @@
+//! One stream of frames: a channel of a book with its effective parameters, encoded once for all who follow it.
+//!
+//! Keeps what it last sent (the head of its chain and the levels), so that the next frame is the difference to that and
+//! a newcomer's snapshot fits the chain of those who are there. Knows no sockets.
+
+use std::ops::Range;
+
+use book::candle::{Candle, Interval};
+use book::checksum::checksum;
+use book::replica::{Auction, BookView, Definition, Level, Levels, TradeView};
+use book::slot::OrderUpdate;
+use book::statistics::Statistics;
+use book::{Nanos, Phase, Price, Side};
+
+use crate::encode::{self, Head};
+use crate::frame::{self, opcode};
+use crate::json;
+use crate::request::Policy;
+
+/// Trades in the snapshot of `trades`.
+pub const SNAPSHOT_TRADES_MAX: usize = 50;
+
+/// Closed candles in the snapshot of `ohlcv-…`.
+pub const SNAPSHOT_CANDLES_MAX: usize = 500;
+
+/// Trades or closed candles that a conflated topic collects before it sends them early.
+const COLLECTED_MAX: usize = 1_000;
+
+/// A channel of one symbol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// Levels as differences, 1..=100 a side.
+    Book,
+    /// The best level, whole.
+    Mbp1,
+    /// The best ten levels, whole.
+    Mbp10,
+    /// Every order.
+    Mbo,
+    /// Trades.
+    Trades,
+    /// Candles.
+    Ohlcv(Interval),
+    /// Instrument.
+    Definition,
+    /// Trading phase.
+    Status,
+    /// Statistics of the day.
+    Statistics,
+    /// Auction picture.
+    Imbalance,
+}
+
+/// What of a book an update touched; bits.
+pub mod touched {
+    /// Price levels.
+    pub const LEVELS: u8 = 1;
+    /// Orders.
+    pub const ORDERS: u8 = 2;
+    /// Trades.
+    pub const TRADES: u8 = 4;
+    /// Forming or closed candles.
+    pub const CANDLES: u8 = 8;
+    /// Definition.
+    pub const DEFINITION: u8 = 16;
+    /// Phase.
+    pub const STATUS: u8 = 32;
+    /// Statistics.
+    pub const STATISTICS: u8 = 64;
+    /// Auction picture.
+    pub const AUCTION: u8 = 128;
+    /// Everything.
+    pub const ALL: u8 = 255;
+}
+
+impl Channel {
+    /// Every channel of one symbol.
+    pub const ALL: [Self; 13] = [
+        Self::Book,
+        Self::Mbp1,
+        Self::Mbp10,
+        Self::Mbo,
+        Self::Trades,
+        Self::Ohlcv(Interval::Second),
+        Self::Ohlcv(Interval::Minute),
+        Self::Ohlcv(Interval::Hour),
+        Self::Ohlcv(Interval::Day),
+        Self::Definition,
+        Self::Status,
+        Self::Statistics,
+        Self::Imbalance,
+    ];
+
+    /// The name outside.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Book => "book",
+            Self::Mbp1 => "mbp-1",
+            Self::Mbp10 => "mbp-10",
+            Self::Mbo => "mbo",
+            Self::Trades => "trades",
+            Self::Ohlcv(Interval::Second) => "ohlcv-1s",
+            Self::Ohlcv(Interval::Minute) => "ohlcv-1m",
+            Self::Ohlcv(Interval::Hour) => "ohlcv-1h",
+            Self::Ohlcv(Interval::Day) => "ohlcv-1d",
+            Self::Definition => "definition",
+            Self::Status => "status",
+            Self::Statistics => "statistics",
+            Self::Imbalance => "imbalance",
+        }
+    }
+
+    /// The channel of an outside name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|channel| channel.name() == name)
+    }
+
+    /// Place in [`Channel::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        Self::ALL.iter().position(|&channel| channel == self).unwrap_or(0)
+    }
+
+    /// Default levels a side, 0 where there are none.
+    #[must_use]
+    pub const fn depth(self) -> u8 {
+        match self {
+            Self::Book | Self::Mbp10 => 10,
+            Self::Mbp1 => 1,
+            _ => 0,
+        }
+    }
+
+    /// Whether updates mean nothing without the snapshot before them.
+    #[must_use]
+    pub fn needs_snapshot(self) -> bool {
+        matches!(self, Self::Book | Self::Mbo)
+    }
+
+    /// Default slow-reader policy: states may be skipped, events should not be.
+    #[must_use]
+    pub const fn policy(self) -> Policy {
+        match self {
+            Self::Mbo | Self::Trades => Policy::Warn,
+            _ => Policy::Skip,
+        }
+    }
+
+    /// What of a book concerns the channel.
+    #[must_use]
+    pub const fn touched_by(self) -> u8 {
+        match self {
+            Self::Book | Self::Mbp1 | Self::Mbp10 => touched::LEVELS,
+            Self::Mbo => touched::ORDERS,
+            Self::Trades => touched::TRADES,
+            Self::Ohlcv(_) => touched::CANDLES,
+            Self::Definition => touched::DEFINITION,
+            Self::Status => touched::STATUS,
+            Self::Statistics => touched::STATISTICS,
+            Self::Imbalance => touched::AUCTION,
+        }
+    }
+}
+
+/// Everything that makes two subscriptions share their frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Place of the book in the replica.
+    pub book: u32,
+    /// Channel.
+    pub channel: Channel,
+    /// Levels a side, 0 where there are none.
+    pub depth: u8,
+    /// At most one frame per so many milliseconds, 0 = every one.
+    pub conflate_ms: u32,
+    /// Times as text.
+    pub rfc3339: bool,
+}
+
+/// A follower of a topic.
+#[derive(Clone, Copy, Debug)]
+pub struct Follower {
+    /// Connection.
+    pub connection: u32,
+    /// Place among its subscriptions.
+    pub subscription: u32,
+    /// Gets frames now; otherwise a snapshot is due first.
+    pub live: bool,
+}
+
+/// What happened to a book in this turn, beside its state.
+#[derive(Debug, Default)]
+pub struct Fresh {
+    /// Order changes, in order.
+    pub changes: Vec<OrderUpdate>,
+    /// Trades, in order.
+    pub trades: Vec<TradeView>,
+    /// Candles that closed, in order.
+    pub closed: Vec<(Interval, Candle)>,
+}
+
+impl Fresh {
+    /// Forgets all, keeps the memory.
+    pub fn clear(&mut self) {
+        self.changes.clear();
+        self.trades.clear();
+        self.closed.clear();
+    }
+}
+
+/// The time and epoch a frame is stamped with.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Our clock now.
+    pub now_ns: Nanos,
+    /// Epoch in force.
+    pub epoch: u64,
+}
+
+/// What was last sent.
+#[derive(Debug)]
+enum Shadow {
+    Levels {
+        bids: Vec<Level>,
+        asks: Vec<Level>,
+        maybe_bad: bool,
+    },
+    /// Events: nothing to compare with.
+    None,
+    Candle(Option<Candle>),
+    Definition(Box<(Definition, [Price; 3])>),
+    Status(Phase, String, Nanos),
+    Statistics(Box<Statistics>),
+    Auction(Option<Auction>),
+}
+
+/// One stream of frames.
+#[derive(Debug)]
+pub struct Topic {
+    /// What it is.
+    pub key: Key,
+    /// `seq` of the last frame.
+    pub head: u64,
+    /// Followers that get frames now.
+    pub live: usize,
+    /// All followers.
+    pub followers: Vec<Follower>,
+    /// Conflated: earliest time of the next frame.
+    pub due_ns: Nanos,
+    /// Conflated: something waits for `due_ns`.
+    pub waiting: bool,
+    /// Conflated: what waits.
+    collected: Fresh,
+    shadow: Shadow,
+    /// Turn and place of the last snapshot, so that newcomers of one turn share it.
+    pub snapshot_place: Option<(u64, Range<usize>)>,
+}
+
+impl Topic {
+    /// A topic that begins at the state of `view`.
+    #[must_use]
+    pub fn new(key: Key, view: &BookView, head: u64) -> Self {
+        let mut topic = Self {
+            key,
+            head,
+            live: 0,
+            followers: Vec::new(),
+            due_ns: 0,
+            waiting: false,
+            collected: Fresh::default(),
+            shadow: Shadow::None,
+            snapshot_place: None,
+        };
+        topic.refresh(view, head);
+        topic
+    }
+
+    /// Begins the chain anew at the state of `view`: nobody is at the old one.
+    pub fn refresh(&mut self, view: &BookView, head: u64) {
+        self.head = head;
+        self.collected.clear();
+        self.snapshot_place = None;
+        self.shadow = match self.key.channel {
+            Channel::Book | Channel::Mbp1 | Channel::Mbp10 => {
+                let depth = usize::from(self.key.depth);
+                let (mut bids, mut asks) = match std::mem::replace(&mut self.shadow, Shadow::None) {
+                    Shadow::Levels { bids, asks, .. } => (bids, asks),
+                    _ => (Vec::with_capacity(depth), Vec::with_capacity(depth)),
+                };
+                take_levels(&view.bids, depth, &mut bids);
+                take_levels(&view.asks, depth, &mut asks);
+                Shadow::Levels { bids, asks, maybe_bad: view.maybe_bad }
+            }
+            Channel::Mbo | Channel::Trades => Shadow::None,
+            Channel::Ohlcv(interval) => Shadow::Candle(view.candles.forming(interval).copied()),
+            Channel::Definition => Shadow::Definition(Box::new((view.definition.clone(), band(view)))),
+            Channel::Status => Shadow::Status(view.phase, view.state.clone(), view.state_ns),
+            Channel::Statistics => Shadow::Statistics(Box::new(view.statistics)),
+            Channel::Imbalance => Shadow::Auction(view.auction),
+        };
+    }
+
+    /// Adds this turn's events to what waits; true when they must go out now although it is not time.
+    pub fn collect(&mut self, fresh: &Fresh) -> bool {
+        match self.key.channel {
+            Channel::Trades => self.collected.trades.extend_from_slice(&fresh.trades),
+            Channel::Ohlcv(interval) => {
+                self.collected.closed.extend(fresh.closed.iter().filter(|(closed, _)| *closed == interval));
+            }
+            _ => {}
+        }
+        self.collected.trades.len().max(self.collected.closed.len()) >= COLLECTED_MAX
+    }
+
+    /// Encodes what was collected and what changed meanwhile.
+    pub fn write_collected(
+        &mut self,
+        out: &mut Vec<u8>,
+        view: &BookView,
+        seq: u64,
+        moment: Moment,
+        scratch: &mut Vec<Level>,
+    ) -> Option<Range<usize>> {
+        let mut collected = std::mem::take(&mut self.collected);
+        let place = self.write_update(out, view, &collected, seq, moment, scratch);
+        collected.clear();
+        self.collected = collected;
+        place
+    }
+
+    /// Encodes the difference between what was last sent and `view`; `None` when there is none.
+    ///
+    /// The caller makes sure that `seq` is above the head; it becomes the head.
+    pub fn write_update(
+        &mut self,
+        out: &mut Vec<u8>,
+        view: &BookView,
+        fresh: &Fresh,
+        seq: u64,
+        moment: Moment,
+        scratch: &mut Vec<Level>,
+    ) -> Option<Range<usize>> {
+        let decimals = view.definition.price_decimals;
+        let key = self.key;
+        let at = frame::begin(out);
+        // Whole-picture channels are snapshots in every frame.
+        let snapshot = matches!(key.channel, Channel::Mbp1 | Channel::Mbp10);
+        let head = Head { key, view, snapshot, seq, prev_seq: self.head, moment };
+        encode::head(out, &head);
+        let changed = match (&mut self.shadow, key.channel) {
+            (Shadow::Levels { bids, asks, maybe_bad }, Channel::Book) => {
+                let depth = usize::from(key.depth);
+                json::raw(out, ",\"bids\":[");
+                let mut changed = diff(out, &view.bids, Side::Bid, depth, decimals, bids, scratch);
+                json::raw(out, "],\"asks\":[");
+                changed |= diff(out, &view.asks, Side::Ask, depth, decimals, asks, scratch);
+                changed |= std::mem::replace(maybe_bad, view.maybe_bad) != view.maybe_bad;
+                json::raw(out, "],\"checksum\":");
+                json::integer(out, checksum_of(decimals, bids, asks));
+                changed
+            }
+            (Shadow::Levels { bids, asks, maybe_bad }, _) => {
+                let depth = usize::from(key.depth);
+                let mut changed = renew(&view.bids, depth, bids, scratch);
+                changed |= renew(&view.asks, depth, asks, scratch);
+                changed |= std::mem::replace(maybe_bad, view.maybe_bad) != view.maybe_bad;
+                encode::levels(out, bids, asks, decimals);
+                changed
+            }
+            (_, Channel::Mbo) => {
+                encode::changes(out, &fresh.changes, decimals);
+                !fresh.changes.is_empty() && !view.orders_omitted
+            }
+            (_, Channel::Trades) => {
+                encode::trades(out, fresh.trades.iter(), decimals, key.rfc3339);
+                !fresh.trades.is_empty()
+            }
+            (Shadow::Candle(sent), Channel::Ohlcv(interval)) => {
+                let closed = || fresh.closed.iter().filter(|(of, _)| *of == interval).map(|(_, candle)| candle);
+                let forming = view.candles.forming(interval);
+                let changed = closed().next().is_some() || *sent != forming.copied();
+                *sent = forming.copied();
+                encode::candles(out, closed(), forming, decimals, key.rfc3339);
+                changed
+            }
+            (Shadow::Definition(sent), _) => {
+                let changed = sent.0 != view.definition || sent.1 != band(view);
+                if changed {
+                    **sent = (view.definition.clone(), band(view));
+                    encode::definition(out, view);
+                }
+                changed
+            }
+            (Shadow::Status(phase, state, since_ns), _) => {
+                let changed = *phase != view.phase || *state != view.state || *since_ns != view.state_ns;
+                if changed {
+                    (*phase, *since_ns) = (view.phase, view.state_ns);
+                    state.clone_from(&view.state);
+                    encode::status(out, view, key.rfc3339);
+                }
+                changed
+            }
+            (Shadow::Statistics(sent), _) => {
+                let changed = **sent != view.statistics;
+                **sent = view.statistics;
+                encode::statistics(out, &view.statistics, decimals);
+                changed
+            }
+            (Shadow::Auction(sent), _) => {
+                let changed = *sent != view.auction;
+                *sent = view.auction;
+                encode::auction(out, view.auction.as_ref(), decimals);
+                changed
+            }
+            (Shadow::Candle(_) | Shadow::None, _) => false, // OK because `refresh` pairs channel and shadow
+        };
+        if !changed {
+            out.truncate(at);
+            return None;
+        }
+        out.push(b'}');
+        self.head = seq;
+        self.snapshot_place = None;
+        Some(frame::finish(out, at, opcode::TEXT))
+    }
+
+    /// Encodes the state at the head of the chain.
+    pub fn write_snapshot(&self, out: &mut Vec<u8>, view: &BookView, moment: Moment) -> Range<usize> {
+        let decimals = view.definition.price_decimals;
+        let key = self.key;
+        let at = frame::begin(out);
+        encode::head(out, &Head { key, view, snapshot: true, seq: self.head, prev_seq: 0, moment });
+        match (&self.shadow, key.channel) {
+            (Shadow::Levels { bids, asks, .. }, Channel::Book) => {
+                encode::levels(out, bids, asks, decimals);
+                json::raw(out, ",\"checksum\":");
+                json::integer(out, checksum_of(decimals, bids, asks));
+            }
+            (Shadow::Levels { bids, asks, .. }, _) => encode::levels(out, bids, asks, decimals),
+            (_, Channel::Mbo) => encode::orders(out, view),
+            (_, Channel::Trades) => {
+                // Those that a conflated topic has not sent yet come in its next update.
+                let sent = view.trades.iter().rev().filter(|trade| trade.seq <= self.head).take(SNAPSHOT_TRADES_MAX);
+                let skip = view.trades.iter().rposition(|trade| trade.seq <= self.head).map_or(0, |at| at + 1);
+                let begin = skip - sent.count();
+                encode::trades(out, view.trades.range(begin..skip), decimals, key.rfc3339);
+            }
+            (_, Channel::Ohlcv(interval)) => {
+                let closed = &view.closed_candles[interval as usize];
+                let begin = closed.len().saturating_sub(SNAPSHOT_CANDLES_MAX);
+                encode::candles(out, closed.range(begin..), view.candles.forming(interval), decimals, key.rfc3339);
+            }
+            (_, Channel::Definition) => encode::definition(out, view),
+            (_, Channel::Status) => encode::status(out, view, key.rfc3339),
+            (_, Channel::Statistics) => encode::statistics(out, &view.statistics, decimals),
+            (_, _) => encode::auction(out, view.auction.as_ref(), decimals),
+        }
+        out.push(b'}');
+        frame::finish(out, at, opcode::TEXT)
+    }
+}
+
+fn band(view: &BookView) -> [Price; 3] {
+    [view.statistics.reference, view.statistics.limit_low, view.statistics.limit_high]
+}
+
+/// The levels that are shown: market orders and levels without visible quantity have no line.
+fn shown(levels: &Levels, depth: usize) -> impl Iterator<Item = &Level> {
+    levels.iter().filter(|level| level.price.is_some() && level.quantity > 0).take(depth)
+}
+
+fn take_levels(levels: &Levels, depth: usize, into: &mut Vec<Level>) {
+    into.clear();
+    into.extend(shown(levels, depth));
+}
+
+/// Takes the new best levels; true when they differ from the old ones.
+fn renew(levels: &Levels, depth: usize, sent: &mut Vec<Level>, scratch: &mut Vec<Level>) -> bool {
+    take_levels(levels, depth, scratch);
+    let changed = scratch != sent;
+    std::mem::swap(scratch, sent);
+    changed
+}
+
+fn checksum_of(decimals: u8, bids: &[Level], asks: &[Level]) -> u32 {
+    let plain = |level: &Level| (level.price, level.quantity);
+    checksum(decimals, asks.iter().map(plain), bids.iter().map(plain))
+}
+
+/// Writes what turns the sent levels of one side into the new ones, by walking both from the best; the new ones
+/// become the sent ones. True when anything was written.
+fn diff(
+    out: &mut Vec<u8>,
+    levels: &Levels,
+    side: Side,
+    depth: usize,
+    decimals: u8,
+    sent: &mut Vec<Level>,
+    scratch: &mut Vec<Level>,
+) -> bool {
+    take_levels(levels, depth, scratch);
+    let begin = out.len();
+    let mut put = |level: &Level| {
+        if out.len() > begin {
+            out.push(b',');
+        }
+        encode::level(out, level, decimals);
+    };
+    let ahead = |a: Price, b: Price| if side == Side::Bid { a > b } else { a < b };
+    let (mut olds, mut news) = (sent.iter().peekable(), scratch.iter().peekable());
+    loop {
+        match (olds.peek(), news.peek()) {
+            (Some(old), Some(new)) if old.price == new.price => {
+                if old != new {
+                    put(new);
+                }
+                olds.next();
+                news.next();
+            }
+            (Some(old), Some(new)) if ahead(old.price, new.price) => {
+                put(&Level { price: old.price, quantity: 0, count: 0 });
+                olds.next();
+            }
+            (_, Some(new)) => {
+                put(new);
+                news.next();
+            }
+            (Some(old), None) => {
+                // Behind a full depth the client's own cut removes it.
+                if scratch.len() < depth {
+                    put(&Level { price: old.price, quantity: 0, count: 0 });
+                }
+                olds.next();
+            }
+            (None, None) => break,
+        }
+    }
+    std::mem::swap(scratch, sent);
+    out.len() > begin
+}

@@ -1,0 +1,499 @@
+//! A whole market in one thread: events in, a real book stage, a real fan-out over loopback, clients that are not ours.
+//!
+//! Time is a number that tests set. Waiting is for a state, with turns of the server in between.
+
+#![allow(dead_code)] // each test file uses its part of it
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use book::market::{Limits, Market, OrderKey};
+use book::metrics::{Sample, Value as MetricValue};
+use book::ring::{Bell, Producer, ring};
+use book::slot::{
+    Contract, Equilibrium, EquilibriumBest, Execution, LongName, OrderEvent, Slot, Stamp, State, Symbol, System, Terms,
+    TickBand, rtype, system,
+};
+use book::stage::BookStage;
+use book::{BookId, OrderId, Phase, Price, Side};
+use distributor::{Config, FanOut, Pages};
+use serde_json::Value;
+use tungstenite::protocol::WebSocketConfig;
+use tungstenite::{HandshakeError, Message, WebSocket};
+
+/// 2026-11-23 10:00:00 in Istanbul.
+pub const TEN: u64 = 1_795_417_200_000_000_000;
+pub const MS: u64 = 1_000_000;
+pub const SECOND: u64 = 1_000 * MS;
+
+/// Turns without progress after which a wait has failed.
+const TURNS_MAX: usize = 20_000;
+
+pub struct World {
+    events: Producer,
+    pub stage: BookStage,
+    pub server: FanOut,
+    pub now_ns: u64,
+    /// The exchange's clock for the next events.
+    pub exchange_ns: u64,
+    match_id: u64,
+}
+
+pub fn config() -> Config {
+    Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() }
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(config(), 1 << 14, Arc::new(()))
+    }
+
+    /// With a ring of `slots` towards the fan-out.
+    pub fn with(config: Config, slots: usize, pages: Arc<dyn Pages>) -> Self {
+        let bell = Bell::new();
+        let (events, consumer) = ring("events", 1 << 16, Bell::new());
+        let (updates, reader) = ring("fanout", slots, Arc::clone(&bell));
+        let limits = Limits {
+            books_max: 64,
+            orders_max: 50_000,
+            levels_max: 20_000,
+            ladder_slots: 0,
+            key: OrderKey::BookSideId,
+            seed: 1,
+        };
+        let mut stage = BookStage::new(consumer, Market::new(limits));
+        stage.add_reader(updates, true, 64);
+        let server = FanOut::bind(config, reader, bell, pages, || 0).expect("loopback can be listened on");
+        Self { events, stage, server, now_ns: TEN, exchange_ns: TEN, match_id: 0 }
+    }
+
+    /// A session of epoch 7 with these shares, numbered 1, 2, …, in continuous trading.
+    pub fn open(shares: &[&str]) -> Self {
+        Self::open_with(config(), 1 << 14, shares)
+    }
+
+    pub fn open_with(config: Config, slots: usize, shares: &[&str]) -> Self {
+        let mut world = Self::with(config, slots, Arc::new(()));
+        world.session(7);
+        for (n, share) in shares.iter().enumerate() {
+            world.list(n as u32 + 1, share);
+            world.phase(n as u32 + 1, Phase::Continuous);
+        }
+        world.turn();
+        world
+    }
+
+    pub fn event(&mut self, event: impl Into<Slot>) {
+        self.events.push(event.into()).expect("the event ring of a test has room");
+    }
+
+    pub fn stamp(&self, book: u32) -> Stamp {
+        Stamp {
+            book_id: BookId(book),
+            exchange_ns: self.exchange_ns,
+            received_ns: self.exchange_ns + 100,
+            ..Stamp::default()
+        }
+    }
+
+    pub fn system(&mut self, code: u8, from: u64, to: u64, epoch: u64) {
+        self.event(System::new(code, self.exchange_ns, self.exchange_ns + 100, from, to, epoch));
+    }
+
+    pub fn session(&mut self, epoch: u64) {
+        self.system(system::SESSION, 0, 0, epoch);
+    }
+
+    /// A definition of two decimals with a band of 1.00..=9999.99.
+    pub fn list(&mut self, book: u32, symbol: &str) {
+        self.list_as(book, symbol, 2);
+    }
+
+    pub fn list_as(&mut self, book: u32, symbol: &str, price_decimals: u8) {
+        let (exchange_ns, received_ns) = (self.exchange_ns, self.exchange_ns + 100);
+        let mut padded = [b' '; 32];
+        padded[..symbol.len()].copy_from_slice(symbol.as_bytes());
+        macro_rules! part {
+            ($kind:ident, $rtype:ident, { $($field:ident : $value:expr),* }) => {
+                self.event($kind {
+                    length: 16,
+                    rtype: rtype::$rtype,
+                    flags: 0,
+                    side: b'N',
+                    book_id: book,
+                    exchange_ns,
+                    seq: 0,
+                    received_ns,
+                    $($field: $value),*
+                })
+            };
+        }
+        part!(Symbol, SYMBOL, { symbol: padded });
+        part!(LongName, LONG_NAME, { name: *b"A SHARE \"OF\" A COMPANY          " });
+        part!(Terms, TERMS, {
+            isin: *b"TRATHYAO91M5",
+            currency: *b"TRY",
+            product: 5,
+            price_decimals: price_decimals,
+            legs: 0,
+            option_type: 0,
+            ranking_type: 1,
+            round_lot: 1,
+            expiration: 0,
+            underlying_book_id: 0
+        });
+        part!(Contract, CONTRACT, {
+            strike: Price::NONE.0,
+            nominal: 0,
+            odd_lot: 0,
+            block_lot: 0,
+            nominal_decimals: 0,
+            reserved: [0; 6]
+        });
+        part!(TickBand, TICK_BAND, {
+            tick: Price::SCALE / 100,
+            from: Price::SCALE,
+            to: 9_999 * Price::SCALE + Price::SCALE / 100 * 99,
+            reference: 100 * Price::SCALE
+        });
+    }
+
+    pub fn phase(&mut self, book: u32, phase: Phase) {
+        let state = State::new(self.stamp(book), phase, b"P_STATE");
+        self.event(state);
+    }
+
+    pub fn equilibrium(&mut self, book: u32, cents: i64, quantity: u64) {
+        let (exchange_ns, received_ns) = (self.exchange_ns, self.exchange_ns + 100);
+        self.event(Equilibrium {
+            length: 16,
+            rtype: rtype::EQUILIBRIUM,
+            flags: 0,
+            side: b'N',
+            book_id: book,
+            exchange_ns,
+            seq: 0,
+            received_ns,
+            price: price(cents).0,
+            bid_quantity: quantity,
+            ask_quantity: quantity + 1,
+            far_price: Price::NONE.0,
+        });
+        self.event(EquilibriumBest {
+            length: 16,
+            rtype: rtype::EQUILIBRIUM_BEST,
+            flags: 0,
+            side: b'N',
+            book_id: book,
+            exchange_ns,
+            seq: 0,
+            received_ns,
+            bid_price: price(cents - 1).0,
+            ask_price: Price::NONE.0,
+            bid_quantity: 3,
+            ask_quantity: 0,
+        });
+    }
+
+    pub fn add(&mut self, book: u32, side: Side, order: u64, cents: i64, quantity: u64) {
+        let event = OrderEvent::add(self.stamp(book), side, OrderId(order), price(cents), quantity, 0);
+        self.event(event);
+    }
+
+    pub fn cancel(&mut self, book: u32, side: Side, order: u64, quantity: u64) {
+        let event = OrderEvent::cancel(self.stamp(book), side, OrderId(order), quantity);
+        self.event(event);
+    }
+
+    pub fn modify(&mut self, book: u32, side: Side, order: u64, cents: i64, quantity: u64) {
+        let action = book::slot::action::MODIFY;
+        let event = OrderEvent::new(self.stamp(book), action, side, OrderId(order), price(cents), quantity);
+        self.event(event);
+    }
+
+    pub fn clear(&mut self, book: u32) {
+        let event = OrderEvent::clear(self.stamp(book));
+        self.event(event);
+    }
+
+    /// A resting order trades.
+    pub fn execute(&mut self, book: u32, side: Side, order: u64, quantity: u64) {
+        self.match_id += 1;
+        let (stamp, id) = (self.stamp(book), self.match_id);
+        self.event(Execution::new(rtype::EXECUTION, stamp, side, OrderId(order), id, Price::NONE, quantity, 0));
+    }
+
+    /// A trade that touches no visible order.
+    pub fn trade(&mut self, book: u32, cents: i64, quantity: u64, conditions: u8) {
+        self.match_id += 1;
+        let (stamp, id) = (self.stamp(book), self.match_id);
+        let side = Side::Ask;
+        self.event(Execution::new(rtype::TRADE, stamp, side, OrderId(0), id, price(cents), quantity, conditions));
+    }
+
+    /// One turn of the book thread and as many of the fan-out as it has work for.
+    pub fn turn(&mut self) {
+        self.stage_only();
+        self.serve();
+    }
+
+    pub fn stage_only(&mut self) {
+        while self.stage.do_work(self.now_ns) > 0 {}
+    }
+
+    pub fn serve(&mut self) {
+        let mut idle = 0;
+        while idle < 3 {
+            idle = if self.server.do_work(self.now_ns) == 0 { idle + 1 } else { 0 };
+        }
+    }
+
+    /// Time passes; nothing else does.
+    pub fn pass(&mut self, ns: u64) {
+        self.now_ns += ns;
+        self.turn();
+    }
+
+    /// Connects a client of `tungstenite`.
+    pub fn connect(&mut self) -> Client {
+        self.connect_to("/ws/v2")
+    }
+
+    pub fn connect_to(&mut self, target: &str) -> Client {
+        let request = format!("ws://{}{target}", self.server.local_addr());
+        self.try_connect(request).expect("the handshake succeeds")
+    }
+
+    pub fn try_connect(
+        &mut self,
+        request: impl tungstenite::client::IntoClientRequest,
+    ) -> Result<Client, tungstenite::Error> {
+        let stream = self.raw();
+        let config = WebSocketConfig::default();
+        let mut attempt = tungstenite::client::client_with_config(request, stream, Some(config));
+        for _ in 0..TURNS_MAX {
+            match attempt {
+                Ok((socket, _)) => return Ok(Client { socket, closed: None }),
+                Err(HandshakeError::Failure(error)) => return Err(error),
+                Err(HandshakeError::Interrupted(middle)) => {
+                    self.turn();
+                    attempt = middle.handshake();
+                }
+            }
+        }
+        panic!("the handshake never ended");
+    }
+
+    /// A plain TCP connection.
+    pub fn raw(&mut self) -> TcpStream {
+        let stream = TcpStream::connect(self.server.local_addr()).expect("the server listens");
+        stream.set_nonblocking(true).expect("a socket can be set so");
+        stream.set_nodelay(true).expect("a socket can be set so");
+        stream
+    }
+
+    /// Sends bytes over a plain connection and returns all that comes back until the server closes, or until nothing
+    /// more comes.
+    pub fn exchange(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> Vec<u8> {
+        let _ = stream.write_all(bytes);
+        let mut answer = Vec::new();
+        let mut quiet = 0;
+        while quiet < 20 {
+            self.turn();
+            let mut buffer = [0; 4_096];
+            match stream.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => {
+                    answer.extend_from_slice(&buffer[..read]);
+                    quiet = 0;
+                }
+                Err(_) => quiet += 1,
+            }
+        }
+        answer
+    }
+
+    /// Takes turns until the client has what `enough` waits for.
+    #[track_caller]
+    pub fn until(&mut self, client: &mut Client, mut enough: impl FnMut(&[Value]) -> bool) -> Vec<Value> {
+        let mut seen = Vec::new();
+        for _ in 0..TURNS_MAX {
+            self.turn();
+            client.read_into(&mut seen);
+            if enough(&seen) {
+                return seen;
+            }
+        }
+        panic!("waited in vain; last messages: {:#?}", &seen[seen.len().saturating_sub(5)..]);
+    }
+
+    /// Sends a request and returns everything up to its `replies`-th reply.
+    #[track_caller]
+    pub fn ask(&mut self, client: &mut Client, request: &str, replies: usize) -> Vec<Value> {
+        client.send(request);
+        self.until(client, |seen| seen.iter().filter(|message| message.get("method").is_some()).count() >= replies)
+    }
+
+    /// Subscribes to one symbol and returns everything up to the snapshot.
+    #[track_caller]
+    pub fn subscribe(&mut self, client: &mut Client, channel: &str, symbol: &str, more: &str) -> Vec<Value> {
+        client.send(&format!(
+            r#"{{"method":"subscribe","params":{{"channel":"{channel}","symbol":["{symbol}"]{more}}},"req_id":1}}"#
+        ));
+        self.until(client, |seen| seen.iter().any(|message| message["type"] == "snapshot"))
+    }
+
+    /// Everything that has come by now, after a few turns.
+    pub fn drain(&mut self, client: &mut Client) -> Vec<Value> {
+        let mut seen = Vec::new();
+        for _ in 0..5 {
+            self.turn();
+            client.read_into(&mut seen);
+        }
+        seen
+    }
+
+    /// The value of a counter or gauge, summed over its labels that contain `label`.
+    pub fn metric(&self, name: &str, label: &str) -> u64 {
+        let mut samples: Vec<Sample> = Vec::new();
+        self.server.metrics().collect(&mut samples);
+        let wanted = |sample: &&Sample| {
+            sample.name == name && (label.is_empty() || sample.labels.iter().any(|(_, value)| value == label))
+        };
+        samples
+            .iter()
+            .filter(wanted)
+            .map(|sample| match sample.value {
+                MetricValue::Counter(value) => value,
+                MetricValue::Gauge(value) => value as u64,
+                MetricValue::Latency(counts, _) => counts.iter().sum::<u64>(),
+            })
+            .sum()
+    }
+}
+
+pub struct Client {
+    pub socket: WebSocket<TcpStream>,
+    /// Close code, once the server closed (0: without one).
+    pub closed: Option<u16>,
+}
+
+impl Client {
+    pub fn send(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).expect("the request can be sent");
+    }
+
+    /// Reads the next text message that has come.
+    pub fn next_text(&mut self) -> Option<String> {
+        while self.closed.is_none() {
+            match self.socket.read() {
+                Ok(Message::Text(text)) => return Some(text.as_str().to_owned()),
+                Ok(Message::Close(close)) => self.closed = Some(close.map_or(0, |close| close.code.into())),
+                Ok(_) => {}
+                Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(_) => self.closed = Some(0),
+            }
+        }
+        None
+    }
+
+    pub fn read_into(&mut self, seen: &mut Vec<Value>) {
+        while let Some(text) = self.next_text() {
+            seen.push(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}")));
+        }
+        let _ = self.socket.flush(); // answers to pings and closes
+    }
+}
+
+pub fn price(cents: i64) -> Price {
+    Price::from_decimal(cents, 2).expect("a price of a test fits")
+}
+
+/// The data frames of a channel.
+pub fn frames<'a>(seen: &'a [Value], channel: &str) -> Vec<&'a Value> {
+    seen.iter().filter(|message| message["channel"] == channel).collect()
+}
+
+/// A client's book, made from nothing but the rules of `docs/protocols/websocket.md`.
+#[derive(Debug, Default, Clone)]
+pub struct ClientBook {
+    pub bids: Vec<(String, String, u64)>,
+    pub asks: Vec<(String, String, u64)>,
+    pub have: Option<(u64, u64)>,
+    pub stale: bool,
+}
+
+impl ClientBook {
+    /// `replace`, `drop`, `apply`, `wait` or `resync`.
+    pub fn on_frame(&mut self, frame: &Value, depth: usize) -> &'static str {
+        let epoch = frame["epoch"].as_u64().expect("epoch is a number");
+        let seq = frame["seq"].as_u64().expect("seq is a number");
+        let prev_seq = frame["prev_seq"].as_u64().expect("prev_seq is a number");
+        if frame["type"] == "snapshot" {
+            self.bids.clear();
+            self.asks.clear();
+            self.take(frame, depth);
+            self.have = Some((epoch, seq));
+            self.stale = false;
+            return "replace";
+        }
+        let Some((have_epoch, have_seq)) = self.have else { return "wait" };
+        if epoch != have_epoch || self.stale {
+            return "wait";
+        }
+        if seq <= have_seq {
+            return "drop";
+        }
+        if prev_seq != have_seq {
+            self.stale = true;
+            return "resync";
+        }
+        self.take(frame, depth);
+        self.have = Some((epoch, seq));
+        "apply"
+    }
+
+    fn take(&mut self, frame: &Value, depth: usize) {
+        for (name, side) in [("bids", &mut self.bids), ("asks", &mut self.asks)] {
+            for level in frame[name].as_array().expect("levels are a list") {
+                let price = level[0].as_str().expect("a price is text").to_owned();
+                let quantity = level[1].as_str().expect("a quantity is text").to_owned();
+                side.retain(|have| have.0 != price);
+                if quantity != "0" {
+                    side.push((price, quantity, level[2].as_u64().expect("a count is a number")));
+                }
+            }
+            let units = |text: &str| text.replace('.', "").parse::<i64>().expect("a price is decimal");
+            side.sort_by_key(|level| if name == "bids" { -units(&level.0) } else { units(&level.0) });
+            side.truncate(depth);
+        }
+    }
+
+    pub fn checksum(&self, depth: usize) -> u32 {
+        let plain = |side: &[(String, String, u64)]| -> Vec<(String, String)> {
+            side.iter().take(depth.min(10)).map(|level| (level.0.clone(), level.1.clone())).collect()
+        };
+        let (asks, bids) = (plain(&self.asks), plain(&self.bids));
+        fn texts(side: &[(String, String)]) -> Vec<(&str, &str)> {
+            side.iter().map(|(price, quantity)| (price.as_str(), quantity.as_str())).collect()
+        }
+        book::checksum::checksum_of_text(&texts(&asks), &texts(&bids))
+    }
+
+    /// Compares with the real book.
+    #[track_caller]
+    pub fn assert_is(&self, market: &Market, book: u32, depth: usize) {
+        for (side, have) in [(Side::Bid, &self.bids), (Side::Ask, &self.asks)] {
+            let want: Vec<_> = market
+                .levels(BookId(book), side)
+                .take(depth)
+                .map(|level| {
+                    let price = level.price.write(2, &mut [0; 24]).to_owned();
+                    (price, level.quantity.to_string(), u64::from(level.count))
+                })
+                .collect();
+            assert_eq!(have, &want, "{side:?} of book {book}");
+        }
+    }
+}
