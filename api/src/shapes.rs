@@ -48,6 +48,10 @@ pub(crate) struct Failure {
 
 /// What went wrong.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "code": "SYMBOL_NOT_FOUND", "message": "no symbol is called GARN",
+    "details": { "symbol": "GARN", "near": ["GARAN"] },
+}))]
 pub(crate) struct ErrorBody {
     /// Stable, for programs.
     #[schema(example = "SYMBOL_NOT_FOUND")]
@@ -56,12 +60,18 @@ pub(crate) struct ErrorBody {
     #[schema(example = "no symbol is called GARN")]
     pub(crate) message: String,
     /// More for programs, by code; may be empty.
-    #[schema(value_type = Object, example = json!({"symbol": "GARN", "near": ["GARAN"]}))]
+    #[schema(value_type = Object)]
     pub(crate) details: serde_json::Value,
 }
 
 /// The same as RFC 9457, when `Accept` names `application/problem+json`.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "type": "urn:bist:error:SYMBOL_NOT_FOUND", "title": "Not Found", "status": 404,
+    "detail": "no symbol is called GARN", "instance": "/api/v1/market-data/quotes/GARN",
+    "code": "SYMBOL_NOT_FOUND", "details": { "symbol": "GARN", "near": ["GARAN"] },
+    "timestamp": "2026-11-23T07:00:00.000000000Z",
+}))]
 pub(crate) struct Problem {
     /// `urn:bist:error:` and the code.
     #[serde(rename = "type")]
@@ -83,7 +93,7 @@ pub(crate) struct Problem {
     #[schema(example = "SYMBOL_NOT_FOUND")]
     pub(crate) code: &'static str,
     /// More for programs, by code; may be empty.
-    #[schema(value_type = Object, example = json!({"symbol": "GARN", "near": ["GARAN"]}))]
+    #[schema(value_type = Object)]
     pub(crate) details: serde_json::Value,
     /// When, RFC 3339.
     #[schema(example = "2026-11-23T07:00:00.000000000Z")]
