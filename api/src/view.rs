@@ -8,7 +8,9 @@
 //!
 //! Never touches a socket or a clock, and never waits for anything but that lock.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -16,11 +18,15 @@ use arc_swap::ArcSwap;
 use book::metrics::{Counter, Gauge, MetricSource, Sample};
 use book::replica::{Options, Replica};
 use book::ring::Consumer;
-use book::slot::rtype;
+use book::slot::{LevelUpdate, Slot, flags, rtype};
 use book::{BookId, Nanos};
 
 /// Slots applied under one write lock: at some 200 ns each a handler waits about 0.1 ms for its copy.
 pub const SLOTS_PER_BATCH_MAX: usize = 512;
+
+/// Slots that a batch may go on for, until the group of updates or the snapshot that it is in is whole: more levels
+/// than a book has. What a handler copies is then the state after some `seq`, never the middle of one.
+pub const SLOTS_PER_GROUP_MAX: usize = 4_096;
 
 /// Batches of one turn, so that a turn ends (some 2 ms) even while the ring is being filled.
 pub const BATCHES_PER_TURN_MAX: usize = 16;
@@ -35,6 +41,7 @@ const TURNS_PER_DIRECTORY: u32 = 64;
 pub struct ViewStage {
     consumer: Consumer,
     shared: Arc<Shared>,
+    in_snapshot: InSnapshot,
     /// Working turns since the first definition that the directory does not show; 0 = it shows all.
     directory_age_turns: u32,
 }
@@ -66,7 +73,10 @@ impl ViewStage {
             waiting: Gauge::new(),
             ended: AtomicBool::new(false),
         });
-        (Self { consumer, shared: Arc::clone(&shared), directory_age_turns: 0 }, View { shared })
+        (
+            Self { consumer, shared: Arc::clone(&shared), in_snapshot: InSnapshot(false), directory_age_turns: 0 },
+            View { shared },
+        )
     }
 
     /// One turn: at most [`BATCHES_PER_TURN_MAX`] × [`SLOTS_PER_BATCH_MAX`] slots. Returns how many there were;
@@ -75,19 +85,37 @@ impl ViewStage {
         let mut slots = 0;
         let mut defined = false;
         for _ in 0..BATCHES_PER_TURN_MAX {
-            if self.consumer.is_empty() {
-                break;
+            match self.apply_batch(&mut defined) {
+                0 => break,
+                applied => slots += applied,
             }
-            let mut replica = self.shared.replica.write().unwrap_or_else(PoisonError::into_inner);
-            slots += self.consumer.drain(SLOTS_PER_BATCH_MAX, |slot| {
-                defined |= matches!(slot.rtype, rtype::SYMBOL | rtype::LONG_NAME | rtype::TERMS);
-                replica.apply(slot, &mut |_, _, _| {}); // OK because the replica keeps closed candles itself
-            });
         }
         self.shared.waiting.set(self.consumer.waiting() as u64);
         self.shared.turns.add(1);
         self.shared.slots.add(slots as u64);
         self.keep_directory(defined);
+        slots
+    }
+
+    /// Applies what is waiting under one write lock, up to a batch and the rest of its last group.
+    fn apply_batch(&mut self, defined: &mut bool) -> usize {
+        if self.consumer.is_empty() {
+            return 0;
+        }
+        let mut replica = self.shared.replica.write().unwrap_or_else(PoisonError::into_inner);
+        let open = Cell::new(false);
+        let mut apply = |slot: &Slot| {
+            *defined |= matches!(slot.rtype, rtype::SYMBOL | rtype::LONG_NAME | rtype::TERMS);
+            replica.apply(slot, &mut |_, _, _| {}); // OK because the replica keeps closed candles itself
+            open.set(self.in_snapshot.after(slot));
+        };
+        let mut slots = self.consumer.drain(SLOTS_PER_BATCH_MAX, &mut apply);
+        while open.get() && slots < SLOTS_PER_BATCH_MAX + SLOTS_PER_GROUP_MAX {
+            match self.consumer.drain(1, &mut apply) {
+                0 => break, // the rest is not written yet: waiting for it would keep handlers waiting
+                applied => slots += applied,
+            }
+        }
         slots
     }
 
@@ -112,6 +140,28 @@ impl ViewStage {
         }
     }
 }
+
+/// Whether the last slot was inside a snapshot.
+struct InSnapshot(bool);
+
+impl InSnapshot {
+    /// Whether the group that `slot` belongs to goes on behind it.
+    fn after(&mut self, slot: &Slot) -> bool {
+        match slot.rtype {
+            rtype::SNAPSHOT_BEGIN => self.0 = true,
+            rtype::SNAPSHOT_END => {
+                self.0 = false;
+                return false;
+            }
+            rtype::SYSTEM => return self.0,
+            _ => {}
+        }
+        self.0 || slot.as_bytes()[FLAGS_AT] & flags::LAST == 0
+    }
+}
+
+/// Every published record has its flags at the same place.
+const FLAGS_AT: usize = offset_of!(LevelUpdate, flags);
 
 impl Drop for ViewStage {
     /// Says that nothing will be applied any more, so that readiness does not go on praising old books.
@@ -366,6 +416,45 @@ mod tests {
         assert_eq!(fold("İŞ BANKASI"), "is bankasi");
         assert_eq!(fold("iş bankası"), "is bankasi");
         assert_eq!(fold("ÇĞÖÜ"), "cgou");
+    }
+
+    /// A slot that is one of a group of `rtype`, the last one or not.
+    fn slot(kind: u8, last: bool) -> Slot {
+        let mut bytes = [0; 64];
+        bytes[1] = kind;
+        bytes[FLAGS_AT] = if last { flags::LAST } else { 0 };
+        Slot::from_bytes(bytes)
+    }
+
+    #[test]
+    fn a_batch_ends_with_a_whole_group() {
+        let (mut producer, consumer) = book::ring::ring("view", 8_192, book::ring::Bell::new());
+        let (mut stage, view) = ViewStage::new(consumer, Options::default());
+        let first = [slot(rtype::LEVEL, true)].repeat(SLOTS_PER_BATCH_MAX - 1);
+        producer.push_all(&first).unwrap();
+        let group = [slot(rtype::LEVEL, false), slot(rtype::LEVEL, false), slot(rtype::TRADE_UPDATE, true)];
+        producer.push_all(&group).unwrap();
+        producer.push(slot(rtype::LEVEL, true)).unwrap();
+        assert_eq!(stage.apply_batch(&mut false), SLOTS_PER_BATCH_MAX + 2);
+        assert_eq!(stage.apply_batch(&mut false), 1);
+
+        producer.push_all(&first).unwrap();
+        producer.push(slot(rtype::SNAPSHOT_BEGIN, true)).unwrap();
+        producer.push_all(&[slot(rtype::LEVEL, true)].repeat(1_000)).unwrap();
+        producer.push(slot(rtype::SNAPSHOT_END, false)).unwrap();
+        assert_eq!(stage.apply_batch(&mut false), SLOTS_PER_BATCH_MAX + 1_001);
+        assert!(view.copy(|replica| replica.books()[0].in_sync));
+
+        producer.push(slot(rtype::LEVEL, false)).unwrap();
+        assert_eq!(stage.apply_batch(&mut false), 1, "what is not written yet is not waited for");
+    }
+
+    #[test]
+    fn a_group_that_never_ends_does_not_keep_the_lock() {
+        let (mut producer, consumer) = book::ring::ring("view", 8_192, book::ring::Bell::new());
+        let (mut stage, _view) = ViewStage::new(consumer, Options::default());
+        producer.push_all(&[slot(rtype::LEVEL, false)].repeat(8_000)).unwrap();
+        assert_eq!(stage.apply_batch(&mut false), SLOTS_PER_BATCH_MAX + SLOTS_PER_GROUP_MAX);
     }
 
     #[test]
