@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod moldudp64;
 mod record;
 pub mod sequencer;
+pub mod sim;
 pub mod sink;
 pub mod source;
 pub mod stage;
