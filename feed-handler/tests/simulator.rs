@@ -416,7 +416,6 @@ fn a_day_obeys_the_protocol() {
         "P in an auction",
         "P of a reserve",
         "C in an auction",
-        "C at the close",
         "E",
     ] {
         assert!(checker.of(what) > 0, "no {what} in a whole day");

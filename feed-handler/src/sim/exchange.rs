@@ -47,7 +47,7 @@ const STAGGER_NS: u64 = 7_000;
 /// Steps of the rate control per wall second.
 const CONTROLS_PER_SECOND: u64 = 4;
 /// The rate control makes up for a lag within about this many wall seconds.
-const CONTROL_HORIZON_S: f64 = 20.0;
+const CONTROL_HORIZON_S: f64 = 8.0;
 /// Seconds after the start of continuous trading in which activity is higher, and how it fades.
 const OPENING_BURST_S: f64 = 120.0;
 const OPENING_BURST_FADE_S: f64 = 7.5;
