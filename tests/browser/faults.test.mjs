@@ -1,0 +1,106 @@
+// What the page does when the server makes mistakes, which the real one does not: a server of our own makes them on demand.
+
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, afterEach, test } from 'node:test';
+import { launch, look, open, problemsOf, until } from './browser.mjs';
+import { start } from './mock-server.mjs';
+
+let browser;
+let server;
+let page;
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+beforeEach(async () => {
+  server = await start({ rate: 300 });
+  page = await open(browser, `${server.url}/#THYAO`, { expected: /WebSocket/ });
+  await until('a live book', seen, (l) => l.symbol === 'THYAO' && l.filled === 20 && l.verified > 3);
+});
+afterEach(async () => {
+  await page?.context().close();
+  await server?.close();
+});
+
+const seen = () => look(page);
+const snapshotsAsked = () => server.requests.filter(({ method }) => method === 'get_snapshot').map(({ params }) => params);
+
+test('a wrong checksum is counted, shown, and repaired for this symbol only', async () => {
+  server.fault('checksum');
+  const bad = await until('a mismatch', seen, (l) => l.mismatched === 1);
+  await until('going on', seen, (l) => l.verified > bad.verified + 10 && l.bookState === '');
+  assert.equal((await seen()).mismatched, 1);
+  assert.deepEqual(snapshotsAsked(), [{ channel: 'book', symbol: ['THYAO'] }]);
+  assert.equal(await page.getAttribute('#checks-bad', 'data-any'), 'true');
+  assert.deepEqual(await problemsOf(page), []);
+});
+
+test('a frame that is missing is noticed and repaired', async () => {
+  server.fault('hole');
+  const hole = await until('the hole', seen, (l) => l.gaps === 1);
+  await until('going on', seen, (l) => l.verified > hole.verified + 10 && l.bookState === '');
+  assert.equal((await seen()).mismatched, 0);
+  assert.deepEqual(snapshotsAsked(), [{ channel: 'book', symbol: ['THYAO'] }]);
+});
+
+test('a gap that the server names is shown with its reason and flashes', async () => {
+  server.fault('gap');
+  await until('the gap', seen, (l) => l.gaps === 1);
+  assert.equal(await page.textContent('#status-gaps .detail'), 'slow reader');
+  assert.match(await page.getAttribute('#status-gaps', 'class'), /flash/);
+  const { verified } = await seen();
+  await until('going on', seen, (l) => l.verified > verified + 10);
+  assert.deepEqual(snapshotsAsked(), [], 'the snapshot comes unasked');
+});
+
+test('a loss at the feed is shown though no chain breaks', async () => {
+  server.fault('upstream');
+  await until('the gap', seen, (l) => l.gaps === 1);
+  assert.equal(await page.textContent('#status-gaps .detail'), 'upstream');
+});
+
+test('a lost connection comes back by itself with whole books', async () => {
+  server.fault('drop');
+  await until('seen as lost', seen, (l) => l.connection !== 'live', 3_000);
+  const { verified } = await seen();
+  await until('live again', seen, (l) => l.connection === 'live' && l.verified > verified + 10 && l.bookState === '');
+  assert.equal((await seen()).mismatched, 0);
+});
+
+test('in an auction the equilibrium is shown and the list says so', async () => {
+  assert.equal(await page.isVisible('#book-middle .auction'), false);
+  server.fault('auction');
+  await page.waitForSelector('#book-middle .auction:not([hidden])');
+  assert.match(await page.textContent('#book-middle .auction dd'), /^\d+\.\d\d/);
+  assert.equal(await page.getAttribute('#symbol-phase', 'data-tone'), 'auction');
+});
+
+test('60,000 book frames in three seconds: all verified, the page stays usable', async (t) => {
+  await page.evaluate(() => {
+    window.pictures = [];
+    const tick = (now) => {
+      window.pictures.push(now);
+      requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
+  });
+  const { verified } = await seen();
+  const sent = await server.burst('THYAO', 20_000, 3);
+  const end = Date.now();
+  const done = await until('all frames', seen, (l) => l.verified >= verified + sent.frames, 60_000);
+  const gaps = await page.evaluate(() => window.pictures.slice(1).map((now, at) => now - window.pictures[at]).sort((a, b) => a - b));
+  t.diagnostic(`${sent.frames} frames in ${sent.seconds.toFixed(1)} s, caught up ${Date.now() - end} ms later; between pictures: median ${gaps[gaps.length >> 1].toFixed(0)} ms, longest ${gaps.at(-1).toFixed(0)} ms`);
+  assert.equal(done.mismatched, 0);
+  assert.equal(done.gaps, 0);
+  assert.ok(gaps.at(-1) < 1_000, 'no freeze of a second');
+});
+
+test('the page asks the server to merge what no eye could follow', async (t) => {
+  const requests = server.requests.filter(({ method }) => method === 'subscribe').map(({ params }) => params);
+  for (const channel of ['book', 'trades', 'statistics', 'ohlcv-1m']) {
+    const request = requests.find((params) => params.channel === channel);
+    assert.ok(request.conflate_ms > 0, channel);
+  }
+  t.diagnostic(requests.map(({ channel, conflate_ms }) => `${channel} ${conflate_ms ?? 0} ms`).join(', '));
+});

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Tests the independent client, then lets it follow every book of the real program, a slow reader among them.
+# BIST_BIN: the program; SOAK_SECONDS: how long (40); SOAK_RATE: messages a second of the simulated exchange (2000).
+set -euo pipefail
+cd "$(dirname "$0")"
+root="$(cd ../.. && pwd)"
+target="${CARGO_TARGET_DIR:-$root/target}"
+
+bist="${BIST_BIN:-}"
+for profile in release debug; do
+  [ -n "$bist" ] || { [ -x "$target/$profile/bist" ] && bist="$target/$profile/bist"; } || true
+done
+[ -x "$bist" ] || { echo "no program in $target: build it (cargo build --release) or set BIST_BIN"; exit 1; }
+
+venv="$target/clients-venv"
+[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+"$venv/bin/pip" install --quiet --disable-pip-version-check --requirement requirements.txt
+"$venv/bin/python" -m pytest -q
+
+read -r api market admin <<<"$("$venv/bin/python" - <<'PY'
+import socket
+sockets = [socket.socket() for _ in range(3)]
+for one in sockets:
+    one.bind(("127.0.0.1", 0))
+print(*(one.getsockname()[1] for one in sockets))
+PY
+)"
+log="$(mktemp)"
+cd "$root"
+BIST__API__LISTEN="127.0.0.1:$api" BIST__MARKET_DATA__LISTEN="127.0.0.1:$market" BIST__ADMIN__LISTEN="127.0.0.1:$admin" \
+  "$bist" serve --source sim --rate "${SOAK_RATE:-2000}" --seed 7 >"$log" 2>&1 &
+program=$!
+trap 'kill "$program" 2>/dev/null || true; wait "$program" 2>/dev/null || true; rm -f "$log"' EXIT
+
+ready() { "$venv/bin/python" -c "import urllib.request as r; r.urlopen('http://127.0.0.1:$market/readyz', timeout=1)" 2>/dev/null; }
+for _ in $(seq 150); do
+  ready && break
+  kill -0 "$program" 2>/dev/null || { echo "the program ended while starting:"; cat "$log"; exit 1; }
+  sleep 0.2
+done
+ready || { echo "the program is not ready after 30 s:"; tail -40 "$log"; exit 1; }
+
+"$venv/bin/python" tests/clients/soak.py --url "ws://127.0.0.1:$market/ws/v2" --seconds "${SOAK_SECONDS:-40}" --mbo --slow-reader \
+  --pause-every 5 --pause 6 || { tail -40 "$log"; exit 1; }
