@@ -212,8 +212,7 @@ fn every_type_is_sampled_and_as_long_as_it_says() {
 fn a_message_cut_anywhere_is_refused_and_a_longer_one_is_read() {
     assert_eq!(decode(b""), Err(Refused::Empty));
     assert_eq!(decode(b"Z"), Err(Refused::UnknownType(b'Z')));
-    assert_eq!(decode(&[b'Z'; 99]), Err(Refused::TooManyBooks { book_id: 0x5A5A }), "the locate is looked at first");
-    assert_eq!(decode(&[b'Z', 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]), Err(Refused::UnknownType(b'Z')));
+    assert_eq!(decode(&[b'Z'; 99]), Err(Refused::UnknownType(b'Z')));
     for sample in samples::itch50() {
         for cut in 1..sample.len() {
             let short = Refused::Short { kind: sample[0], got: cut, need: sample.len() };
