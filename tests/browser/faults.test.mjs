@@ -96,6 +96,44 @@ test('60,000 book frames in three seconds: all verified, the page stays usable',
   assert.ok(gaps.at(-1) < 1_000, 'no freeze of a second');
 });
 
+test('names are text, whatever they contain', async () => {
+  await server.close();
+  await page.context().close();
+  server = await start({ rate: 50, symbols: 3, names: [['<B>X', '<img src=x onerror="window.hacked=1">', 1000], ['A"\'&', '${1}</script>', 2000], ['../..', 'javascript:alert(1)', 3000]] });
+  page = await open(browser, server.url);
+  await until('a list', seen, (l) => l.listed === 3 && l.filled > 0);
+  for (const symbol of ['<B>X', 'A"\'&', '../..']) {
+    await page.click(`.watch-row:has(.name:text-is(${JSON.stringify(symbol)}))`);
+    await until(symbol, seen, (l) => l.symbol === symbol && l.filled > 0);
+  }
+  assert.equal(await page.evaluate(() => window.hacked), undefined);
+  assert.equal(await page.$('main img, main b:not(.legend b)'), null);
+  assert.deepEqual(await problemsOf(page), []);
+});
+
+test('an address that makes no sense does no harm', async () => {
+  const odd = await open(browser, `${server.url}/#%E0%A4%A`);
+  await until('the first symbol', () => look(odd), (l) => l.symbol === 'AKBNK' && l.filled > 0);
+  assert.deepEqual(await problemsOf(odd), []);
+  await odd.context().close();
+});
+
+test('600 symbols: all listed, few in the document, each within reach', async () => {
+  await server.close();
+  await page.context().close();
+  server = await start({ rate: 300, symbols: 600 });
+  page = await open(browser, server.url);
+  await until('all of them', seen, (l) => l.listed === 600 && l.filled > 0, 20_000);
+  const rows = () => page.$$eval('.watch-row', (list) => list.length);
+  assert.ok((await rows()) < 80);
+  await page.focus('#watchlist-grid');
+  await page.keyboard.press('End');
+  const last = await until('the last row', () => page.$$eval('.watch-row:not([hidden])', (list) => list.map((row) => Number(row.getAttribute('aria-rowindex')))), (list) => list.includes(601));
+  assert.ok(last.length < 80);
+  await until('its book', seen, (l) => l.symbol === 'YKBNK' && l.filled > 0);
+  assert.deepEqual(await problemsOf(page), []);
+});
+
 test('the page asks the server to merge what no eye could follow', async (t) => {
   const requests = server.requests.filter(({ method }) => method === 'subscribe').map(({ params }) => params);
   for (const channel of ['book', 'trades', 'statistics', 'ohlcv-1m']) {

@@ -171,17 +171,17 @@ function checksum(bids, asks) {
 }
 
 /**
- * Starts it. `rate`: events a second over all shares; `symbols`: how many shares.
+ * Starts it. `rate`: events a second over all shares; `symbols`: how many shares, named after `names`.
  * The result has `url`, `fault(name)` (see `FAULTS` below), `requests` (all that clients sent) and `close()`.
  */
-export async function start({ port = 0, rate = 400, symbols = NAMES.length, seed = 7 } = {}) {
+export async function start({ port = 0, rate = 400, symbols = NAMES.length, seed = 7, names = NAMES } = {}) {
   let seq = 1000;
   let epoch = 3;
   let faults = new Set();
   const requests = [];
   const shares = Array.from({ length: symbols }, (_, i) => {
-    const [symbol, name, cents] = NAMES[i % NAMES.length];
-    return new Share([i < NAMES.length ? symbol : `${symbol.slice(0, 3)}${String(i).padStart(3, '0')}`, name, cents], seed * 1000 + i);
+    const [symbol, name, cents] = names[i % names.length];
+    return new Share([i < names.length ? symbol : `${symbol.slice(0, 3)}${String(i).padStart(3, '0')}`, name, cents], seed * 1000 + i);
   });
   const bySymbol = new Map(shares.map((share) => [share.symbol, share]));
   const clients = new Set();

@@ -61,8 +61,16 @@ const onChanged = {
   },
 };
 
-let wished = decodeURIComponent(location.hash.slice(1)).toUpperCase() || load('symbol', '');
+const wished = symbolOfAddress() || load('symbol', '');
 let wishUntil = null;
+
+function symbolOfAddress() {
+  try {
+    return decodeURIComponent(location.hash.slice(1)).toUpperCase();
+  } catch {
+    return '';
+  }
+}
 
 /** The symbol of the address, or of the last visit, or else the first of the list. */
 function chooseFirst() {
@@ -131,7 +139,7 @@ document.addEventListener('visibilitychange', () => {
   if (document.visibilityState === 'visible') feed.hurry();
 });
 addEventListener('hashchange', () => {
-  const symbol = decodeURIComponent(location.hash.slice(1)).toUpperCase();
+  const symbol = symbolOfAddress();
   if (market.rows.has(symbol)) choose(symbol, false);
 });
 
