@@ -116,24 +116,28 @@ struct Checker {
     sessions: u32,
 }
 
+/// Rank of an order: price (negative for bids), ranking time, ranking sequence.
+type Rank = (i64, u64, u32);
+/// Id, quantity left, price.
+type Resting = (u64, u64, Milli);
+
 #[derive(Default)]
 struct CheckedBook {
     symbol: String,
     bands: Vec<(Milli, Milli, Milli)>,
     state: String,
     states: Vec<String>,
-    /// By key: (price as ranked, ranking time, ranking sequence) to (id, quantity, price).
-    sides: [BTreeMap<(i64, u64, u32), (u64, u64, Milli)>; 2],
-    keys: [HashMap<u64, (i64, u64, u32)>; 2],
+    sides: [BTreeMap<Rank, Resting>; 2],
+    keys: [HashMap<u64, Rank>; 2],
     seen_ids: [HashSet<u64>; 2],
     last_trade: Option<Milli>,
     last_z: Option<Milli>,
     /// Key of the last order shown after an auction, to see that the best comes first.
-    shown: Option<(usize, (i64, u64, u32))>,
+    shown: Option<(usize, Rank)>,
 }
 
 impl CheckedBook {
-    fn first(&self, side: usize) -> Option<(u64, u64, Milli)> {
+    fn first(&self, side: usize) -> Option<Resting> {
         self.sides[side].values().next().copied()
     }
 
@@ -475,6 +479,36 @@ fn yesterday_s_close_is_today_s_base() {
         }
     }
     assert_eq!((checker.sessions, exchange.next_ns()), (3, None));
+}
+
+#[test]
+fn spreads_stay_tight_and_books_full_for_hours() {
+    let config = SimConfig { halts: false, ..SimConfig::default() };
+    let mut exchange = Exchange::new(&config, START_NS).expect("a good configuration");
+    let opens_ns = exchange.schedule().continuous_ns;
+    let books: Vec<_> = exchange.books().collect();
+    let mut digest = Digest::default();
+    let mut spreads = Vec::new();
+    for minute in 1..150 {
+        exchange.advance(opens_ns + minute * 60 * SECOND_NS, &mut digest);
+        for &(book_id, ticker, _, limits) in &books {
+            let [bids, asks] = [Side::Bid, Side::Ask].map(|side| exchange.levels(book_id, side));
+            let (Some(bid), Some(ask)) = (bids.first(), asks.first()) else {
+                assert!(
+                    bids.first().is_some_and(|bid| bid.price == limits.high)
+                        || asks.first().is_some_and(|ask| ask.price == limits.low),
+                    "{ticker}: a side is empty away from the limits"
+                );
+                continue;
+            };
+            spreads.push(ticks::rank(ask.price) - ticks::rank(bid.price));
+            assert!(bids.len() >= 5 && asks.len() >= 5, "{ticker}: {} and {} levels", bids.len(), asks.len());
+        }
+    }
+    spreads.sort_unstable();
+    let at = |permille: usize| spreads[(spreads.len() - 1) * permille / 1_000];
+    println!("spread in ticks: p50 {} p90 {} p99 {} most {}", at(500), at(900), at(990), at(1_000));
+    assert!(at(500) <= 3 && at(900) <= 8 && at(990) <= 15);
 }
 
 /// Sends everything through the platform's decoder into its books.

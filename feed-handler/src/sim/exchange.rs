@@ -41,13 +41,15 @@ const SHOCKS_PER_DAY: f64 = 4.0;
 /// Most resting orders of one side of a book; beyond it the last-ranked one is cancelled for each new one.
 const ORDERS_PER_SIDE_MAX: usize = 4_000;
 /// Orders entered in the opening auction of the busiest share.
-const OPENING_ORDERS: f64 = 1_100.0;
+const OPENING_ORDERS: f64 = 1_500.0;
 /// Changes of one phase do not reach all books in the same instant.
 const STAGGER_NS: u64 = 7_000;
 /// Steps of the rate control per wall second.
 const CONTROLS_PER_SECOND: u64 = 4;
 /// The rate control makes up for a lag within about this many wall seconds.
 const CONTROL_HORIZON_S: f64 = 8.0;
+/// Messages that one decision of somebody leads to, all reactions included, until it is measured.
+const FIRST_MESSAGES_PER_DECISION: f64 = 4.2;
 /// Seconds after the start of continuous trading in which activity is higher, and how it fades.
 const OPENING_BURST_S: f64 = 120.0;
 const OPENING_BURST_FADE_S: f64 = 7.5;
@@ -244,7 +246,7 @@ impl Exchange {
                 emitted: 0.0,
                 recent_messages: 0.0,
                 recent_decisions: 0.0,
-                decisions: target / 3.0,
+                decisions: target / FIRST_MESSAGES_PER_DECISION,
             },
             day: Day { year: 1970, month: 1, day: 1 },
             day_number: 0,
@@ -481,7 +483,7 @@ impl Exchange {
                 (control.planned, control.emitted) = (0.0, 0.0);
                 (control.recent_messages, control.recent_decisions) = (0.0, 0.0);
                 control.target = f64::from(self.config.rate) / self.speed;
-                control.decisions = control.target / 3.0;
+                control.decisions = control.target / FIRST_MESSAGES_PER_DECISION;
                 self.on_control();
             }
             _ => {}
@@ -700,7 +702,8 @@ impl Exchange {
         let control = &mut self.control;
         // A decision's messages keep coming for a while; the first seconds would tell too little of them.
         let fade = (-wall_s / 15.0).exp();
-        let per_decision = (control.recent_messages + 60.0) / (control.recent_decisions + 20.0);
+        let per_decision =
+            (control.recent_messages + 20.0 * FIRST_MESSAGES_PER_DECISION) / (control.recent_decisions + 20.0);
         control.recent_messages *= fade;
         control.recent_decisions *= fade;
         let lag = (control.planned - control.emitted) / (control.target * CONTROL_HORIZON_S * self.speed);

@@ -23,19 +23,19 @@ const MODEL_PRICE: f64 = 142_300.0;
 /// How far from the best price of its own side an order is put, given that it does not improve it: the share of
 /// orders that are farther than so many ticks. Measured; straight lines between.
 const FARTHER_THAN: [(f64, f64); 14] = [
-    (0.0, 0.61),
-    (1.0, 0.44),
-    (2.0, 0.355),
-    (3.0, 0.305),
-    (4.0, 0.285),
-    (5.0, 0.27),
-    (10.0, 0.21),
-    (20.0, 0.145),
-    (30.0, 0.115),
-    (50.0, 0.075),
-    (75.0, 0.05),
-    (100.0, 0.03),
-    (160.0, 0.007),
+    (0.0, 0.677),
+    (1.0, 0.515),
+    (2.0, 0.422),
+    (3.0, 0.355),
+    (4.0, 0.331),
+    (5.0, 0.312),
+    (10.0, 0.230),
+    (20.0, 0.154),
+    (30.0, 0.123),
+    (50.0, 0.079),
+    (75.0, 0.052),
+    (100.0, 0.030),
+    (160.0, 0.0075),
     (220.0, 0.0),
 ];
 
@@ -125,10 +125,10 @@ impl Common {
         let noise: f64 = StandardNormal.sample(&mut self.rng);
         self.value += -self.value * exchange_s / REVERSION_SECONDS
             + COMMON_VOLATILITY_DAY * (exchange_s / SECONDS_DAY).sqrt() * noise;
-        // A quarter up or down, for about half a minute of wall time at a stretch.
+        // A fifth up or down, for about half a minute of wall time at a stretch.
         let noise: f64 = StandardNormal.sample(&mut self.rng);
         let keep = (-wall_s / 30.0).exp();
-        self.activity = self.activity * keep + 0.25 * (1.0 - keep * keep).sqrt() * noise;
+        self.activity = self.activity * keep + 0.2 * (1.0 - keep * keep).sqrt() * noise;
     }
 
     pub fn new_day(&mut self) {
@@ -139,7 +139,7 @@ impl Common {
 
     /// Factor on every share's activity, 1 on average.
     pub fn activity(&self) -> f64 {
-        (self.activity - 0.031).exp()
+        (self.activity - 0.02).exp()
     }
 
     /// A random number generator of the market as a whole.
@@ -248,11 +248,11 @@ impl Flow {
 
     /// Shares of an order. `far` from the market many are tiny.
     fn quantity(&mut self, far: bool) -> u64 {
-        if self.chance(if far { 0.22 } else { 0.085 }) {
+        if self.chance(if far { 0.20 } else { 0.10 }) {
             return [1, 1, 1, 2, 2, 2, 2, 3, 4, 5, 5, 7, 8, 10, 10, 10, 20][self.rng.random_range(0..17)];
         }
         let scale = (MODEL_PRICE / f64::from(self.base.max(1))).clamp(0.01, 100.0);
-        let raw = if far { self.log_normal(520.0, 2.0) } else { self.log_normal(1_050.0, 1.6) };
+        let raw = if far { self.log_normal(480.0, 2.1) } else { self.log_normal(1_450.0, 1.5) };
         let raw = (raw * scale).clamp(1.0, 200_000.0 * scale.max(1.0));
         if self.chance(0.55) { round_number(raw) } else { (raw as u64).max(1) }
     }
@@ -275,15 +275,30 @@ impl Flow {
     fn lifetime_ns(&mut self, distance: i32) -> u64 {
         let draw = self.rng.random::<f64>();
         let near = distance <= 5;
-        let seconds = if draw < if near { 0.10 } else { 0.02 } {
+        let seconds = if draw
+            < if distance < 0 {
+                0.14
+            } else if near {
+                0.05
+            } else {
+                0.02
+            } {
             // Quotes that are pulled as soon as they are seen. OK because they are not slower in a slow share.
             return seconds_ns(self.log_normal(0.003, 1.4) * self.time.min(1.0)).max(30_000);
-        } else if draw < if near { 0.36 } else { 0.12 } {
-            self.log_normal(2.6, 1.45)
+        } else if draw
+            < if distance <= 1 {
+                0.47
+            } else if near {
+                0.36
+            } else {
+                0.14
+            }
+        {
+            self.log_normal(2.7, 1.35)
         } else if near {
-            self.log_normal(150.0, 1.1)
+            self.log_normal(190.0, 1.2)
         } else {
-            self.log_normal(420.0, 1.0)
+            self.log_normal(500.0, 1.0)
         };
         seconds_ns(seconds * self.time).max(30_000)
     }
@@ -291,13 +306,13 @@ impl Flow {
     /// Delays of the reactions to what just happened.
     pub fn reactions(&mut self, outcome: Outcome) -> (usize, Cause) {
         let (mean, cause) = match outcome {
-            Outcome::Quiet => (0.43, Cause::Reaction),
+            Outcome::Quiet => (0.50, Cause::Reaction),
             Outcome::Improved(side) => (0.85, Cause::Improved(side)),
-            Outcome::Traded(side, taken) if taken.levels_emptied > 0 => (1.25, Cause::Emptied(side)),
-            Outcome::Traded(side, _) => (0.42, Cause::Traded(side)),
+            Outcome::Traded(side, taken) if taken.levels_emptied > 0 => (0.87, Cause::Emptied(side)),
+            Outcome::Traded(side, _) => (0.46, Cause::Traded(side)),
         };
         // Now and then everybody looks at the same thing.
-        if self.chance(0.0025) {
+        if self.chance(0.0006) {
             return (self.rng.random_range(6..36), cause);
         }
         let count = Poisson::new(mean).map_or(0.0, |poisson| poisson.sample(&mut self.rng));
@@ -309,7 +324,7 @@ impl Flow {
         let draw = self.rng.random::<f64>();
         let seconds = if draw < 0.80 {
             self.log_normal(0.000_19, 1.25)
-        } else if draw < 0.93 {
+        } else if draw < 0.95 {
             self.log_normal(0.006, 1.2)
         } else {
             self.log_normal(0.7, 0.9) * self.time
@@ -349,12 +364,20 @@ impl Flow {
         let (take, cancel, replace, side) = match cause {
             Cause::Fresh | Cause::Reaction => (0.255, 0.0, 0.042, None),
             // A better price is hit, or its neighbours on the same side follow.
-            Cause::Improved(side) => (0.50, 0.05, 0.04, Some(side.opposite())),
+            Cause::Improved(side) => (0.56, 0.06, 0.04, Some(side.opposite())),
             // The aggressor goes on, or others join him.
             Cause::Traded(side) => (0.40, 0.03, 0.04, Some(side)),
             // Quotes behind an emptied level move away, and new ones fill the gap.
             Cause::Emptied(side) => (0.20, 0.10, 0.05, Some(side)),
         };
+        // Nobody likes to pay a wide spread.
+        let take = take
+            * match spread {
+                ..=4 => 1.0,
+                5..=7 => 0.75,
+                8..=12 => 0.45,
+                _ => 0.2,
+            };
         let draw = self.rng.random::<f64>();
         if draw < take {
             // Away from what it is worth nobody follows, whatever happened.
@@ -415,14 +438,16 @@ impl Flow {
         let own = if side == Side::Bid { bid } else { ask };
         let improve = match spread {
             ..=1 => 0.0,
-            2 => 0.30,
-            3 => 0.42,
-            4..=5 => 0.50,
-            _ => 0.60,
+            2 => 0.27,
+            3 => 0.36,
+            4..=5 => 0.46,
+            6..=9 => 0.62,
+            _ => 0.80,
         };
+        let farther = if spread < 6 { 0.30 } else { 0.65 };
         let distance = if self.chance(improve) {
             let mut better = 1;
-            while better < spread - 1 && self.chance(0.30) {
+            while better < spread - 1 && self.chance(farther) {
                 better += 1;
             }
             -better
@@ -450,22 +475,26 @@ impl Flow {
     fn take(&mut self, matching: &Matching, side: Side, touch: Milli, now_ns: Nanos) -> Action {
         let there = matching.visible_at(side.opposite(), touch);
         let first = matching.first(side.opposite()).map_or(there, |order| order.visible);
+        let thin = matching.levels(side.opposite()).next().is_none_or(|level| level.count <= 5);
         let wanted = self.quantity(false);
         let draw = self.rng.random::<f64>();
         let direction = if side == Side::Bid { 1 } else { -1 };
         self.momentum = (self.momentum + f64::from(direction) * 0.3).clamp(-1.0, 1.0);
         self.momentum_at_ns = now_ns;
-        let (limit, quantity, rests) = if draw < 0.09 {
+        // A whole level is taken by those who want about as much as it has, seldom by others.
+        let beyond = (there + wanted / 2).min(wanted * 4).max(wanted);
+        let (limit, quantity, rests) = if draw < 0.155 {
             let reach = self.rng.random_range(1..5) * direction;
-            (ticks::step(touch, reach), there + wanted, false)
-        } else if draw < 0.135 {
-            (touch, there + wanted, true)
-        } else if draw < 0.25 {
+            (ticks::step(touch, reach), beyond, false)
+        } else if draw < 0.195 {
+            (touch, beyond, true)
+        } else if draw < if thin { 0.73 } else { 0.205 } {
+            // What few orders hold is cleared away at a glance; that is how the spread opens.
             (touch, there, false)
-        } else if draw < 0.46 {
+        } else if draw < if thin { 0.82 } else { 0.36 } {
             (touch, first, false)
         } else {
-            (touch, wanted.min(there), false)
+            (touch, (wanted / 9).min(there), false)
         };
         Action::Take { side, limit: self.limits.clamp(limit), quantity: quantity.max(1), rests }
     }
