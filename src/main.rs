@@ -1,1 +1,79 @@
-fn main() {}
+//! `bist`: the command line, the configuration, and the composition root. Holds no logic of its own.
+
+mod cli;
+mod commands;
+mod platform;
+mod settings;
+mod threads;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command};
+use crate::settings::{Loaded, LogFormat};
+
+/// Exit code for a wrong command line or configuration.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let loaded = match load(&cli) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprintln!("bist: {error:#}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    start_log(&cli, &loaded);
+    run(cli, &loaded).unwrap_or_else(|error| {
+        eprintln!("bist: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn load(cli: &Cli) -> Result<Loaded> {
+    let mut flags = match &cli.command {
+        Some(Command::Serve(serve)) => serve.overrides(),
+        Some(Command::Replay(replay)) => replay.overrides(),
+        Some(Command::Sim(sim)) => sim.sim.overrides(),
+        _ => Vec::new(),
+    };
+    flags.extend(cli.log_format.map(|format| {
+        let name = if format == LogFormat::Json { "json" } else { "text" };
+        ("log.format", name.to_owned())
+    }));
+    let files = if cli.config.is_empty() { settings::default_files() } else { cli.config.clone() };
+    settings::load(&files, &flags)
+}
+
+/// Log lines go to standard error: standard output belongs to results.
+fn start_log(cli: &Cli, loaded: &Loaded) {
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => "warn",
+        (_, 0) => &loaded.settings.log.level,
+        (_, 1) => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match loaded.settings.log.format {
+        LogFormat::Text => builder.with_target(false).init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+fn run(cli: Cli, loaded: &Loaded) -> Result<ExitCode> {
+    match cli.command.unwrap_or_else(|| Command::Serve(cli::Serve::default())) {
+        Command::Serve(_) => commands::serve::run(&loaded.settings, false),
+        Command::Replay(arguments) => commands::serve::run(&loaded.settings, arguments.exit),
+        Command::Sim(arguments) => commands::sim::run(&arguments, &loaded.settings),
+        Command::Inspect(arguments) => commands::inspect::run(&arguments),
+        Command::Config(arguments) => commands::config::run(&arguments, loaded),
+        Command::Doctor(arguments) => commands::doctor::run(&arguments, &loaded.settings),
+        Command::Completions { shell } => commands::texts::completions(shell),
+        Command::Man { out } => commands::texts::man(out.as_deref()),
+    }
+}

@@ -36,7 +36,9 @@ fn no_crate_depends_against_the_arrows() {
 #[test]
 fn the_fast_path_knows_no_async_runtime() {
     let metadata = MetadataCommand::new().no_deps().exec().expect("cargo metadata");
-    for package in metadata.packages.iter().filter(|package| ["book", "feed-handler", "distributor"].contains(&&**package.name)) {
+    for package in
+        metadata.packages.iter().filter(|package| ["book", "feed-handler", "distributor"].contains(&&**package.name))
+    {
         let normal = package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
         for dependency in normal {
             assert!(
@@ -63,8 +65,25 @@ fn the_book_opens_no_socket_reads_no_clock_and_starts_no_thread() {
 #[test]
 fn the_top_level_is_the_contracts() {
     let known = [
-        "Cargo.toml", "Cargo.lock", "src", "tests", "book", "feed-handler", "distributor", "api", "benches", "deploy",
-        "docs", "README.md", "CHANGELOG.md", "LICENSE", "rustfmt.toml", "clippy.toml", "target", "data", "bist.toml",
+        "Cargo.toml",
+        "Cargo.lock",
+        "src",
+        "tests",
+        "book",
+        "feed-handler",
+        "distributor",
+        "api",
+        "benches",
+        "deploy",
+        "docs",
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        "rustfmt.toml",
+        "clippy.toml",
+        "target",
+        "data",
+        "bist.toml",
     ];
     for entry in std::fs::read_dir(root()).expect("the root folder") {
         let name = entry.expect("an entry").file_name().into_string().expect("a plain name");
@@ -81,7 +100,8 @@ fn documents_name_files_that_exist() {
         let text = std::fs::read_to_string(&document).expect("a document");
         for quoted in text.split('`').skip(1).step_by(2) {
             let first = quoted.split('/').next().unwrap_or("");
-            let ours = ["book", "feed-handler", "distributor", "api", "benches", "deploy", "docs", "src", "tests", ".ci"];
+            let ours =
+                ["book", "feed-handler", "distributor", "api", "benches", "deploy", "docs", "src", "tests", ".ci"];
             let plain = quoted.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
             if quoted.contains('/') && ours.contains(&first) && plain {
                 assert!(root().join(quoted).exists(), "{} names `{quoted}`, which is not there", document.display());

@@ -125,6 +125,12 @@ impl ViewStage {
         self.consumer.is_abandoned() && self.consumer.is_empty()
     }
 
+    /// Whether slots are waiting: looked at once more before the thread sleeps (`book::ring::Bell`).
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !self.consumer.is_empty()
+    }
+
     fn keep_directory(&mut self, defined: bool) {
         if defined || self.directory_age_turns > 0 {
             self.directory_age_turns += 1;

@@ -3,6 +3,7 @@
 //! Never allocates after construction, reads no clock and knows no ring: updates go to an [`Output`]. Same events in,
 //! same updates out, bit for bit.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
@@ -90,6 +91,8 @@ pub struct Market {
     exchange_ns: Nanos,
     next_second_ns: Nanos,
     rank: Option<(u32, u64)>,
+    /// Base prices by ticker, told from outside: the feed itself does not carry them.
+    references: HashMap<String, Price>,
 }
 
 /// What every update of one event shares.
@@ -124,8 +127,15 @@ impl Market {
             exchange_ns: 0,
             next_second_ns: 0,
             rank: None,
+            references: HashMap::new(),
             limits,
         }
+    }
+
+    /// Tells the base prices of the first day (ticker or exchange name → price): BISTECH ITCH does not carry them. On
+    /// later days the close before is the base price. To be called before the first event.
+    pub fn set_references(&mut self, references: impl IntoIterator<Item = (String, Price)>) {
+        self.references = references.into_iter().map(|(name, price)| (ticker(&name).to_owned(), price)).collect();
     }
 
     /// Counters of what the feed got wrong.
@@ -596,12 +606,19 @@ impl Market {
                 }
                 book.ticks.clear();
                 book.records.symbol = Some(numbered);
+                if !book.statistics.reference.is_some() {
+                    book.statistics.reference = self.references.get(ticker(book.symbol())).copied().unwrap_or_default();
+                }
             }
             View::LongName(_) => book.records.name = Some(numbered),
             View::Terms(_) => book.records.terms = Some(numbered),
             View::Contract(_) => book.records.contract = Some(numbered),
             View::ShortSell(_) => book.records.short_sell = Some(numbered),
-            View::TickBand(band) => self.on_tick_band(dense, band),
+            View::TickBand(band) => {
+                // Readers learn the base price from here.
+                let band = self.on_tick_band(dense, band);
+                return out.push(Slot::from(band).with_seq(self.seq));
+            }
             View::State(state) => {
                 book.records.state = Some(numbered);
                 book.phase = state.phase();
@@ -626,13 +643,15 @@ impl Market {
         out.push(numbered);
     }
 
-    fn on_tick_band(&mut self, dense: usize, band: &TickBand) {
+    fn on_tick_band(&mut self, dense: usize, band: &TickBand) -> TickBand {
         let book = &mut self.books[dense];
         if book.ticks.add(band).is_err() {
-            return self.anomalies.count(Anomaly::BadTickBand);
+            self.anomalies.count(Anomaly::BadTickBand);
+        } else {
+            book.statistics.set_band(&book.ticks, Price(band.reference));
+            book.lay_ladder(&mut self.pools);
         }
-        book.statistics.set_band(&book.ticks, Price(band.reference));
-        book.lay_ladder(&mut self.pools);
+        TickBand { reference: book.statistics.reference.0, ..*band }
     }
 
     /// Number of slots [`Market::snapshot`] will write for a book.

@@ -168,6 +168,14 @@ impl Server {
         self.line.socket.local_addr()
     }
 
+    /// Ticker and base price of every share on the first day: what a real exchange publishes in a file of its own,
+    /// because the feed does not carry it.
+    #[must_use]
+    pub fn base_prices(&self) -> Vec<(String, book::Price)> {
+        let price = |milli| book::Price::from_decimal(i64::from(milli), 3).unwrap_or_default();
+        self.exchange.books().map(|(_, ticker, base, _)| (ticker.to_owned(), price(base))).collect()
+    }
+
     /// What it counts.
     #[must_use]
     pub fn metrics(&self) -> Arc<SimMetrics> {

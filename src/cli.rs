@@ -1,0 +1,363 @@
+//! The command line: what can be asked, with help that teaches. Never does anything itself.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::settings::{LogFormat, Pin, Protocol, SimClock, SourceKind, Wait};
+
+/// Market-data plant and trading platform for Borsa Istanbul.
+///
+/// `bist` alone starts everything on embedded defaults with a live simulated market: open http://localhost:8080.
+#[derive(Debug, Parser)]
+#[command(name = "bist", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 ok, 1 failure, 2 usage or configuration, 3 a check failed.\n\
+    Configuration: defaults < --config FILE < BIST__SECTION__KEY < flags; `bist config --print` shows all of it.")]
+pub struct Cli {
+    /// What to do; `serve` when left out.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Configuration file (TOML), repeatable; later ones win. `bist.toml` in the working folder is read by itself.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Vec<PathBuf>,
+
+    /// Form of log lines.
+    #[arg(long, global = true, value_enum)]
+    pub log_format: Option<LogFormat>,
+
+    /// More log lines (-v debug, -vv trace).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Warnings and errors only.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the platform: feed, books, WebSocket, REST and web page in one process.
+    #[command(after_help = "Examples:\n  bist serve                                   a live simulated market\n  \
+        bist serve --rate 20000 --seed 7             a busier one, the same every time\n  \
+        bist serve --source itch --listen 0.0.0.0:21001 --group 233.252.0.1\n                                               \
+        a real MoldUDP64 multicast line\n\nThen open http://localhost:8080, or connect to ws://localhost:8083/ws/v2\n\
+        (docs/protocols/websocket.md).")]
+    Serve(Serve),
+
+    /// Run the platform on a recorded file instead of a live line.
+    #[command(after_help = "Examples:\n  bist replay morning.pcap.gz                  at the recorded pace\n  \
+        bist replay morning.pcap.gz --speed 20       twenty times as fast\n  \
+        bist replay day.itch50.gz --speed max        as fast as it goes\n\nFormats: BISTECH ITCH and ITCH 5.0 with \
+        length prefixes, MoldUDP64 in pcap or pcapng,\nDBN, LOBSTER; gzip and zstd are recognised.")]
+    Replay(ReplayArgs),
+
+    /// Run the simulated exchange alone: it sends BISTECH ITCH in MoldUDP64, or writes a file.
+    #[command(after_help = "Examples:\n  bist sim --destination 127.0.0.1:21001       to a platform started with\n  \
+        bist serve --source itch --listen 127.0.0.1:21001\n  bist sim --write day.bistech.gz --seed 7     a whole trading \
+        day into a file")]
+    Sim(SimArgs),
+
+    /// Look into a recorded file: messages by type, instruments, gaps, errors; or one book, event by event.
+    #[command(
+        after_help = "Examples:\n  bist inspect day.itch50.gz\n  bist inspect day.bistech.gz --book GARAN --levels \
+        10 --csv garan.csv\n\nThe CSV has one row per event applied to that symbol:\n\
+        seq,ts_event,bid_px_00,bid_sz_00,bid_ct_00,ask_px_00,ask_sz_00,ask_ct_00,bid_px_01,…"
+    )]
+    Inspect(Inspect),
+
+    /// Show or check the configuration.
+    Config(ConfigArgs),
+
+    /// Can the platform run here? Cores, limits, ports, multicast, clock; says what to do about each finding.
+    Doctor(DoctorArgs),
+
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  bist completions bash > /etc/bash_completion.d/bist")]
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+
+    /// Print the manual page, or write one page per command into a folder.
+    #[command(after_help = "Example:\n  bist man | man -l -")]
+    Man {
+        /// Folder for one page per command.
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
+}
+
+/// Parts of the platform that one process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// Everything.
+    All,
+}
+
+/// `bist serve`
+#[derive(Debug, Default, Args)]
+pub struct Serve {
+    /// Parts to run (repeatable).
+    #[arg(long, value_enum, value_name = "PART")]
+    pub target: Vec<Target>,
+
+    /// Where ticks come from.
+    #[arg(long, value_enum)]
+    pub source: Option<SourceKind>,
+
+    /// Message protocol of a live line.
+    #[arg(long, value_enum)]
+    pub protocol: Option<Protocol>,
+
+    /// Address and port to receive MoldUDP64 on.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// Multicast group to join.
+    #[arg(long, value_name = "ADDR")]
+    pub group: Option<std::net::Ipv4Addr>,
+
+    /// Retransmission server for MoldUDP64 requests.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub request_server: Option<SocketAddr>,
+
+    #[command(flatten)]
+    pub sim: SimFlags,
+
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Flags of every command that runs the platform.
+#[derive(Debug, Default, Args)]
+pub struct Common {
+    /// Keep the hot threads on their own cores.
+    #[arg(long, value_enum)]
+    pub pin: Option<Pin>,
+
+    /// What a thread does when there is nothing to do.
+    #[arg(long, value_enum)]
+    pub wait: Option<Wait>,
+
+    /// Address and port of REST and the web page [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub api_listen: Option<SocketAddr>,
+
+    /// Address and port of the WebSocket server [default: 127.0.0.1:8083].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub market_data_listen: Option<SocketAddr>,
+
+    /// Address and port of metrics and health [default: 127.0.0.1:9464].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub admin_listen: Option<SocketAddr>,
+}
+
+/// Flags of the simulated exchange.
+#[derive(Debug, Default, Args)]
+pub struct SimFlags {
+    /// Seed of the simulated market: same seed, same bytes.
+    #[arg(long)]
+    pub seed: Option<u64>,
+
+    /// Messages per second on average in continuous trading, 1 to 50000 [default: 2000].
+    #[arg(long, value_name = "PER_SECOND")]
+    pub rate: Option<u32>,
+
+    /// Clock of the simulated market.
+    #[arg(long, value_enum)]
+    pub clock: Option<SimClock>,
+
+    /// How much faster than Istanbul the compressed clock runs [default: 10].
+    #[arg(long, value_name = "FACTOR")]
+    pub clock_speed: Option<u32>,
+
+    /// Shares, 1 to 50 [default: 50].
+    #[arg(long)]
+    pub symbols: Option<usize>,
+
+    /// No volatility halts.
+    #[arg(long)]
+    pub no_halts: bool,
+}
+
+/// `bist replay`
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The recording.
+    pub file: PathBuf,
+
+    /// 1 = as recorded, 10 = ten times as fast, max = as fast as it goes.
+    #[arg(long, value_name = "FACTOR")]
+    pub speed: Option<String>,
+
+    /// Format of the file; found out by itself when left out.
+    #[arg(long)]
+    pub format: Option<String>,
+
+    /// Start again at the end, as a new session.
+    #[arg(long = "loop")]
+    pub repeat: bool,
+
+    /// Longest pause between two messages; longer ones are cut.
+    #[arg(long, value_name = "MILLISECONDS")]
+    pub gap_max_ms: Option<u64>,
+
+    /// Exit at the end of the recording instead of going on to serve its last state.
+    #[arg(long)]
+    pub exit: bool,
+
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `bist sim`
+#[derive(Debug, Args)]
+pub struct SimArgs {
+    /// Where to send MoldUDP64 packets.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:21001")]
+    pub destination: SocketAddr,
+
+    /// Where to answer retransmission requests; port 0 picks a free one and prints it.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
+    pub requests: SocketAddr,
+
+    /// Write one trading day into a file instead: .bistech or .itch (length-prefixed), .pcap; add .gz to compress.
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+
+    /// Overwrite an existing file.
+    #[arg(long)]
+    pub force: bool,
+
+    #[command(flatten)]
+    pub sim: SimFlags,
+}
+
+/// `bist inspect`
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The recording.
+    pub file: PathBuf,
+
+    /// auto, bistech, itch50, dbn, lobster or mold-pcap.
+    #[arg(long, default_value = "auto")]
+    pub format: String,
+
+    /// Follow the book of this symbol.
+    #[arg(long, value_name = "SYMBOL")]
+    pub book: Option<String>,
+
+    /// Levels of each side in the CSV.
+    #[arg(long, default_value_t = 10, requires = "book")]
+    pub levels: usize,
+
+    /// Write the book after each event into this file (- for standard output).
+    #[arg(long, value_name = "OUT", requires = "book")]
+    pub csv: Option<PathBuf>,
+}
+
+/// `bist config`
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Print every value with its source.
+    #[arg(long)]
+    pub print: bool,
+
+    /// Check only: exit 0 when the configuration is good, 2 when not.
+    #[arg(long, conflicts_with = "print")]
+    pub check: bool,
+}
+
+/// `bist doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// One JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl SimFlags {
+    /// As configuration overrides.
+    pub fn overrides(&self) -> Vec<(&'static str, String)> {
+        let mut flags = Vec::new();
+        put(&mut flags, "sim.seed", self.seed.as_ref());
+        put(&mut flags, "sim.rate", self.rate.as_ref());
+        put(&mut flags, "sim.clock", self.clock.map(name).as_ref());
+        put(&mut flags, "sim.speed", self.clock_speed.as_ref());
+        put(&mut flags, "sim.symbols", self.symbols.as_ref());
+        put(&mut flags, "sim.halts", self.no_halts.then_some(false).as_ref());
+        flags
+    }
+}
+
+impl Common {
+    /// As configuration overrides.
+    pub fn overrides(&self) -> Vec<(&'static str, String)> {
+        let mut flags = Vec::new();
+        put(&mut flags, "threads.pin", self.pin.map(name).as_ref());
+        put(&mut flags, "threads.wait", self.wait.map(name).as_ref());
+        put(&mut flags, "api.listen", self.api_listen.as_ref());
+        put(&mut flags, "market_data.listen", self.market_data_listen.as_ref());
+        put(&mut flags, "admin.listen", self.admin_listen.as_ref());
+        flags
+    }
+}
+
+impl Serve {
+    /// As configuration overrides.
+    pub fn overrides(&self) -> Vec<(&'static str, String)> {
+        let mut flags = self.common.overrides();
+        flags.extend(self.sim.overrides());
+        put(&mut flags, "feed.source", self.source.map(name).as_ref());
+        put(&mut flags, "feed.protocol", self.protocol.map(name).as_ref());
+        put(&mut flags, "feed.listen", self.listen.as_ref());
+        put(&mut flags, "feed.group", self.group.as_ref());
+        put(&mut flags, "feed.request_server", self.request_server.as_ref());
+        flags
+    }
+}
+
+impl ReplayArgs {
+    /// As configuration overrides.
+    pub fn overrides(&self) -> Vec<(&'static str, String)> {
+        let mut flags = self.common.overrides();
+        put(&mut flags, "feed.source", Some(&"replay"));
+        put(&mut flags, "replay.file", Some(&self.file.display()));
+        put(&mut flags, "replay.speed", self.speed.as_ref());
+        put(&mut flags, "replay.format", self.format.as_ref());
+        put(&mut flags, "replay.repeat", self.repeat.then_some(true).as_ref());
+        put(&mut flags, "replay.gap_max_ms", self.gap_max_ms.as_ref());
+        flags
+    }
+}
+
+fn put(flags: &mut Vec<(&'static str, String)>, key: &'static str, value: Option<&impl ToString>) {
+    flags.extend(value.map(|value| (key, value.to_string())));
+}
+
+fn name(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_help_and_no_command_means_serve() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+        }
+        assert!(Cli::parse_from(["bist"]).command.is_none());
+    }
+}

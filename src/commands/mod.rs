@@ -1,0 +1,8 @@
+//! One file per command; each takes its arguments and settings and returns an exit code.
+
+pub mod config;
+pub mod doctor;
+pub mod inspect;
+pub mod serve;
+pub mod sim;
+pub mod texts;

@@ -1,0 +1,100 @@
+//! `bist serve` and `bist replay`: start the platform, say where it is, wait for its end.
+
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::platform::{Platform, Progress};
+use crate::settings::Settings;
+use crate::threads::Event;
+
+/// Runs until a signal, until a thread fails, or (with `exit_at_end`) until the recording ends.
+pub fn run(settings: &Settings, exit_at_end: bool) -> Result<ExitCode> {
+    let (sender, events) = mpsc::channel();
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("listening for SIGINT and SIGTERM")?;
+    let for_signals = sender.clone();
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            if for_signals.send(Event::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    })?;
+
+    let platform = Platform::start(settings, &sender)?;
+    eprintln!("{}", platform.banner());
+    let bar = platform.progress().map(|progress| (bar(&progress), progress));
+    let ended = wait(&events, &platform, bar.as_ref(), exit_at_end);
+    if let Some((bar, _)) = &bar {
+        bar.finish_and_clear();
+    }
+    let clean = platform.stop();
+    match ended {
+        End::Asked if clean => Ok(ExitCode::SUCCESS),
+        End::Asked => Ok(ExitCode::FAILURE),
+        End::Failed => Ok(ExitCode::FAILURE),
+    }
+}
+
+enum End {
+    Asked,
+    Failed,
+}
+
+fn wait(
+    events: &mpsc::Receiver<Event>,
+    platform: &Platform,
+    bar: Option<&(ProgressBar, Progress)>,
+    exit_at_end: bool,
+) -> End {
+    loop {
+        let event = match events.recv_timeout(Duration::from_millis(200)) {
+            Ok(event) => event,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                if let Some((bar, progress)) = bar {
+                    bar.set_position(progress.position());
+                }
+                continue;
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => return End::Failed,
+        };
+        match event {
+            Event::Signal(signal) => {
+                tracing::info!(signal, "stopping");
+                return End::Asked;
+            }
+            Event::Ended { thread, failure: Some(failure) } => {
+                tracing::error!(thread, failure, "a thread failed; stopping everything");
+                return End::Failed;
+            }
+            Event::Ended { thread: "feed", failure: None } => {
+                if let Some((bar, _)) = bar {
+                    bar.finish_and_clear();
+                }
+                if exit_at_end {
+                    platform.settle(Duration::from_secs(10));
+                    return End::Asked;
+                }
+                tracing::info!("the feed ended; its last state is still served (Ctrl-C stops)");
+            }
+            Event::Ended { thread, failure: None } => {
+                tracing::error!(thread, "a thread ended that should not; stopping everything");
+                return End::Failed;
+            }
+        }
+    }
+}
+
+/// Hidden by indicatif itself where standard error is no terminal.
+fn bar(progress: &Progress) -> ProgressBar {
+    let bar = ProgressBar::new(progress.total());
+    if let Ok(style) = ProgressStyle::with_template("{bar:32} {percent:>3}% of {total_bytes}, {elapsed}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,38 @@
+//! `bist completions` and `bist man`: texts made from the command line itself, so that they cannot disagree with it.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::CommandFactory;
+
+use crate::cli::Cli;
+
+/// A completion script on standard output.
+pub fn completions(shell: clap_complete::Shell) -> Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "bist", &mut script);
+    print(&script)
+}
+
+/// The manual page on standard output, or one page per command in a folder.
+pub fn man(folder: Option<&Path>) -> Result<ExitCode> {
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder).with_context(|| format!("making the folder {}", folder.display()))?;
+        clap_mangen::generate_to(Cli::command(), folder)
+            .with_context(|| format!("writing pages into {}", folder.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+    print(&page)
+}
+
+/// A closed pipe (`| head`) is the reader's wish, not a failure.
+fn print(text: &[u8]) -> Result<ExitCode> {
+    match io::stdout().write_all(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

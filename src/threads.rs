@@ -1,0 +1,188 @@
+//! Threads of the fast path: names, cores, how they wait, how they end. Knows nothing of what they do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+
+use crate::settings::{Pin, Threads, Wait};
+
+/// Our clock: Unix nanoseconds. The vDSO answers it without a system call.
+pub fn now_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
+
+/// How an idle thread waits, decided once at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Look again at once.
+    Spin,
+    /// Let others run, then look again.
+    Yield,
+    /// Sleep until woken.
+    Park,
+}
+
+/// Where and how the hot threads run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How they wait.
+    pub idle: Idle,
+    cores: Vec<core_affinity::CoreId>,
+}
+
+impl Plan {
+    /// What the settings mean on this machine.
+    ///
+    /// # Errors
+    /// A configured core that this process may not use.
+    pub fn new(settings: &Threads) -> Result<Self> {
+        let available = core_affinity::get_core_ids().unwrap_or_default();
+        let pinned = match settings.pin {
+            Pin::Always => true,
+            Pin::Never => false,
+            Pin::Auto => available.len() >= 4,
+        };
+        let cores = if !pinned {
+            Vec::new()
+        } else if settings.cores.is_empty() {
+            // The last cores: interrupts and other work gather on the first ones.
+            available.iter().rev().copied().collect()
+        } else {
+            let find = |&core: &usize| {
+                available.iter().find(|id| id.id == core).copied().with_context(|| {
+                    format!(
+                        "threads.cores names core {core}, which this process may not use (`bist doctor` lists them)"
+                    )
+                })
+            };
+            settings.cores.iter().map(find).collect::<Result<_>>()?
+        };
+        let idle = match settings.wait {
+            Wait::Spin => Idle::Spin,
+            Wait::Yield => Idle::Yield,
+            Wait::Park => Idle::Park,
+            Wait::Auto if pinned && available.len() >= 4 => Idle::Spin,
+            Wait::Auto => Idle::Park,
+        };
+        Ok(Self { idle, cores })
+    }
+
+    /// The core of the n-th hot thread; more threads than cores share.
+    pub fn core(&self, thread: usize) -> Option<core_affinity::CoreId> {
+        (!self.cores.is_empty()).then(|| self.cores[thread % self.cores.len()])
+    }
+
+    /// One line for the log.
+    pub fn describe(&self) -> String {
+        let idle = match self.idle {
+            Idle::Spin => "spin",
+            Idle::Yield => "yield",
+            Idle::Park => "park",
+        };
+        if self.cores.is_empty() {
+            return format!("not pinned, {idle} when idle");
+        }
+        let cores: Vec<String> = self.cores.iter().take(3).map(|core| core.id.to_string()).collect();
+        format!("pinned to cores {}, {idle} when idle", cores.join(", "))
+    }
+}
+
+/// Why the main thread woke up.
+#[derive(Debug)]
+pub enum Event {
+    /// SIGINT or SIGTERM.
+    Signal(i32),
+    /// A thread ended by itself.
+    Ended {
+        /// Its name.
+        thread: &'static str,
+        /// What went wrong, if anything.
+        failure: Option<String>,
+    },
+}
+
+/// A request to stop, seen by every thread.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks.
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether somebody asked.
+    pub fn asked(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// The flag itself, for parts that are handed one.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+}
+
+/// Starts a thread that reports its end, panics included, to `events`.
+///
+/// # Errors
+/// The system has no room for another thread.
+pub fn spawn(
+    name: &'static str,
+    core: Option<core_affinity::CoreId>,
+    events: Sender<Event>,
+    body: impl FnOnce() -> Result<()> + Send + 'static,
+) -> Result<JoinHandle<()>> {
+    let run = move || {
+        if let Some(core) = core {
+            if !core_affinity::set_for_current(core) {
+                tracing::warn!(thread = name, core = core.id, "could not pin this thread; it runs unpinned");
+            }
+        }
+        let failure = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(format!("{error:#}")),
+            Err(panic) => Some(format!("panicked: {}", message(&*panic))),
+        };
+        // OK because without a listener the program is ending anyway.
+        let _ = events.send(Event::Ended { thread: name, failure });
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(run).with_context(|| format!("starting the {name} thread"))
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_panic_is_reported_by_name() {
+        let (sender, receiver) = mpsc::channel();
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let thread = spawn("test", None, sender, || panic!("on purpose")).unwrap();
+        thread.join().unwrap();
+        std::panic::set_hook(hook);
+        let Event::Ended { thread, failure } = receiver.recv().unwrap() else { panic!("not an end") };
+        assert_eq!((thread, failure.as_deref()), ("test", Some("panicked: on purpose")));
+    }
+
+    #[test]
+    fn pinning_can_be_forbidden_and_an_unknown_core_is_refused() {
+        let plan = Plan::new(&Threads { pin: Pin::Never, ..Threads::default() }).unwrap();
+        assert_eq!((plan.core(0), plan.idle), (None, Idle::Park));
+        let error = Plan::new(&Threads { pin: Pin::Always, cores: vec![99_999], ..Threads::default() });
+        assert!(error.err().unwrap().to_string().contains("99999"));
+    }
+}

@@ -1,0 +1,137 @@
+//! Starts the real program on free ports, and talks to it with clients that are not ours.
+#![allow(dead_code)] // each test file uses its own part of it
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tungstenite::stream::MaybeTlsStream;
+use tungstenite::{Message, WebSocket};
+
+/// A running platform; killed when dropped.
+pub struct Bist {
+    child: Child,
+    pub api: SocketAddr,
+    pub market_data: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+/// The path of the shared data, if this checkout has it beside it.
+pub fn shared_data() -> Option<std::path::PathBuf> {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data");
+    let path = std::path::PathBuf::from(std::env::var("BIST_SHARED_DATA").unwrap_or_else(|_| beside.to_owned()));
+    if path.is_dir() {
+        return Some(path);
+    }
+    println!("skipped: no recorded market data at ../shared/data (set BIST_SHARED_DATA to its folder)");
+    None
+}
+
+/// `bist` with these arguments, not started.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bist"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+}
+
+impl Bist {
+    /// Starts `bist` and waits until its ports answer.
+    pub fn start(arguments: &[&str]) -> Self {
+        let (api, market_data, admin) = (free_port(), free_port(), free_port());
+        let child = command(arguments)
+            .env("BIST__API__LISTEN", api.to_string())
+            .env("BIST__MARKET_DATA__LISTEN", market_data.to_string())
+            .env("BIST__ADMIN__LISTEN", admin.to_string())
+            .stderr(if std::env::var_os("BIST_TEST_LOG").is_some() { Stdio::inherit() } else { Stdio::null() })
+            .spawn()
+            .expect("the program starts");
+        let bist = Self { child, api, market_data, admin };
+        wait_for("the ports to answer", Duration::from_secs(10), || {
+            [api, market_data, admin].iter().all(|port| TcpStream::connect(port).is_ok()).then_some(())
+        });
+        bist
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.expect("kill").success());
+    }
+
+    /// Waits for the end, at most `limit`.
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        wait_for("the program to end", limit, || self.child.try_wait().expect("a child"))
+    }
+
+    pub fn get(&self, path: &str) -> Value {
+        serde_json::from_str(&get(self.api, path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    pub fn connect(&self) -> Socket {
+        Socket::connect(self.market_data)
+    }
+}
+
+impl Drop for Bist {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A page as text.
+pub fn get(address: SocketAddr, path: &str) -> String {
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut answer = agent.get(format!("http://{address}{path}")).call().unwrap_or_else(|e| panic!("{path}: {e}"));
+    answer.body_mut().read_to_string().expect("text")
+}
+
+/// A WebSocket client.
+pub struct Socket(WebSocket<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    pub fn connect(address: SocketAddr) -> Self {
+        let (socket, _) = tungstenite::connect(format!("ws://{address}/ws/v2")).expect("a WebSocket");
+        if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
+            stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+        }
+        Self(socket)
+    }
+
+    pub fn send(&mut self, request: &Value) {
+        self.0.send(Message::text(request.to_string())).expect("sent");
+    }
+
+    /// The next frame; pings are answered on the way. `None` when the server closed.
+    pub fn next(&mut self) -> Option<Value> {
+        loop {
+            match self.0.read() {
+                Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).expect("JSON")),
+                Ok(Message::Close(_)) | Err(tungstenite::Error::ConnectionClosed) => return None,
+                Ok(_) => {}
+                Err(error) => panic!("reading: {error}"),
+            }
+        }
+    }
+}
+
+/// Waits for a state, not for a time; panics at `limit`.
+pub fn wait_for<T>(what: &str, limit: Duration, mut state: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = state() {
+            return found;
+        }
+        assert!(start.elapsed() < limit, "waited {limit:?} for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,201 @@
+//! The program as a newcomer runs it: started for real, asked over its ports, stopped by signals.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use common::{Bist, command, get, shared_data, wait_for};
+use serde_json::{Value, json};
+
+/// A client's book, made only of what docs/protocols/websocket.md says.
+#[derive(Default)]
+struct ClientBook {
+    bids: BTreeMap<i64, (String, String)>,
+    asks: BTreeMap<i64, (String, String)>,
+    seq: u64,
+}
+
+impl ClientBook {
+    fn apply(&mut self, frame: &Value, depth: usize) {
+        let number = |key: &str| frame[key].as_u64().unwrap_or_else(|| panic!("{key}: {frame}"));
+        if frame["type"] == "snapshot" {
+            *self = Self::default();
+        } else {
+            assert_eq!(number("prev_seq"), self.seq, "a hole in the chain: {frame}");
+        }
+        self.seq = number("seq");
+        for (side, key) in [(&mut self.bids, "bids"), (&mut self.asks, "asks")] {
+            for level in frame[key].as_array().expect("levels") {
+                let (price, quantity) = (level[0].as_str().expect("a price"), level[1].as_str().expect("a quantity"));
+                let units: i64 = price.replace('.', "").parse().expect("digits");
+                if quantity == "0" {
+                    side.remove(&units);
+                } else {
+                    side.insert(units, (price.to_owned(), quantity.to_owned()));
+                }
+            }
+        }
+        while self.bids.len() > depth {
+            self.bids.pop_first();
+        }
+        while self.asks.len() > depth {
+            self.asks.pop_last();
+        }
+        assert_eq!(u64::from(self.checksum()), number("checksum"), "{frame}");
+    }
+
+    fn checksum(&self) -> u32 {
+        let text = |level: &(String, String)| {
+            let strip = |text: &str| text.replace('.', "").trim_start_matches('0').to_owned();
+            strip(&level.0) + &strip(&level.1)
+        };
+        let asks = self.asks.values().take(10).map(text);
+        let bids = self.bids.values().rev().take(10).map(text);
+        crc32fast_hash(&asks.chain(bids).collect::<String>())
+    }
+}
+
+/// CRC-32 (zlib) by the bit, so that nothing of ours is used to check ours.
+fn crc32fast_hash(text: &str) -> u32 {
+    !text.bytes().fold(!0u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+    })
+}
+
+#[test]
+fn live_books_within_five_seconds_and_a_clean_stop_within_two() {
+    let start = Instant::now();
+    let mut bist = Bist::start(&["serve", "--rate", "5000", "--seed", "7", "--no-halts"]);
+    let quotes = wait_for("fifty quoted shares", Duration::from_secs(5), || {
+        let page = bist.get("/api/v1/market-data/symbols?limit=100");
+        let symbols = page["data"]["symbols"].as_array().or(page["data"].as_array())?.len();
+        let book = bist.get("/api/v1/market-data/orderbook/GARAN?depth=10");
+        let two_sided = !book["data"]["bids"].as_array()?.is_empty() && !book["data"]["asks"].as_array()?.is_empty();
+        (symbols == 50 && two_sided).then_some(symbols)
+    });
+    assert_eq!(quotes, 50);
+    assert!(start.elapsed() < Duration::from_secs(6), "live books took {:?}", start.elapsed());
+
+    let mut socket = bist.connect();
+    socket.send(&json!({"method": "subscribe", "params": {"channel": "book", "symbol": ["*"], "depth": 10}, "req_id": 1}));
+    let mut books: BTreeMap<String, ClientBook> = BTreeMap::new();
+    let mut updates = 0;
+    while updates < 20_000 {
+        let frame = socket.next().expect("an open socket");
+        match (frame["channel"].as_str(), frame["method"].as_str()) {
+            (Some("book"), _) => {
+                updates += usize::from(frame["type"] == "update");
+                let symbol = frame["symbol"].as_str().expect("a symbol").to_owned();
+                books.entry(symbol).or_default().apply(&frame, 10);
+            }
+            (Some("system"), _) => assert_ne!(frame["type"], "gap", "{frame}"),
+            (_, Some("subscribe")) => assert_eq!(frame["success"], true, "{frame}"),
+            _ => {}
+        }
+    }
+    assert_eq!(books.len(), 50);
+
+    let metrics = get(bist.admin, "/actuator/prometheus");
+    for name in ["market_ticks_processed_total", "bist_feed_messages_total", "bist_ring_occupancy_ratio", "bist_build_info"] {
+        assert!(metrics.lines().any(|line| line.starts_with(name)), "{name} is not among the metrics");
+    }
+    let value = |name: &str| -> f64 {
+        let lines = metrics.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    };
+    assert!(value("bist_book_anomalies_total").abs() < 0.5, "the simulated exchange is correct, so are we");
+    assert!(value("bist_feed_gaps_total").abs() < 0.5);
+
+    let begin = Instant::now();
+    bist.signal("TERM");
+    let status = bist.wait(Duration::from_secs(3));
+    assert!(begin.elapsed() < Duration::from_secs(2), "stopping took {:?}", begin.elapsed());
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn sigint_stops_too() {
+    let mut bist = Bist::start(&["serve", "--symbols", "3"]);
+    bist.signal("INT");
+    assert_eq!(bist.wait(Duration::from_secs(2)).code(), Some(0));
+}
+
+#[test]
+fn the_default_is_quiet() {
+    let bist = Bist::start(&["serve", "--rate", "1"]);
+    // After the opening auction; what is left is a market that hardly moves.
+    wait_for("continuous trading", Duration::from_secs(10), || {
+        let quote = bist.get("/api/v1/market-data/quotes/GARAN");
+        (quote["data"]["phase"] == "continuous").then_some(())
+    });
+    let cpu = |pid: u32| -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+        let fields: Vec<&str> = text.rsplit(") ").next().expect("fields").split(' ').collect();
+        fields[11].parse::<u64>().expect("ticks") + fields[12].parse::<u64>().expect("ticks")
+    };
+    let before = cpu(bist.pid());
+    std::thread::sleep(Duration::from_secs(4)); // OK because the question is what happens in a stretch of time
+    let ticks = cpu(bist.pid()) - before;
+    // 100 ticks a second: 20 in 4 s are 5 % of a core.
+    assert!(ticks <= 20, "{ticks} hundredths of a second of CPU in 4 s");
+}
+
+#[test]
+fn a_real_morning_is_replayed_to_its_real_last_book() {
+    let Some(data) = shared_data() else { return };
+    let file = data.join("bist-itch/GARAN.E_20220921_first6002.bistech2112.pcap.gz");
+    let bist = Bist::start(&["replay", file.to_str().expect("a path"), "--speed", "max"]);
+    let mut text = String::new();
+    let csv = std::fs::File::open(data.join("bist-itch/GARAN.E_20220921_first6002.final_book.csv.gz")).expect("the oracle");
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(csv), &mut text).expect("text");
+    let book = wait_for("the end of the recording", Duration::from_secs(20), || {
+        let metrics = get(bist.admin, "/actuator/prometheus");
+        let ticks = metrics.lines().find_map(|line| line.strip_prefix("market_ticks_processed_total "))?;
+        (ticks.parse::<f64>().ok()? >= 6_176.0).then(|| bist.get("/api/v1/market-data/orderbook/GARAN?depth=100"))
+    });
+    let best = |side: &str| book["data"][side][0].to_string();
+    assert!(!text.is_empty());
+    assert_ne!(best("bids"), "null", "{book}");
+    assert_ne!(best("asks"), "null", "{book}");
+}
+
+#[test]
+fn a_taken_port_is_named_with_the_key_that_changes_it() {
+    let bist = Bist::start(&["serve", "--symbols", "1"]);
+    let output = command(&["serve"])
+        .env("BIST__API__LISTEN", bist.api.to_string())
+        .env("BIST__MARKET_DATA__LISTEN", "127.0.0.1:0")
+        .env("BIST__ADMIN__LISTEN", "127.0.0.1:0")
+        .output()
+        .expect("an answer");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains(&bist.api.port().to_string()) && text.contains("api.listen"), "{text}");
+}
+
+#[test]
+fn wrong_usage_and_configuration_exit_with_two() {
+    let code = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let output = command(arguments).envs(environment.iter().copied()).output().expect("an answer");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(code(&["serve", "--no-such-flag"], &[]).0, Some(2));
+    let (status, text) = code(&["config", "--check"], &[("BIST__SIM__RAT", "1")]);
+    assert_eq!(status, Some(2), "{text}");
+    assert!(text.contains("rat"), "{text}");
+    assert_eq!(code(&["config", "--check"], &[]).0, Some(0));
+}
+
+#[test]
+fn help_manual_and_completions_are_there() {
+    for command_name in ["serve", "replay", "sim", "inspect", "config", "doctor", "completions", "man"] {
+        let output = command(&[command_name, "--help"]).output().expect("help");
+        assert!(output.status.success() && output.stdout.len() > 200, "{command_name}");
+    }
+    let page = command(&["man"]).output().expect("a page");
+    assert!(String::from_utf8_lossy(&page.stdout).contains(".TH bist"));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(command(&["completions", shell]).output().expect("a script").stdout.len() > 1_000);
+    }
+}
