@@ -175,6 +175,9 @@ pub enum OpenError {
     /// The file itself.
     #[error("cannot be opened: {0}")]
     Io(#[from] std::io::Error),
+    /// There is nothing in it.
+    #[error("is empty")]
+    Empty,
     /// Nothing in it says what it is.
     #[error("is in no format that is known; say which with --format (auto, bistech, itch50, dbn, lobster, mold-pcap)")]
     Unrecognised,
@@ -383,6 +386,12 @@ impl Recording {
             default_decimals: options.default_decimals,
             books_max: options.books_max,
         };
+        if input.peek(1).is_empty() {
+            return Err(match input.take_fault() {
+                Some(source) => OpenError::Io(source),
+                None => OpenError::Empty,
+            });
+        }
         let (format, protocol) = recognise(input.peek(PEEK_MAX), name, options.format)?;
         let packets = |reader| {
             let (ports, merged) = (options.ports.clone(), options.merged);
