@@ -4,6 +4,7 @@
 //! arguments, so that a socket, a capture file and a test drive the same code.
 
 pub mod bistech;
+pub mod inspect;
 pub mod itch50;
 pub mod layout;
 pub mod metrics;
