@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use book::market::{Limits, Market, OrderKey};
+use book::market::{Limits, Market};
 use book::replica::ticker;
 use book::slot::{System, rtype, system, text};
 use book::{BookId, Nanos, Side, Slot, View};
@@ -235,7 +235,7 @@ impl Books {
                 orders_max,
                 levels_max: orders_max.min(LEVELS_OF_ALL_BOOKS_MAX),
                 ladder_slots: 400_000.min(orders_max * 4),
-                key: order_key(recording.protocol()),
+                key: recording.order_key(),
                 seed: 0,
             });
             begin_session(&mut market);
@@ -269,13 +269,6 @@ impl Books {
         let market = self.market.iter();
         market.flat_map(|market| market.anomalies().iter()).map(|(anomaly, count)| (anomaly.name(), count)).collect()
     }
-}
-
-/// What names an order in recordings of a protocol: the reference alone in ITCH 5.0, which states no side later on;
-/// book, side and id everywhere else.
-#[must_use]
-pub fn order_key(protocol: Option<Protocol>) -> OrderKey {
-    if protocol == Some(Protocol::Itch50) { OrderKey::Id } else { OrderKey::BookSideId }
 }
 
 /// The book of an order event, execution, replace or trade.

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use book::Slot;
 use book::market::{Limits, Market};
 use common::{bytes, data};
-use feed_handler::inspect::order_key;
 use feed_handler::source::ReadError;
 use feed_handler::source::recording::{Format, Options, Recording, Step};
 use rand::{Rng, SeedableRng};
@@ -219,7 +218,7 @@ fn wrong_bytes_never_panic_reader_or_book() {
             whole = zstd::decode_all(&whole[..]).unwrap();
         }
         whole.truncate(40_000);
-        let key = order_key(Recording::from_bytes(whole.clone(), &name, &options()).unwrap().protocol());
+        let key = Recording::from_bytes(whole.clone(), &name, &options()).unwrap().order_key();
         for _ in 0..40 {
             let mut bytes = whole.clone();
             for _ in 0..random.random_range(1..20) {

@@ -35,6 +35,10 @@ const SEQUENCER: Config = Config {
     recovery: None,
 };
 
+/// Datagrams read at the start to find out the protocol; a capture without messages among its first thousand says
+/// what it is later, or never.
+const PRIMING_DATAGRAMS_MAX: usize = 1_000;
+
 /// Where datagrams come from.
 pub(super) enum Reader {
     Capture(Capture),
@@ -147,14 +151,32 @@ impl Packets {
             if let Some(item) = self.ready.items.pop_front() {
                 return Ok(self.give(item, sink));
             }
-            if let Some(at) = self.flushing {
-                if !self.flush(at) {
-                    return self.error.take().map_or(Ok(Step::End), Err);
-                }
-            } else if let Err(error) = self.read(counts) {
-                self.error = Some(error);
-                self.flushing = Some(0);
+            let Some(at) = self.flushing else {
+                self.advance(counts);
+                continue;
+            };
+            if !self.flush(at) {
+                return self.error.take().map_or(Ok(Step::End), Err);
             }
+        }
+    }
+
+    /// Reads on until the protocol is known, so that whoever opens the recording can ask for it before the first
+    /// message.
+    pub fn prime(&mut self, counts: &mut Counts) {
+        for _ in 0..PRIMING_DATAGRAMS_MAX {
+            if self.protocol.is_some() || self.flushing.is_some() || !self.ready.items.is_empty() {
+                return;
+            }
+            self.advance(counts);
+        }
+    }
+
+    /// Reads one datagram, or notes why there is none.
+    fn advance(&mut self, counts: &mut Counts) {
+        if let Err(error) = self.read(counts) {
+            self.error = Some(error);
+            self.flushing = Some(0);
         }
     }
 

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr;
 
+use book::market::OrderKey;
 use book::{Nanos, Slot};
 
 use super::ReadError;
@@ -393,9 +394,12 @@ impl Recording {
             });
         }
         let (format, protocol) = recognise(input.peek(PEEK_MAX), name, options.format)?;
-        let packets = |reader| {
+        let mut counts = Counts::default();
+        let mut packets = |reader| {
             let (ports, merged) = (options.ports.clone(), options.merged);
-            Body::Packets(Box::new(Packets::new(reader, protocol, decoder_options, ports, merged)))
+            let mut packets = Packets::new(reader, protocol, decoder_options, ports, merged);
+            packets.prime(&mut counts);
+            Body::Packets(Box::new(packets))
         };
         let body = match format {
             Format::Framed(protocol) => Body::Framed(Box::new(FramedBody {
@@ -412,7 +416,7 @@ impl Recording {
             Format::Dbn => Body::Dbn(Box::new(DbnFile::new(input)?)),
             Format::Lobster => Body::Lobster(Box::new(LobsterFile::new(input, name))),
         };
-        Ok(Self { body, format, counts: Counts::default(), ended: false })
+        Ok(Self { body, format, counts, ended: false })
     }
 
     /// Gives the slots of the next message (or gap) to `sink`.
@@ -491,7 +495,8 @@ impl Recording {
         self.format
     }
 
-    /// The message protocol; `None` for formats without one, and before the first packet that has messages.
+    /// The message protocol; `None` for formats without one, and for captures whose first thousand datagrams have no
+    /// message.
     #[must_use]
     pub fn protocol(&self) -> Option<Protocol> {
         match &self.body {
@@ -499,6 +504,13 @@ impl Recording {
             Body::Packets(packets) => packets.protocol(),
             Body::Dbn(_) | Body::Lobster(_) => None,
         }
+    }
+
+    /// What names an order, for the books made of this recording: the reference alone in ITCH 5.0, which states no
+    /// side later on; book, side and id everywhere else.
+    #[must_use]
+    pub fn order_key(&self) -> OrderKey {
+        if self.protocol() == Some(Protocol::Itch50) { OrderKey::Id } else { OrderKey::BookSideId }
     }
 
     /// What was counted so far.

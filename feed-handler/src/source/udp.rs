@@ -273,6 +273,24 @@ mod tests {
     }
 
     #[test]
+    fn a_multicast_group_is_joined_on_the_interface_asked_for() {
+        // The port is the system's choice, so that tests may run side by side.
+        let group = SocketAddrV4::new(Ipv4Addr::new(239, 192, 77, 1), 0);
+        let line = Line { address: group, interface: Ipv4Addr::LOCALHOST };
+        let options = UdpOptions { lines: vec![line], receive_buffer_bytes: 0, request_server: None };
+        let mut source = match UdpSource::open(&options) {
+            Ok(source) => source,
+            Err(error) => return println!("skipped: no multicast on the loopback interface here ({error})"),
+        };
+        let sender = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap();
+        sender.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
+        if let Err(error) = sender.send_to(b"to all", &source.addresses()[0].into()) {
+            return println!("skipped: no multicast on the loopback interface here ({error})");
+        }
+        assert_eq!(receive(&mut source), (0, b"to all".to_vec()));
+    }
+
+    #[test]
     fn a_flood_on_one_line_does_not_starve_the_other() {
         let mut source = loopback(None);
         let addresses = source.addresses();
