@@ -488,10 +488,10 @@ impl Flow {
             (ticks::step(touch, reach), beyond, false)
         } else if draw < 0.195 {
             (touch, beyond, true)
-        } else if draw < if thin { 0.73 } else { 0.205 } {
+        } else if draw < if thin { 0.75 } else { 0.205 } {
             // What few orders hold is cleared away at a glance; that is how the spread opens.
             (touch, there, false)
-        } else if draw < if thin { 0.82 } else { 0.36 } {
+        } else if draw < if thin { 0.83 } else { 0.36 } {
             (touch, first, false)
         } else {
             (touch, (wanted / 9).min(there), false)
