@@ -97,15 +97,14 @@ pub struct Instrument {
 }
 
 impl Report {
-    /// Whether something was wrong with the file or its messages. Unknown orders and what follows from them count,
-    /// because the books made of it are not right.
+    /// Whether something is wrong with the file or its messages: cut, damaged, refused, or missing.
+    ///
+    /// What the books found wrong ([`Report::anomalies`]) is not among it: a recording that starts in mid-session
+    /// names orders that it never added, and is whole nevertheless.
     #[must_use]
     pub fn has_findings(&self) -> bool {
-        self.error.is_some()
-            || self.counts.refused_total() > 0
-            || self.counts.gaps > 0
-            || self.counts.damaged_packets > 0
-            || !self.anomalies.is_empty()
+        let Counts { gaps, damaged_packets, .. } = self.counts;
+        self.error.is_some() || self.counts.refused_total() > 0 || gaps > 0 || damaged_packets > 0
     }
 }
 
