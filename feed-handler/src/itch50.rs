@@ -4,7 +4,11 @@
 //! stock but the locate code, so their side is [`Side::None`] and the book finds it. What it cannot read it refuses,
 //! and then nothing of the message reached the sink. What becomes what: `docs/protocols/itch-5.0.md`.
 
-use book::slot::{Execution, OrderEvent, QUANTITY_REST, Stamp, State, System, conditions, flags, rtype, system};
+use std::mem::offset_of;
+
+use book::slot::{
+    Execution, OrderEvent, QUANTITY_REST, Stamp, State, System, action, conditions, flags, rtype, system,
+};
 use book::types::unit_nanos;
 use book::{BookId, Nanos, OrderId, Phase, Price, Side};
 use zerocopy::FromBytes;
@@ -53,7 +57,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Refused`]: nothing reached the sink. It was counted.
-    #[inline]
+    #[inline(always)]
     pub fn decode(&mut self, message: &[u8], received: Received, sink: &mut impl Sink) -> Result<(), Refused> {
         let outcome = self.decode_frequent(message, received, sink);
         match outcome {
@@ -63,25 +67,43 @@ impl Decoder {
         outcome
     }
 
-    /// The six types that are nearly everything on a day. Inlined together with the sink, so that each slot is built
-    /// where it belongs: built elsewhere and copied, it costs more than the whole decoding.
+    /// Adds and cancels, most of any day: one path for all four types, without a branch on which of them it is.
+    ///
+    /// They alternate at random, so that such a branch is mispredicted every other time: 9.5 ns per message with it,
+    /// 7.2 ns without (`reencoded/GOOG_20120621.itch50`, best of 60 rounds on a shared 3.7 GHz EPYC).
     #[inline(always)]
     fn decode_frequent(&self, message: &[u8], received: Received, sink: &mut impl Sink) -> Result<(), Refused> {
         let Some(&kind) = message.first() else { return Err(Refused::Empty) };
+        let shape = &ORDER_SHAPES[usize::from(kind)];
+        if message.len() < shape.length {
+            return self.decode_execution(kind, message, received, sink);
+        }
+        // The shortest of the four is the head of all.
+        let head: &OrderDelete = view(message)?;
+        let stamp = self.stamp(head.locate, head.time, received)?;
+        let side = SIDES[usize::from(message[shape.side_at])];
+        if (side == NO_SUCH_SIDE) | ((side == Side::None as u8) & shape.has_side) {
+            return Err(Refused::BadField { kind, field: "side" });
+        }
+        let quantity = u64::from(integer_at(message, shape.quantity_at)) | shape.quantity_or;
+        let price = i64::from(integer_at(message, shape.price_at)) * shape.price_unit + shape.price_base;
+        let order = OrderId(head.reference.get());
+        let mut event = OrderEvent::new(stamp, shape.action, Side::None, order, Price(price), quantity);
+        event.side = side;
+        sink.push(event.into());
+        Ok(())
+    }
+
+    /// Executions and replaces.
+    #[inline]
+    fn decode_execution(
+        &self,
+        kind: u8,
+        message: &[u8],
+        received: Received,
+        sink: &mut impl Sink,
+    ) -> Result<(), Refused> {
         match kind {
-            b'A' => {
-                let add: &AddOrder = view(message)?;
-                let stamp = self.stamp(add.locate, add.time, received)?;
-                let order = OrderId(add.reference.get());
-                let quantity = u64::from(add.shares.get());
-                sink.push(OrderEvent::add(stamp, side(kind, add.side)?, order, price(add.price), quantity, 0).into());
-            }
-            b'D' => {
-                let delete: &OrderDelete = view(message)?;
-                let stamp = self.stamp(delete.locate, delete.time, received)?;
-                let order = OrderId(delete.reference.get());
-                sink.push(OrderEvent::cancel(stamp, Side::None, order, QUANTITY_REST).into());
-            }
             b'U' => {
                 let replace: &OrderReplace = view(message)?;
                 let stamp = self.stamp(replace.locate, replace.time, received)?;
@@ -96,6 +118,7 @@ impl Decoder {
                     0,
                 );
                 sink.push(slot.into());
+                Ok(())
             }
             b'E' => {
                 let executed: &OrderExecuted = view(message)?;
@@ -111,23 +134,10 @@ impl Decoder {
                     0,
                 );
                 sink.push(slot.into());
+                Ok(())
             }
-            b'X' => {
-                let cancel: &OrderCancel = view(message)?;
-                let stamp = self.stamp(cancel.locate, cancel.time, received)?;
-                let order = OrderId(cancel.reference.get());
-                sink.push(OrderEvent::cancel(stamp, Side::None, order, u64::from(cancel.shares.get())).into());
-            }
-            b'F' => {
-                let add: &AddOrderParticipant = view(message)?;
-                let stamp = self.stamp(add.locate, add.time, received)?;
-                let order = OrderId(add.reference.get());
-                let quantity = u64::from(add.shares.get());
-                sink.push(OrderEvent::add(stamp, side(kind, add.side)?, order, price(add.price), quantity, 0).into());
-            }
-            _ => return self.decode_rare(kind, message, received, sink),
+            _ => self.decode_rare(kind, message, received, sink),
         }
-        Ok(())
     }
 
     /// Everything else.
@@ -262,17 +272,17 @@ fn on_imbalance(stamp: Stamp, update: &Imbalance, sink: &mut impl Sink) -> Resul
     Ok(())
 }
 
-fn on_trading_action(stamp: Stamp, action: &TradingAction, sink: &mut impl Sink) -> Result<(), Refused> {
-    let phase = match action.state {
+fn on_trading_action(stamp: Stamp, change: &TradingAction, sink: &mut impl Sink) -> Result<(), Refused> {
+    let phase = match change.state {
         b'T' => Phase::Continuous,
         b'H' | b'P' => Phase::Halt,
         b'Q' => Phase::VolatilityAuction,
-        _ => return Err(Refused::BadField { kind: action.kind, field: "trading state" }),
+        _ => return Err(Refused::BadField { kind: change.kind, field: "trading state" }),
     };
     // Shown as `H T1`: the letter, and the reason where there is one.
     let mut name = [b' '; 6];
-    name[0] = action.state;
-    name[2..].copy_from_slice(&action.reason);
+    name[0] = change.state;
+    name[2..].copy_from_slice(&change.reason);
     sink.push(State::new(stamp, phase, unpadded(&name)).into());
     Ok(())
 }
@@ -336,14 +346,98 @@ pub const fn length_of(kind: u8) -> Option<usize> {
     })
 }
 
-#[inline]
-fn side(kind: u8, byte: u8) -> Result<Side, Refused> {
-    let is_buy = byte == BUY;
-    if !is_buy & (byte != SELL) {
-        return Err(Refused::BadField { kind, field: "side" });
+/// Where an add or cancel has its parts, and what stands in for those it lacks.
+#[derive(Clone, Copy)]
+struct OrderShape {
+    /// Bytes it needs; no message is as long as that of the types that are no adds or cancels.
+    length: usize,
+    action: u8,
+    has_side: bool,
+    /// Where there is no side: the type byte, which [`SIDES`] calls no side.
+    side_at: usize,
+    quantity_at: usize,
+    /// All ones where no quantity is stated and the whole rest is meant.
+    quantity_or: u64,
+    price_at: usize,
+    /// 0 where there is no price.
+    price_unit: i64,
+    price_base: i64,
+}
+
+const ADD: OrderShape = OrderShape {
+    length: AddOrder::LENGTH,
+    action: action::ADD,
+    has_side: true,
+    side_at: offset_of!(AddOrder, side),
+    quantity_at: offset_of!(AddOrder, shares),
+    quantity_or: 0,
+    price_at: offset_of!(AddOrder, price),
+    price_unit: unit_nanos(PRICE_DECIMALS),
+    price_base: 0,
+};
+
+const CANCEL: OrderShape = OrderShape {
+    length: OrderCancel::LENGTH,
+    action: action::CANCEL,
+    has_side: false,
+    side_at: offset_of!(OrderCancel, kind),
+    quantity_at: offset_of!(OrderCancel, shares),
+    quantity_or: 0,
+    // Any four bytes of the message: they are multiplied by 0.
+    price_at: offset_of!(OrderCancel, reference),
+    price_unit: 0,
+    price_base: Price::NONE.0,
+};
+
+/// By type byte.
+static ORDER_SHAPES: [OrderShape; 256] = {
+    let mut shapes = [OrderShape { length: usize::MAX, ..CANCEL }; 256];
+    shapes[AddOrder::KIND as usize] = ADD;
+    // OK because an add with participant is an add with a tail.
+    shapes[AddOrderParticipant::KIND as usize] = OrderShape { length: AddOrderParticipant::LENGTH, ..ADD };
+    shapes[OrderCancel::KIND as usize] = CANCEL;
+    shapes[OrderDelete::KIND as usize] = OrderShape {
+        length: OrderDelete::LENGTH,
+        quantity_at: offset_of!(OrderDelete, reference),
+        quantity_or: QUANTITY_REST,
+        ..CANCEL
+    };
+    shapes
+};
+
+const _: () = {
+    assert!(QUANTITY_REST == u64::MAX, "or-ing it over any bytes gives it");
+    assert!(offset_of!(AddOrderParticipant, side) == ADD.side_at);
+    assert!(offset_of!(AddOrderParticipant, shares) == ADD.quantity_at);
+    assert!(offset_of!(AddOrderParticipant, price) == ADD.price_at);
+    assert!(offset_of!(AddOrder, reference) == offset_of!(OrderDelete, reference));
+    assert!(offset_of!(OrderCancel, reference) == offset_of!(OrderDelete, reference));
+    let mut kind = 0;
+    while kind < 256 {
+        let shape = ORDER_SHAPES[kind];
+        assert!(shape.side_at < shape.length);
+        assert!(shape.quantity_at + 4 <= shape.length && shape.price_at + 4 <= shape.length);
+        kind += 1;
     }
-    // Buys and sells alternate at random: a branch on them is mispredicted every other time.
-    Ok(std::hint::select_unpredictable(is_buy, Side::Bid, Side::Ask))
+};
+
+/// Not a value of [`Side`].
+const NO_SUCH_SIDE: u8 = 0;
+
+/// Side by side byte; none by the type bytes of cancels.
+static SIDES: [u8; 256] = {
+    let mut sides = [NO_SUCH_SIDE; 256];
+    sides[BUY as usize] = Side::Bid as u8;
+    sides[SELL as usize] = Side::Ask as u8;
+    sides[OrderCancel::KIND as usize] = Side::None as u8;
+    sides[OrderDelete::KIND as usize] = Side::None as u8;
+    sides
+};
+
+/// The big-endian integer of four bytes at `at`; 0 behind the end, where no shape reaches (proved above).
+#[inline]
+fn integer_at(message: &[u8], at: usize) -> u32 {
+    message.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |&bytes| u32::from_be_bytes(bytes))
 }
 
 /// A 4-byte price; cannot run over: 2^32 × 10^5 is less than 2^49.

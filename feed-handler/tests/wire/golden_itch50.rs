@@ -224,6 +224,45 @@ fn a_message_cut_anywhere_is_refused_and_a_longer_one_is_read() {
 }
 
 #[test]
+fn a_side_is_one_of_two_bytes() {
+    for kind in *b"AF" {
+        for byte in 0..=255 {
+            let mut message = sample(kind);
+            message[19] = byte;
+            let side = match decode(&message) {
+                Ok(slots) => match slots[0].view() {
+                    View::Order(add) => Some(add.side),
+                    other => panic!("{other:?}"),
+                },
+                Err(refused) => {
+                    assert_eq!(refused, Refused::BadField { kind, field: "side" });
+                    None
+                }
+            };
+            let expected = match byte {
+                b'B' => Some(b'B'),
+                b'S' => Some(b'A'),
+                _ => None,
+            };
+            assert_eq!(side, expected, "{} with side {byte:#04x}", char::from(kind));
+        }
+    }
+}
+
+#[test]
+fn no_length_makes_another_type_of_a_message() {
+    for kind in 0..=255 {
+        let message = [&[kind, 0, 1][..], &[b'B'; 70_000]].concat();
+        if length_of(kind).is_none() {
+            assert_eq!(decode(&message), Err(Refused::UnknownType(kind)));
+        }
+    }
+    for sample in samples::itch50() {
+        assert_eq!(decode(&[sample.as_slice(), &[0; 70_000]].concat()), decode(&sample));
+    }
+}
+
+#[test]
 fn a_locate_above_the_bound_is_refused() {
     let mut decoder = Decoder::new(MIDNIGHT_NS, 6);
     let outcome = decoder.decode(&sample(b'A'), RECEIVED, &mut |_slot: Slot| panic!("refused means nothing"));
