@@ -389,13 +389,13 @@ impl Output for Checker {
     }
 }
 
-#[test]
-fn a_day_obeys_the_protocol() {
+/// Runs everything through the checker and compares all books now and then: what the checker has is what the
+/// exchange says it has.
+fn check(config: &SimConfig, every_s: u64) -> (Exchange, Checker) {
     let mut checker = Checker::default();
-    let mut exchange = Exchange::new(&short_day(), START_NS).expect("a good configuration");
+    let mut exchange = Exchange::new(config, START_NS).expect("a good configuration");
     while exchange.next_ns().is_some() {
-        // A look at all books once a minute: what the checker has is what the exchange says it has.
-        let until_ns = exchange.next_ns().unwrap_or(0) + 60 * SECOND_NS;
+        let until_ns = exchange.next_ns().unwrap_or(0) + every_s * SECOND_NS;
         exchange.advance(until_ns, &mut checker);
         for (&book_id, book) in &checker.books {
             for (at, side) in [Side::Bid, Side::Ask].into_iter().enumerate() {
@@ -408,6 +408,29 @@ fn a_day_obeys_the_protocol() {
             }
         }
     }
+    (exchange, checker)
+}
+
+#[test]
+fn other_seeds_rates_and_sizes_obey_it_too() {
+    for seed in 2..7 {
+        let clock = Clock::Compressed(Compression { speed: 600, auction_speed: 480, halt_divisor: 6 });
+        let config = SimConfig {
+            seed,
+            rate: 600 * seed as u32,
+            symbols_max: 4 * seed as usize - 7,
+            clock,
+            days: 2,
+            ..SimConfig::default()
+        };
+        let (exchange, checker) = check(&config, 1_200);
+        assert_eq!((exchange.halts(), checker.of("S")), (checker.of("halt"), 4), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_day_obeys_the_protocol() {
+    let (exchange, checker) = check(&short_day(), 120);
     println!("{:?}", checker.counts);
     assert_eq!((checker.of("S"), checker.of("R"), checker.of("V")), (2, 50, 50));
     for what in [
@@ -768,6 +791,7 @@ fn a_server_sends_answers_and_stops() {
         assert_eq!(message, &kept.0[number as usize - 1][..]);
     }
 
+    assert!(Server::bind(&SimConfig::default(), START_NS).is_err(), "a destination without a port");
     let stopping = Instant::now();
     running.stop();
     assert!(stopping.elapsed() < Duration::from_millis(100), "{:?}", stopping.elapsed());

@@ -850,7 +850,8 @@ impl Exchange {
             if !halts {
                 self.changes.push(Change::Added { side, order });
             }
-            self.plan(now_ns + 600 * SECOND_NS, Event::Due(at as u16, side, id));
+            let lifetime_ns = book.flow.lifetime_ns(0);
+            self.plan(now_ns.saturating_add(lifetime_ns), Event::Due(at as u16, side, id));
         }
         self.publish(at, out);
         if halts {

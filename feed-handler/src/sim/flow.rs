@@ -272,7 +272,7 @@ impl Flow {
     }
 
     /// How long an order rests if nothing trades it.
-    fn lifetime_ns(&mut self, distance: i32) -> u64 {
+    pub fn lifetime_ns(&mut self, distance: i32) -> u64 {
         let draw = self.rng.random::<f64>();
         let near = distance <= 5;
         let seconds = if draw

@@ -41,7 +41,8 @@ const BURST_BYTES: u64 = 48 * 1024;
 const DATAGRAM_OVERHEAD_BYTES: u64 = 300;
 /// Requests answered per turn.
 const REQUESTS_PER_TURN_MAX: usize = 64;
-/// A full send buffer is tried again so often, at [`SLEEP_MIN_NS`] intervals, before the packet counts as lost.
+/// A full send buffer is tried again so often, at [`SLEEP_MIN_NS`] intervals, before the packet counts as lost; the
+/// other packets of that turn get one try each, so that a turn stays short.
 const SEND_TRIES: usize = 40;
 
 /// Message types that are counted one by one.
@@ -61,6 +62,9 @@ pub enum StartError {
         /// The system's reason.
         source: io::Error,
     },
+    /// Packets cannot be sent to port 0.
+    #[error("simulated exchange: the destination {0} has no port")]
+    NoPort(SocketAddr),
     /// The thread.
     #[error("simulated exchange: cannot start a thread: {0}")]
     Thread(io::Error),
@@ -137,9 +141,13 @@ impl Server {
     /// time of the first message, so [`Server::run`] is to be called soon.
     ///
     /// # Errors
-    /// The configuration or the socket.
+    /// The configuration, the socket, or a destination without a port.
     pub fn bind(config: &SimConfig, start_ns: Nanos) -> Result<Self, StartError> {
         let exchange = Exchange::new(config, start_ns)?;
+        let destinations = [Some(config.destination), config.secondary].into_iter().flatten();
+        if let Some(destination) = destinations.into_iter().find(|destination| destination.port() == 0) {
+            return Err(StartError::NoPort(destination));
+        }
         let socket = open(config).map_err(|source| StartError::Socket { bind: config.bind, source })?;
         let session = exchange.session();
         Ok(Self {
@@ -154,6 +162,7 @@ impl Server {
                 packet_ns: 0,
                 coalesce: false,
                 sent: 0,
+                stuck: false,
                 ended: false,
             },
             start_ns,
@@ -197,6 +206,7 @@ impl Server {
             let now = now_ns();
             let line = &mut self.line;
             let before = line.sent;
+            line.stuck = false;
             budget.refill(now, bytes_per_ms);
             let mut over = false;
             while let Some(next_ns) = self.exchange.next_ns() {
@@ -336,6 +346,8 @@ struct Line {
     coalesce: bool,
     /// Bytes sent, with the overhead that a receiver's buffer has.
     sent: u64,
+    /// The send buffer stayed full in this turn.
+    stuck: bool,
     /// Between two sessions.
     ended: bool,
 }
@@ -381,9 +393,11 @@ impl Line {
         let Some(datagram) = self.writer.take() else { return };
         let mut sent = false;
         for destination in [Some(self.destination), self.secondary].into_iter().flatten() {
-            if send(&self.socket, datagram, destination) {
+            let tries = if self.stuck { 1 } else { SEND_TRIES };
+            if send(&self.socket, datagram, destination, tries) {
                 sent = true;
             } else {
+                self.stuck = true;
                 self.metrics.lost.add(1);
             }
         }
@@ -398,7 +412,7 @@ impl Line {
     fn send_alive(&mut self) {
         let datagram = if self.ended { self.writer.end_of_session() } else { self.writer.heartbeat() };
         for destination in [Some(self.destination), self.secondary].into_iter().flatten() {
-            send(&self.socket, &datagram, destination);
+            send(&self.socket, &datagram, destination, 1);
         }
     }
 
@@ -430,7 +444,7 @@ impl Line {
         }
         let count = u64::from(answer.pending());
         match answer.take() {
-            Some(datagram) if send(&self.socket, datagram, to) => {
+            Some(datagram) if send(&self.socket, datagram, to, 1) => {
                 self.metrics.resent.add(count);
                 true
             }
@@ -439,12 +453,12 @@ impl Line {
     }
 }
 
-/// Sends one datagram; waits a little for room in the send buffer. `false` when it was not sent.
-fn send(socket: &UdpSocket, datagram: &[u8], to: SocketAddr) -> bool {
-    for _ in 0..SEND_TRIES {
+/// Sends one datagram; waits a little for room in the send buffer between `tries`. `false` when it was not sent.
+fn send(socket: &UdpSocket, datagram: &[u8], to: SocketAddr, tries: usize) -> bool {
+    for tried in 1..=tries {
         match socket.send_to(datagram, to) {
             Ok(_) => return true,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && tried < tries => {
                 std::thread::sleep(Duration::from_nanos(SLEEP_MIN_NS));
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
