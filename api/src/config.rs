@@ -42,12 +42,16 @@ pub struct Config {
     pub head_bytes_max: usize,
     /// Time for a request head to arrive, and for an idle connection to stay.
     pub head_timeout: Duration,
+    /// Time that a write may wait for a client that does not read.
+    pub write_timeout: Duration,
     /// Time for an answer to be made.
     pub request_timeout: Duration,
     /// Time for the market-data server to accept a passage.
     pub tunnel_connect_timeout: Duration,
     /// Time for it to answer the upgrade.
     pub tunnel_answer_timeout: Duration,
+    /// Time that one direction of a passage has after the other has ended.
+    pub tunnel_close_timeout: Duration,
     /// Time that open requests are given at shutdown.
     pub shutdown_timeout: Duration,
 }
@@ -69,10 +73,12 @@ impl Default for Config {
             body_bytes_max: 64 * 1024,
             head_bytes_max: 16 * 1024,
             head_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(5),
             tunnel_connect_timeout: Duration::from_secs(2),
             tunnel_answer_timeout: Duration::from_secs(5),
-            shutdown_timeout: Duration::from_secs(1),
+            tunnel_close_timeout: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_millis(800), // with what is cut after it, below a second
         }
     }
 }
@@ -135,6 +141,7 @@ impl Config {
             some("rest.body_bytes_max", self.body_bytes_max, "bytes", "413 PAYLOAD_TOO_LARGE"),
             some("rest.head_bytes_max", self.head_bytes_max, "bytes", "431 and the connection is closed"),
             millis("rest.head_timeout", self.head_timeout, "the connection is closed"),
+            millis("rest.write_timeout", self.write_timeout, "a client that does not read is cut off"),
             millis("rest.request_timeout", self.request_timeout, "503 TIMEOUT"),
             some("rest.depth_max", most::DEPTH, "levels", refused),
             some("rest.symbols_page_max", most::SYMBOLS, "symbols", refused),
@@ -146,6 +153,7 @@ impl Config {
             some("tunnel.connections_max", self.tunnels_max, "WebSockets", "503 TOO_MANY_CONNECTIONS"),
             millis("tunnel.connect_timeout", self.tunnel_connect_timeout, "502 UPSTREAM_UNAVAILABLE"),
             millis("tunnel.answer_timeout", self.tunnel_answer_timeout, "504 UPSTREAM_TIMEOUT"),
+            millis("tunnel.close_timeout", self.tunnel_close_timeout, "a half-closed passage is cut"),
         ]
     }
 }

@@ -14,6 +14,7 @@ mod limit;
 mod market;
 pub mod metrics;
 mod openapi;
+mod paced;
 mod page;
 pub mod pages;
 mod process;

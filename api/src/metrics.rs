@@ -185,6 +185,8 @@ pub struct HttpMetrics {
     rate_limited: AtomicU64,
     connections_refused: AtomicU64,
     panics: AtomicU64,
+    /// WebSocket passages opened so far.
+    pub(crate) tunnels: AtomicU64,
     /// WebSocket passages that are open.
     pub(crate) tunnels_open: AtomicU64,
 }
@@ -210,6 +212,7 @@ impl HttpMetrics {
             rate_limited: AtomicU64::new(0),
             connections_refused: AtomicU64::new(0),
             panics: AtomicU64::new(0),
+            tunnels: AtomicU64::new(0),
             tunnels_open: AtomicU64::new(0),
         })
     }
@@ -270,6 +273,7 @@ impl MetricSource for HttpMetrics {
             &self.connections_refused,
         );
         count("bist_http_panics_total", "Requests whose handler panicked; each is a fault.", &self.panics);
+        count("bist_tunnels_total", "WebSocket passages opened.", &self.tunnels);
         samples.push(Sample::gauge(
             "bist_tunnels_open",
             "WebSocket passages to the market-data server that are open.",

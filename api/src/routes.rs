@@ -167,22 +167,8 @@ fn layered(routes: Router<Shared>, state: &Arc<State>, service: &'static str) ->
         )
         .layer(CompressionLayer::new())
         .layer(from_fn(secure))
-        .route_layer(from_fn(note_route))
         .layer(from_fn_with_state(counted, count))
         .with_state(Arc::clone(state))
-}
-
-/// The pattern of the route that took the request, for the metrics.
-#[derive(Clone)]
-struct Route(MatchedPath);
-
-async fn note_route(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = next.run(request).await;
-    if let Some(route) = route {
-        response.extensions_mut().insert(Route(route));
-    }
-    response
 }
 
 async fn count(
@@ -192,8 +178,9 @@ async fn count(
 ) -> Response {
     let begin = Instant::now();
     let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
-    let route = response.extensions().get::<Route>().map(|Route(route)| route.as_str());
+    let route = route.as_ref().map(MatchedPath::as_str);
     state.http.count(service, method.as_str(), response.status().as_u16(), route, begin.elapsed());
     response
 }
@@ -214,4 +201,56 @@ async fn secure(request: Request, next: Next) -> Response {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use book::replica::Options;
+    use book::ring::{Bell, ring};
+    use std::time::Duration;
+    use tower::ServiceExt;
+
+    /// The answer of one handler behind everything that every request goes through.
+    async fn answer(routes: Router<Shared>, request: Request) -> (StatusCode, serde_json::Value, Arc<State>) {
+        let (_, view) = crate::ViewStage::new(ring("view", 8, Bell::new()).1, Options::default());
+        let health = Arc::new(Health::new());
+        let parts = Parts { view, health, metrics: Vec::new(), build: BuildInfo::default(), limits: Vec::new() };
+        let state = State::new(Config::default(), parts);
+        let response = layered(routes, &state, "test").oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap(), state)
+    }
+
+    fn ask() -> Request {
+        Request::get("/").body(Body::empty()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_one_answer_and_one_count() {
+        let routes = Router::new().fallback(|| async { panic!("a fault, on purpose") as StatusCode });
+        let (status, body, state) = answer(routes, ask()).await;
+        assert_eq!((status, &body["error"]["code"]), (StatusCode::INTERNAL_SERVER_ERROR, &"INTERNAL".into()));
+        assert!(!body.to_string().contains("on purpose"), "nothing of the inside is told");
+        let metrics = state.pages().write("/metrics", "", false).unwrap().body;
+        assert!(metrics.contains("bist_http_panics_total 1"), "{metrics}");
+        assert!(metrics.contains(r#"http_requests_total{service="test",method="GET",status="500"} 1"#), "{metrics}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_takes_too_long_is_given_up() {
+        let routes = Router::new().fallback(|| async { tokio::time::sleep(Duration::from_secs(3_600)).await });
+        let (status, body, _) = answer(routes, ask()).await;
+        assert_eq!((status, &body["error"]["code"]), (StatusCode::SERVICE_UNAVAILABLE, &"TIMEOUT".into()));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_long_is_not_read() {
+        let routes = Router::new().fallback(|body: axum::body::Bytes| async move { body.len().to_string() });
+        let request = Request::post("/").header("content-length", "65537").body(Body::from(vec![0; 65_537])).unwrap();
+        let (status, body, _) = answer(routes, request).await;
+        assert_eq!((status, &body["error"]["code"]), (StatusCode::PAYLOAD_TOO_LARGE, &"PAYLOAD_TOO_LARGE".into()));
+    }
 }

@@ -22,6 +22,7 @@ use tower::ServiceExt;
 
 use crate::config::{Config, Listen};
 use crate::limit::Peer;
+use crate::paced::Paced;
 use crate::pages::WRITE_PERIOD;
 use crate::routes::{State, admin_router, router};
 
@@ -219,12 +220,12 @@ async fn serve(stream: TcpStream, peer: SocketAddr, routes: Router, state: Arc<S
             response
         }
     });
-    let Config { head_timeout, head_bytes_max, .. } = state.config;
+    let Config { head_timeout, head_bytes_max, write_timeout, .. } = state.config;
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_timeout)
         .max_buf_size(head_bytes_max.max(8 * 1024))
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Paced::new(stream, write_timeout)), service)
         .with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {

@@ -1,8 +1,8 @@
 //! The passage for WebSockets: `/ws/v2` on the main port leads, byte for byte, to the market-data server.
 //!
 //! Forwards the upgrade request as it came; after the 101 it copies both directions and looks at nothing. Frames,
-//! subscriptions and slow readers are the market-data server's business, which closes a reader that does not read:
-//! the copy's two buffers of 8 KiB are all that waits here. Never tries twice.
+//! subscriptions and slow readers are the market-data server's business: two buffers of 8 KiB are all that waits here.
+//! When one side closes, the other has `tunnel_close_timeout` to do so too. Never tries twice.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,15 +15,17 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::error::{ApiError, AsIs};
 use crate::limit::Peer;
+use crate::paced::Paced;
 use crate::routes::Shared;
 
-/// A connection that neither side has closed and that is being shut down gets this long to say goodbye.
+/// A passage that is open when the process stops has this long to close.
 const GOODBYE: Duration = Duration::from_millis(200);
 
 /// Passes a WebSocket on to the market-data server
@@ -104,7 +106,8 @@ async fn forward(state: &Shared, request: Request) -> Result<hyper::Response<hyp
         .map_err(|error| unavailable(&format!("refused a connection ({})", error.kind())))?;
     let _ = stream.set_nodelay(true); // OK because it is only slower without
     let answer = async {
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(Paced::new(stream, state.config.write_timeout))).await?;
         // Ends with the request that it carries, or when its socket has become the passage.
         tokio::spawn(connection.with_upgrades());
         sender.send_request(as_it_came(request)).await
@@ -149,17 +152,25 @@ async fn copy(state: Shared, near: OnUpgrade, far: OnUpgrade, permit: OwnedSemap
     };
     let open = &state.http.tunnels_open;
     open.fetch_add(1, Ordering::Relaxed);
-    let (mut near, mut far) = (TokioIo::new(near), TokioIo::new(far));
-    let copy = tokio::io::copy_bidirectional(&mut near, &mut far);
-    tokio::pin!(copy);
+    state.http.tunnels.fetch_add(1, Ordering::Relaxed);
+    let (mut near_read, mut near_write) = tokio::io::split(TokioIo::new(near));
+    let (mut far_read, mut far_write) = tokio::io::split(TokioIo::new(far));
+    // OK because an end by error and an end in order mean the same here: this direction is over.
+    let up = async {
+        let _ = tokio::io::copy(&mut near_read, &mut far_write).await;
+        let _ = far_write.shutdown().await;
+    };
+    let down = async {
+        let _ = tokio::io::copy(&mut far_read, &mut near_write).await;
+        let _ = near_write.shutdown().await;
+    };
+    tokio::pin!(up, down);
+    let limit = state.config.tunnel_close_timeout;
     tokio::select! {
-        result = &mut copy => {
-            if let Err(error) = result {
-                tracing::debug!(%error, "a WebSocket passage broke");
-            }
-        }
+        () = &mut up => { let _ = timeout(limit, down).await; }
+        () = &mut down => { let _ = timeout(limit, up).await; }
         // The market-data server stops at the same time and closes with its own code: let that through.
-        () = state.stopped() => { let _ = timeout(GOODBYE, &mut copy).await; }
+        () = state.stopped() => { let _ = timeout(GOODBYE, async { tokio::join!(up, down) }).await; }
     }
     open.fetch_sub(1, Ordering::Relaxed);
     drop(permit);
