@@ -137,10 +137,8 @@ pub fn spawn(
     body: impl FnOnce() -> Result<()> + Send + 'static,
 ) -> Result<JoinHandle<()>> {
     let run = move || {
-        if let Some(core) = core {
-            if !core_affinity::set_for_current(core) {
-                tracing::warn!(thread = name, core = core.id, "could not pin this thread; it runs unpinned");
-            }
+        if let Some(core) = core.filter(|&core| !core_affinity::set_for_current(core)) {
+            tracing::warn!(thread = name, core = core.id, "could not pin this thread; it runs unpinned");
         }
         let failure = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
             Ok(Ok(())) => None,

@@ -1,5 +1,5 @@
 //! Starts the real program on free ports, and talks to it with clients that are not ours.
-#![allow(dead_code)] // each test file uses its own part of it
+#![allow(dead_code, missing_docs)] // each test file uses its own part of it; nobody outside does
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -16,6 +16,8 @@ use crate::types::Nanos;
 pub const EVENTS_PER_TURN_MAX: usize = 1_024;
 /// One event in so many has its latency recorded: 16 keeps the cost below a nanosecond per event.
 const LATENCY_SAMPLE: u64 = 16;
+/// Older events come from a recording, whose receive time says nothing about us.
+const LIVE_MAX_NS: u64 = 60_000_000_000;
 /// Different codes of system records that can wait for room in a reader's ring.
 const PENDING_SYSTEM: usize = 8;
 
@@ -298,8 +300,11 @@ impl BookStage {
                 readers.iter_mut().for_each(|reader| reader.books.resize(*books_seen, Unsynced::default()));
             }
             distribute(market, readers, group, metrics);
-            if (before + count) % LATENCY_SAMPLE == 0 {
-                metrics.latency.record(now_ns.saturating_sub(received_ns(event)));
+            if (before + count).is_multiple_of(LATENCY_SAMPLE) {
+                let latency_ns = now_ns.saturating_sub(received_ns(event));
+                if latency_ns < LIVE_MAX_NS {
+                    metrics.latency.record(latency_ns);
+                }
             }
         });
         metrics.events.add(work as u64);
