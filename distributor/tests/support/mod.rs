@@ -7,6 +7,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use book::market::{Limits, Market, OrderKey};
 use book::metrics::{Sample, Value as MetricValue};
@@ -37,6 +38,8 @@ pub struct World {
     pub now_ns: u64,
     /// The exchange's clock for the next events.
     pub exchange_ns: u64,
+    /// Of the clients that connect from now on.
+    pub receive_buffer_bytes: Option<usize>,
     match_id: u64,
 }
 
@@ -65,7 +68,7 @@ impl World {
         let mut stage = BookStage::new(consumer, Market::new(limits));
         stage.add_reader(updates, true, 64);
         let server = FanOut::bind(config, reader, bell, pages, || 0).expect("loopback can be listened on");
-        Self { events, stage, server, now_ns: TEN, exchange_ns: TEN, match_id: 0 }
+        Self { events, stage, server, now_ns: TEN, exchange_ns: TEN, receive_buffer_bytes: None, match_id: 0 }
     }
 
     /// A session of epoch 7 with these shares, numbered 1, 2, …, in continuous trading.
@@ -285,9 +288,14 @@ impl World {
         panic!("the handshake never ended");
     }
 
-    /// A plain TCP connection.
+    /// A plain TCP connection, or one whose kernel takes little before it is full.
     pub fn raw(&mut self) -> TcpStream {
-        let stream = TcpStream::connect(self.server.local_addr()).expect("the server listens");
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        if let Some(bytes) = self.receive_buffer_bytes {
+            socket.set_recv_buffer_size(bytes).expect("a socket can be set so");
+        }
+        socket.connect(&self.server.local_addr().into()).expect("the server listens");
+        let stream = TcpStream::from(socket);
         stream.set_nonblocking(true).expect("a socket can be set so");
         stream.set_nodelay(true).expect("a socket can be set so");
         stream
@@ -342,6 +350,23 @@ impl World {
             r#"{{"method":"subscribe","params":{{"channel":"{channel}","symbol":["{symbol}"]{more}}},"req_id":1}}"#
         ));
         self.until(client, |seen| seen.iter().any(|message| message["type"] == "snapshot"))
+    }
+
+    /// Takes turns and reads until `done`; for tests in which the kernel's own timers have a part.
+    #[track_caller]
+    pub fn read_until(
+        &mut self,
+        client: &mut Client,
+        mut done: impl FnMut(&Self, &Client, &[Value]) -> bool,
+    ) -> Vec<Value> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut seen = Vec::new();
+        while !done(self, client, &seen) {
+            assert!(Instant::now() < deadline, "waited in vain; last: {:#?}", &seen[seen.len().saturating_sub(3)..]);
+            self.turn();
+            client.read_into(&mut seen);
+        }
+        seen
     }
 
     /// Everything that has come by now, after a few turns.
