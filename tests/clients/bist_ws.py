@@ -171,7 +171,7 @@ class Orders(Chain):
             for other in behind:
                 queue.move_to_end(other)
             self.price_of[side, order_id] = price
-        elif Decimal(quantity) == 0 or position == 0:
+        elif Decimal(quantity) == 0:
             self._remove(side, order_id)
         elif (side, order_id) in self.price_of:
             self.queues[side][self.price_of[side, order_id]][order_id] = quantity
@@ -410,8 +410,9 @@ class BookClient:
             self.report.refused[reply["error"]["code"]] += 1
             self.report.note(f"refused: {reply['error']}")
             return
-        if reply["method"] == "subscribe" and "sub_id" in reply["result"] and "epoch" in reply["result"]:
-            result = reply["result"]
+        result = reply["result"]
+        # The heartbeat has no chain, and a wildcard's own reply none either: one reply per symbol follows it.
+        if reply["method"] == "subscribe" and result.get("symbol", "*") != "*":
             entry = self._entry(result["channel"], result["symbol"])
             entry.sub_id = result["sub_id"]
             self._by_sub_id[entry.sub_id] = entry

@@ -41,4 +41,4 @@ done
 ready || { echo "the program is not ready after 30 s:"; tail -40 "$log"; exit 1; }
 
 "$venv/bin/python" tests/clients/soak.py --url "ws://127.0.0.1:$market/ws/v2" --seconds "${SOAK_SECONDS:-40}" --mbo --slow-reader \
-  --pause-every 5 --pause 6 || { tail -40 "$log"; exit 1; }
+  --pause-every 5 --pause 8 --require-gap || { tail -40 "$log"; exit 1; }

@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 
 from bist_ws import BookClient, Report
 
@@ -47,22 +48,39 @@ class Pauses:
         return self.pause_s
 
 
-async def follow(name: str, client: BookClient, seconds: float, pauses: Pauses | None = None) -> tuple[str, BookClient]:
-    async with client:
-        await client.run(seconds, pauses)
-    return name, client
+@dataclass
+class Seen:
+    """What a client brings home from its own process."""
+
+    report: Report
+    books: int
+    whole: int
+    mbo: bool
+    pauses: int
+
+
+def follow(url: str, seconds: float, pauses: Pauses | None, options: dict) -> Seen:
+    """One client in a process of its own: they do not share an event loop, so that none makes another one late."""
+
+    async def run() -> Seen:
+        client = BookClient(url, **options)
+        async with client:
+            await client.run(seconds, pauses)
+        return Seen(client.report, len(client.books), client.whole, client.mbo, pauses.count if pauses else 0)
+
+    return asyncio.run(run())
 
 
 def milliseconds(value_ns: int | None) -> str:
     return "-" if value_ns is None else f"{value_ns / 1e6:.3f}"
 
 
-def describe(name: str, client: BookClient, seconds: float) -> str:
+def describe(name: str, client: Seen, seconds: float) -> str:
     r: Report = client.report
     frames = sum(r.frames.values())
     lines = [
         f"[{name}] frames {frames} ({frames / seconds:.0f}/s: {', '.join(f'{c} {n}' for c, n in sorted(r.frames.items()))})",
-        f"    books {len(client.books)}, whole {client.whole}; snapshots {r.snapshots}; epochs {sorted(r.epochs)}",
+        f"    books {client.books}, whole {client.whole}; snapshots {r.snapshots}; epochs {sorted(r.epochs)}",
         f"    checksums verified {r.verified}, mismatches {r.mismatches}",
         f"    broken chains {r.broken_chains}, behind a heartbeat {r.behind}, repeats {r.repeats}, ignored {r.ignored}",
         f"    gaps {dict(r.gaps) or 0}, snapshots asked for {r.resyncs}",
@@ -84,7 +102,7 @@ def describe(name: str, client: BookClient, seconds: float) -> str:
     return "\n".join(lines + [f"    ! {note}" for note in r.notes])
 
 
-async def main() -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="ws://localhost:8083/ws/v2")
     parser.add_argument("--seconds", type=float, default=300)
@@ -99,29 +117,28 @@ async def main() -> int:
     if args.require_gap and not args.slow_reader:
         parser.error("--require-gap needs --slow-reader")
 
-    def client(**more) -> BookClient:
-        return BookClient(args.url, args.symbol, depth=args.depth, **more)
-
-    jobs = [follow("plain", client(mbo=args.mbo), args.seconds), follow("conflated", client(conflate_ms=100), args.seconds)]
-    pauses = Pauses(args.seconds, args.pause_every, args.pause)
+    common = {"symbols": args.symbol, "depth": args.depth}
+    jobs: dict[str, tuple[Pauses | None, dict]] = {"plain": (None, common | {"mbo": args.mbo}), "conflated": (None, common | {"conflate_ms": 100})}
     if args.slow_reader:
-        jobs.append(follow("slow", client(receive_bytes=SLOW_RECEIVE_BYTES), args.seconds, pauses))
-    begun = time.monotonic()
-    clients = await asyncio.gather(*jobs)
-    elapsed = time.monotonic() - begun
+        pauses = Pauses(args.seconds, args.pause_every, args.pause)
+        jobs["slow"] = (pauses, common | {"mbo": True, "receive_bytes": SLOW_RECEIVE_BYTES})
+    with ProcessPoolExecutor(len(jobs)) as processes:
+        futures = {name: processes.submit(follow, args.url, args.seconds, pauses, options) for name, (pauses, options) in jobs.items()}
+        clients = {name: future.result() for name, future in futures.items()}
 
     failures = []
-    for name, seen in clients:
-        print(describe(name, seen, elapsed))
+    for name, seen in clients.items():
+        print(describe(name, seen, args.seconds))
         if not seen.report.ok:
             failures.append(f"{name}: what it saw does not fit together")
-        if not seen.books or seen.report.verified == 0:
+        if seen.books == 0 or seen.report.verified == 0:
             failures.append(f"{name}: saw no book")
-        elif seen.whole < len(seen.books):
-            failures.append(f"{name}: {len(seen.books) - seen.whole} books still wait for a snapshot")
+        elif seen.whole < seen.books:
+            failures.append(f"{name}: {seen.books - seen.whole} books still wait for a snapshot")
     if args.slow_reader:
-        gaps = dict(clients)["slow"].report.gaps["slow_reader"]
-        print(f"slow reader: {pauses.count} pauses, {gaps} gaps named by the server")
+        slow = clients["slow"]
+        gaps = slow.report.gaps["slow_reader"]
+        print(f"slow reader: {slow.pauses} pauses, {gaps} gaps named by the server")
         if args.require_gap and gaps == 0:
             failures.append("slow: no gap; read slower (--pause) or raise the rate")
     for failure in failures:
@@ -132,7 +149,7 @@ async def main() -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(asyncio.run(main()))
+        sys.exit(main())
     except (OSError, ConnectionError) as error:
         print(f"soak: cannot connect: {error}", file=sys.stderr)
         sys.exit(1)

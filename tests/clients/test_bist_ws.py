@@ -122,6 +122,13 @@ def test_a_gap_that_the_server_names_is_no_fault():
     assert (c.report.gaps["slow_reader"], c.report.ok, c.whole, sent(c)) == (1, True, 1, [])
 
 
+def test_the_reply_of_a_wildcard_is_no_book():
+    c = client()
+    give(c, {"method": "subscribe", "req_id": 1, "success": True, "result": {"channel": "book", "symbol": "*", "symbols": 1, "sub_id": 11}, "warnings": []})
+    subscribed(c)
+    assert list(c.books) == ["THYAO"]
+
+
 def test_a_heartbeat_shows_a_loss_at_the_end():
     c = client()
     subscribed(c)
@@ -139,7 +146,7 @@ def test_orders_keep_their_queues():
     orders.accept({"type": "snapshot", "epoch": 7, "seq": 1, "orders": [["1", "B", None, "50"], ["2", "B", "312.50", "400"], ["3", "B", "312.50", "1000"], ["2", "A", "312.75", "7"]]})
     changes = [
         {"action": "A", "order_id": "4", "side": "B", "price": "312.50", "quantity": "100", "position": 2},
-        {"action": "F", "order_id": "2", "side": "B", "price": "312.50", "quantity": "150", "position": 1},
+        {"action": "F", "order_id": "2", "side": "B", "price": "312.50", "quantity": "150", "position": 0},
         {"action": "M", "order_id": "3", "side": "B", "price": "312.25", "quantity": "900", "position": 1},
         {"action": "C", "order_id": "2", "side": "A", "price": "312.75", "quantity": "0", "position": 0},
     ]
