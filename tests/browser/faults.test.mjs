@@ -113,7 +113,7 @@ test('names are text, whatever they contain', async () => {
 
 test('an address that makes no sense does no harm', async () => {
   const odd = await open(browser, `${server.url}/#%E0%A4%A`);
-  await until('the first symbol', () => look(odd), (l) => l.symbol === 'AKBNK' && l.filled > 0);
+  await until('some symbol', () => look(odd), (l) => l.symbol !== '–' && l.filled > 0);
   assert.deepEqual(await problemsOf(odd), []);
   await odd.context().close();
 });

@@ -3,7 +3,7 @@
 
 import { CandlestickSeries, ColorType, createChart, CrosshairMode, HistogramSeries } from '../vendor/lightweight-charts/lightweight-charts.js';
 import { istanbulOffsetMs } from './clock.js';
-import { decimalsOf, formatCompact, formatDecimal } from './decimal.js';
+import { formatCompact, formatPrice } from './decimal.js';
 import * as frames from './frames.js';
 import { element } from './frames.js';
 import * as i18n from './i18n.js';
@@ -12,6 +12,10 @@ import * as theme from './theme.js';
 export const INTERVALS = ['1s', '1m', '1h', '1d'];
 /** Width of a candle when a symbol is opened. */
 const CANDLE_PX = 6.5;
+/** A young day is drawn as if it had so many candles, from the left. */
+const CANDLES_MIN = 40;
+/** Free room at the right, in candles. */
+const RIGHT_CANDLES = 3;
 
 export class Chart {
   #market;
@@ -22,6 +26,8 @@ export class Chart {
   #version = -1;
   /** Symbol and interval that the visible range was set for. */
   #viewed = null;
+  #follows = true;
+  #fitted = -1;
   #hovered = null;
   #colors = {};
   #byTime = new Map();
@@ -36,7 +42,7 @@ export class Chart {
       rightPriceScale: { scaleMargins: { top: 0.08, bottom: 0.24 } },
       timeScale: { timeVisible: true, secondsVisible: false, rightOffset: 4, minBarSpacing: 1 },
       localization: {
-        priceFormatter: (price) => formatDecimal(price.toFixed(this.#decimals()), i18n.current()),
+        priceFormatter: (price) => formatPrice(price.toFixed(this.#market.decimals), this.#market.decimals, i18n.current()),
         timeFormatter: (time) => dateTime(time, this.#market.interval),
       },
     });
@@ -46,6 +52,9 @@ export class Chart {
       lastValueVisible: false, priceLineVisible: false,
     });
     this.#chart.priceScale('volume').applyOptions({ scaleMargins: { top: 0.82, bottom: 0 }, visible: false });
+    for (const touch of ['wheel', 'pointerdown']) {
+      document.getElementById('chart-canvas').addEventListener(touch, () => (this.#follows = false), { passive: true });
+    }
     this.#chart.subscribeCrosshairMove((event) => {
       this.#hovered = event.time === undefined ? null : (this.#byTime.get(event.time) ?? null);
       this.#drawLegend();
@@ -89,7 +98,7 @@ export class Chart {
       this.#version = market.candlesVersion;
       this.#byTime.clear();
       for (const candle of candles) this.#byTime.set(timeOf(candle), candle);
-      const decimals = this.#decimals();
+      const { decimals } = market;
       this.#candles.applyOptions({ priceFormat: { type: 'price', precision: decimals, minMove: 1 / 10 ** decimals } });
       this.#chart.applyOptions({ timeScale: { secondsVisible: market.interval === '1s', timeVisible: market.interval !== '1d' } });
       this.#candles.setData(candles.map((candle) => this.#bar(candle)));
@@ -98,8 +107,8 @@ export class Chart {
       if (candles.length > 0 && this.#viewed !== view) {
         this.#viewed = view;
         this.#chart.priceScale('right').applyOptions({ autoScale: true });
-        const shown = Math.max(20, Math.round(this.#chart.timeScale().width() / CANDLE_PX));
-        this.#chart.timeScale().setVisibleLogicalRange({ from: candles.length - shown + 4, to: candles.length + 4 });
+        this.#follows = true;
+        this.#fitted = -1;
       }
     } else {
       for (let at = market.candleFrom; at < candles.length; at++) {
@@ -110,13 +119,18 @@ export class Chart {
       }
     }
     market.candleFrom = candles.length;
+    this.#fit(candles.length);
     this.#hovered = this.#hovered === null ? null : (this.#byTime.get(timeOf(this.#hovered)) ?? null);
     this.#drawLegend();
   };
 
-  #decimals() {
-    const last = this.#market.candles.at(-1);
-    return last ? decimalsOf(last.close) : (this.#market.row?.decimals ?? 2);
+  /** Few candles are drawn wide, many at their usual width; whoever moves the chart has it to themselves. */
+  #fit(count) {
+    if (!this.#follows || count === 0 || count === this.#fitted) return;
+    this.#fitted = count;
+    const most = Math.round(this.#chart.timeScale().width() / CANDLE_PX);
+    const shown = Math.min(most, Math.max(CANDLES_MIN, Math.ceil(count * 1.25)));
+    this.#chart.timeScale().setVisibleLogicalRange({ from: Math.max(count, shown) - shown - 0.5, to: Math.max(count, shown) + RIGHT_CANDLES });
   }
 
   #bar(candle) {
@@ -135,9 +149,10 @@ export class Chart {
       return;
     }
     const language = i18n.current();
+    const { decimals } = this.#market;
     const values = {
-      open: formatDecimal(candle.open, language), high: formatDecimal(candle.high, language), low: formatDecimal(candle.low, language),
-      close: formatDecimal(candle.close, language), volume: formatCompact(BigInt(candle.volume), language),
+      open: formatPrice(candle.open, decimals, language), high: formatPrice(candle.high, decimals, language), low: formatPrice(candle.low, decimals, language),
+      close: formatPrice(candle.close, decimals, language), volume: formatCompact(BigInt(candle.volume), language),
     };
     // Values are stressed, letters are not: the text is cut at its placeholders.
     const parts = i18n.t('chart.legend').split(/(\{\w+\})/);

@@ -112,6 +112,32 @@ export function formatDecimal(text, language) {
   return sign + grouped(whole, style.group) + (fraction === '' ? '' : style.point + fraction);
 }
 
+/** How many decimals of a decimal text say something: 2 for `0.250`. */
+export function significantDecimals(text) {
+  const point = text.indexOf('.');
+  if (point < 0) return 0;
+  let end = text.length;
+  while (end > point + 1 && text.charCodeAt(end - 1) === 48) end--;
+  return end - point - 1;
+}
+
+/** Cuts zeros at the end that go beyond `decimals`; never a digit that says something. */
+export function trimZeros(text, decimals) {
+  if (text === null || text === undefined) return text;
+  const have = decimalsOf(text);
+  if (have <= decimals) return text;
+  const keep = Math.max(decimals, significantDecimals(text));
+  return keep === 0 ? text.slice(0, text.indexOf('.')) : text.slice(0, text.length - (have - keep));
+}
+
+/**
+ * A price as people write it: with the decimals that the tick table of its symbol needs, though the wire may carry more
+ * (`312.500` with a tick of `0.250` is 312.50).
+ */
+export function formatPrice(text, decimals, language) {
+  return formatDecimal(trimZeros(text, decimals), language);
+}
+
 /** A signed change: `+1,25`, `−0,40`, `0,00`. */
 export function formatSigned(text, language) {
   const sign = text.charCodeAt(0) !== 45 && !isZero(text) ? '+' : '';

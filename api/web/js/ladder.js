@@ -1,6 +1,6 @@
 // The depth of the selected symbol: levels with order counts, cumulative bars, spread, middle, equilibrium.
 
-import { compareDecimals, formatBasisPoints, formatCompact, formatDecimal, middle, subtract, toScaled } from './decimal.js';
+import { compareDecimals, formatBasisPoints, formatCompact, formatDecimal, formatPrice, middle, subtract, toScaled } from './decimal.js';
 import * as frames from './frames.js';
 import { element, setAttribute, setText } from './frames.js';
 import * as i18n from './i18n.js';
@@ -51,7 +51,7 @@ export class Ladder {
 
   draw = () => {
     const language = i18n.current();
-    const { book, bookFrame, depth } = this.#market;
+    const { book, bookFrame, depth, decimals } = this.#market;
     this.#fit(depth);
     const empty = bookFrame === null || book === null;
     const bids = empty ? [] : book.bids;
@@ -64,8 +64,8 @@ export class Ladder {
     const widest = bidTotal > askTotal ? bidTotal : askTotal;
     for (let i = 0; i < depth; i++) {
       const level = this.#levels[i];
-      side(level.bid, bids[i], bidSums[i], widest, language);
-      side(level.ask, asks[i], askSums[i], widest, language);
+      side(level.bid, bids[i], bidSums[i], widest, decimals, language);
+      side(level.ask, asks[i], askSums[i], widest, decimals, language);
     }
     setText(this.#bidTotal, empty ? '–' : formatCompact(bidTotal, language));
     setText(this.#askTotal, empty ? '–' : formatCompact(askTotal, language));
@@ -76,19 +76,19 @@ export class Ladder {
       this.#meter.firstElementChild.style.transform = `scaleX(${Number(share) / 1000})`;
       setAttribute(this.#meter, 'aria-label', i18n.t('book.balance', { bid: String(bidTotal), ask: String(askTotal) }));
     }
-    this.#drawMiddle(bids[0], asks[0], language);
+    this.#drawMiddle(bids[0], asks[0], decimals, language);
     this.#drawState();
   };
 
-  #drawMiddle(bid, ask, language) {
+  #drawMiddle(bid, ask, decimals, language) {
     const twoSided = bid !== undefined && ask !== undefined;
     const crossed = twoSided && compareDecimals(bid[0], ask[0]) >= 0;
     if (twoSided && !crossed) {
       const spread = subtract(ask[0], bid[0]);
       const mid = middle(bid[0], ask[0]);
-      setText(this.#fields.spread, formatDecimal(spread, language));
+      setText(this.#fields.spread, formatPrice(spread, decimals, language));
       setText(this.#fields.share, formatBasisPoints(share(spread, mid), language, true).replace('+', ''));
-      setText(this.#fields.mid, formatDecimal(mid, language));
+      setText(this.#fields.mid, formatPrice(mid, decimals, language));
     } else {
       setText(this.#fields.spread, '–');
       setText(this.#fields.share, '');
@@ -100,7 +100,7 @@ export class Ladder {
     if (shown) {
       const bidQuantity = auction.bid_quantity === null ? '–' : formatCompact(BigInt(auction.bid_quantity), language);
       const askQuantity = auction.ask_quantity === null ? '–' : formatCompact(BigInt(auction.ask_quantity), language);
-      setText(this.#fields.equilibrium, `${formatDecimal(auction.price, language)}  ${bidQuantity} / ${askQuantity}`);
+      setText(this.#fields.equilibrium, `${formatPrice(auction.price, decimals, language)}  ${bidQuantity} / ${askQuantity}`);
     }
   }
 
@@ -141,16 +141,17 @@ function half(name, columns) {
   return cells;
 }
 
-function side(cells, level, sum, widest, language) {
+function side(cells, level, sum, widest, decimals, language) {
   const width = level === undefined || widest === 0n ? 0n : (sum * BAR_STEPS) / widest;
   if (cells.width !== width) {
     cells.width = width;
     cells.bar.style.transform = `scaleX(${Number(width) / 1000})`;
   }
-  if (cells.level === level && cells.language === language) return;
+  const form = `${language}${decimals}`;
+  if (cells.level === level && cells.form === form) return;
   cells.level = level;
-  cells.language = language;
-  setText(cells.price, level === undefined ? '' : formatDecimal(level[0], language));
+  cells.form = form;
+  setText(cells.price, level === undefined ? '' : formatPrice(level[0], decimals, language));
   setText(cells.quantity, level === undefined ? '' : formatDecimal(level[1], language));
   setText(cells.orders, level === undefined ? '' : String(level[2]));
 }

@@ -15,8 +15,10 @@ import * as theme from './theme.js';
 import { Watchlist } from './watchlist.js';
 import { Feed } from './ws.js';
 
-/** How long a symbol from the address or the last visit is waited for before the first of the list is shown. */
+/** How long a symbol from the address or the last visit is waited for before another one is shown. */
 const WISH_WAIT_MS = 1_500;
+/** How long the list is given to fill before the busiest of it is chosen. */
+const LIST_WAIT_MS = 400;
 
 const market = new Market((part) => onChanged[part]?.());
 const feed = new Feed(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws/v2`, {
@@ -72,7 +74,7 @@ function symbolOfAddress() {
   }
 }
 
-/** The symbol of the address, or of the last visit, or else the first of the list. */
+/** The symbol of the address, or of the last visit, or else the busiest. */
 function chooseFirst() {
   if (wished !== '' && market.rows.has(wished)) {
     choose(wished, false);
@@ -80,8 +82,8 @@ function chooseFirst() {
   }
   if (wishUntil === null) {
     wishUntil = setTimeout(() => {
-      if (market.selected === null && watchlist.first !== null) choose(market.rows.has(wished) ? wished : watchlist.first, false);
-    }, wished === '' ? 300 : WISH_WAIT_MS);
+      if (market.selected === null && market.busiest !== null) choose(market.rows.has(wished) ? wished : market.busiest, false);
+    }, wished === '' ? LIST_WAIT_MS : WISH_WAIT_MS);
   }
 }
 

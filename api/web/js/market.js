@@ -2,7 +2,7 @@
 // Takes frames, keeps bounded state and tells which part changed; draws nothing.
 
 import { Book } from './book.js';
-import { changeBasisPoints, compareDecimals, subtract } from './decimal.js';
+import { changeBasisPoints, compareDecimals, significantDecimals, subtract } from './decimal.js';
 
 /** Trades kept for the tape. */
 export const TRADES_MAX = 400;
@@ -21,6 +21,8 @@ const BOOK_CONFLATE_MS = 20;
 const TRADES_CONFLATE_MS = 40;
 const CANDLES_CONFLATE_MS = 100;
 const GAPS_KEPT = 20;
+/** Two clocks further apart than this are shown both. */
+const CLOCKS_APART_MS = 5_000;
 
 export class Market {
   /** symbol → row of the watchlist */
@@ -46,6 +48,7 @@ export class Market {
   heartbeat = null;
   heartbeatAt = 0;
   frameAt = 0;
+  stamps = null;
   serverOffsetMs = 0;
   feedState = null;
 
@@ -96,6 +99,21 @@ export class Market {
     if (this.selected !== null) this.#subscribeCandles();
   }
 
+  /** Decimals that prices of the selected symbol are shown with. */
+  get decimals() {
+    return this.row?.decimals ?? 2;
+  }
+
+  /** The symbol that most was traded of, null while there is none. */
+  get busiest() {
+    let best = null;
+    for (const row of this.rows.values()) {
+      const turnover = row.statistics?.turnover ?? '0';
+      if (best === null || compareDecimals(turnover, best.turnover) > 0) best = { symbol: row.symbol, turnover };
+    }
+    return best?.symbol ?? null;
+  }
+
   get row() {
     return this.rows.get(this.selected) ?? null;
   }
@@ -126,8 +144,17 @@ export class Market {
     if (channel === 'book' && entry.symbol === this.selected) this.#changed('book');
   }
 
-  onFrame() {
+  onFrame(frame) {
     this.frameAt = performance.now();
+    if (frame.type === 'update') this.stamps = frame;
+  }
+
+  /** The exchange's clock where it differs from ours, as a simulated or replayed day does: milliseconds, else null. */
+  get exchangeMs() {
+    if (this.stamps === null) return null;
+    const milliseconds = (nanos) => Number(BigInt(nanos) / 1_000_000n);
+    const exchange = milliseconds(this.stamps.ts_event);
+    return Math.abs(exchange - milliseconds(this.stamps.ts_recv)) > CLOCKS_APART_MS ? exchange : null;
   }
 
   #onGap(symbol, reason, range, channel) {
@@ -200,7 +227,7 @@ export class Market {
     row.name = definition.name ?? '';
     row.exchangeSymbol = definition.exchange_symbol ?? frame.symbol;
     row.currency = definition.currency ?? '';
-    row.decimals = definition.price_decimals ?? 2;
+    row.decimals = shownDecimals(definition);
     this.#changed('list');
     if (row.symbol === this.selected) this.#changed('quote');
   }
@@ -345,4 +372,12 @@ export class Market {
       this.candlesVersion++;
     }
   }
+}
+
+/** The decimals that the ticks need, at least two, at most those on the wire. */
+function shownDecimals(definition) {
+  const wire = definition.price_decimals ?? 2;
+  const ticks = definition.ticks ?? [];
+  if (ticks.length === 0) return wire;
+  return Math.min(wire, Math.max(2, ...ticks.map(({ tick, from }) => Math.max(significantDecimals(tick), significantDecimals(from)))));
 }

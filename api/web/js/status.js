@@ -20,6 +20,7 @@ export class Status {
   #good = document.getElementById('checks-ok');
   #bad = document.getElementById('checks-bad');
   #clock = document.getElementById('clock');
+  #exchange = document.getElementById('exchange-clock');
   #announcer = document.getElementById('announcer');
   #gapsShown = 0;
   #turn = 'a';
@@ -86,6 +87,9 @@ export class Status {
     setText(this.#bad, count(market.checks.mismatched));
     setAttribute(this.#bad, 'data-any', String(market.checks.mismatched > 0));
     setText(this.#clock, clockOfMs(Date.now() + market.serverOffsetMs));
+    const { exchangeMs } = market;
+    this.#exchange.hidden = exchangeMs === null;
+    if (exchangeMs !== null) setText(this.#exchange.querySelector('time'), clockOfMs(exchangeMs));
   };
 }
 

@@ -1,6 +1,6 @@
 // The head of the selected symbol: name, session, last price and the numbers of the day.
 
-import { formatBasisPoints, formatCompact, formatDecimal, formatSigned } from './decimal.js';
+import { formatBasisPoints, formatCompact, formatDecimal, formatPrice, formatSigned, trimZeros } from './decimal.js';
 import * as frames from './frames.js';
 import { element, setAttribute, setText } from './frames.js';
 import * as i18n from './i18n.js';
@@ -22,17 +22,25 @@ export function isAuction(phase) {
 }
 
 const compact = (text, language) => (text === null || text === undefined ? '–' : formatCompact(BigInt(text.split('.')[0]), language));
+const price = (key) => [key, (s, language, decimals) => formatPrice(s[key], decimals, language)];
 const FACTS = [
-  ['open', (s, language) => formatDecimal(s.open, language)],
-  ['high', (s, language) => formatDecimal(s.high, language)],
-  ['low', (s, language) => formatDecimal(s.low, language)],
-  ['reference', (s, language) => formatDecimal(s.reference, language)],
-  ['vwap', (s, language) => formatDecimal(s.vwap, language)],
+  price('open'),
+  price('high'),
+  price('low'),
+  price('reference'),
+  // Two more decimals than prices have is what a mean can be read with.
+  ['vwap', (s, language, decimals) => formatDecimal(cut(s.vwap, decimals + 2), language)],
   ['volume', (s, language) => compact(s.volume, language)],
   ['turnover', (s, language) => compact(s.turnover, language)],
   ['trades', (s, language) => formatDecimal(s.trades === null || s.trades === undefined ? null : String(s.trades), language)],
-  ['limits', (s, language) => (s.limit_low === null || s.limit_high === null ? '–' : `${formatDecimal(s.limit_low, language)} – ${formatDecimal(s.limit_high, language)}`)],
+  ['limits', (s, language, decimals) => (s.limit_low === null || s.limit_high === null
+    ? '–' : `${formatPrice(s.limit_low, decimals, language)} – ${formatPrice(s.limit_high, decimals, language)}`)],
 ];
+
+function cut(text, decimals) {
+  const point = text?.indexOf('.') ?? -1;
+  return point < 0 ? text : text.slice(0, point + 1 + decimals);
+}
 
 export class SymbolHead {
   #market;
@@ -71,14 +79,14 @@ export class SymbolHead {
     setAttribute(this.#phase, 'data-phase', row.phase);
     setAttribute(this.#phase, 'data-tone', tone(row.phase));
     setAttribute(this.#phase, 'title', row.state);
-    const last = formatDecimal(row.last, language);
+    const last = formatPrice(row.last, row.decimals, language);
     setText(this.#last, last);
     setAttribute(this.#last, 'data-direction', row.direction > 0 ? 'up' : row.direction < 0 ? 'down' : 'none');
     const known = row.change !== null && row.changeBp !== null;
-    setText(this.#change, known ? `${formatSigned(row.change, language)}  ${formatBasisPoints(BigInt(row.changeBp), language, true)}` : '');
+    setText(this.#change, known ? `${formatSigned(trimZeros(row.change, row.decimals), language)}  ${formatBasisPoints(BigInt(row.changeBp), language, true)}` : '');
     setAttribute(this.#change, 'class', `change num ${!known || row.changeBp === 0 ? '' : row.changeBp > 0 ? 'up' : 'down'}`);
     const statistics = row.statistics ?? { limit_low: null, limit_high: null };
-    FACTS.forEach(([, text], at) => setText(this.#facts[at], text(statistics, language)));
+    FACTS.forEach(([, text], at) => setText(this.#facts[at], text(statistics, language, row.decimals)));
     const title = i18n.t('page.title', { symbol: row.symbol, last });
     if (document.title !== title) document.title = title;
   };

@@ -1,6 +1,6 @@
 // Time and sales: newest first, the aggressor's colour, large trades stressed, holes shown as such.
 
-import { formatDecimal } from './decimal.js';
+import { formatDecimal, formatPrice } from './decimal.js';
 import { clockOf } from './clock.js';
 import * as frames from './frames.js';
 import { element, setAttribute, setText } from './frames.js';
@@ -36,7 +36,7 @@ export class Tape {
   }
 
   draw = () => {
-    const { trades, tradesTotal, tradesVersion } = this.#market;
+    const { trades, tradesTotal, tradesVersion, decimals } = this.#market;
     const language = i18n.current();
     const all = tradesVersion !== this.#version;
     const added = all ? trades.length : Math.min(tradesTotal - this.#total, trades.length);
@@ -48,12 +48,12 @@ export class Tape {
         this.#rows.push(row);
         this.#body.append(row);
       }
-      this.#rows.forEach((row, at) => fill(row, trades[at], language));
+      this.#rows.forEach((row, at) => fill(row, trades[at], decimals, language));
     } else {
       // The oldest rows become the newest: as many elements move as trades came, the rest stays untouched.
       for (let at = Math.min(added, ROWS_MAX) - 1; at >= 0; at--) {
         const row = this.#rows.length < ROWS_MAX ? newRow() : this.#rows.pop();
-        fill(row, trades[at], language);
+        fill(row, trades[at], decimals, language);
         this.#body.prepend(row);
         this.#rows.unshift(row);
       }
@@ -91,7 +91,7 @@ function newRow() {
 const ARROWS = { B: '▲', A: '▼', N: '◆' };
 const SIDES = { B: 'tape.buy', A: 'tape.sell', N: 'tape.cross' };
 
-function fill(row, trade, language) {
+function fill(row, trade, decimals, language) {
   setAttribute(row, 'data-hole', String(trade.hole === true));
   if (trade.hole) {
     setText(row.time, '⋯');
@@ -104,7 +104,7 @@ function fill(row, trade, language) {
     return;
   }
   setText(row.time, clockOf(trade.ts_event, 3));
-  setText(row.price, formatDecimal(trade.price, language));
+  setText(row.price, formatPrice(trade.price, decimals, language));
   setText(row.quantity, formatDecimal(trade.quantity, language));
   setText(row.side, ARROWS[trade.side] ?? '');
   setAttribute(row.side, 'title', i18n.t(SIDES[trade.side] ?? 'tape.cross'));

@@ -1,6 +1,6 @@
 // The list of all symbols: search, sort by any column, keyboard. Only the rows in view exist in the document.
 
-import { compareDecimals, formatBasisPoints, formatCompact, formatDecimal } from './decimal.js';
+import { compareDecimals, formatBasisPoints, formatCompact, formatPrice } from './decimal.js';
 import * as frames from './frames.js';
 import { element, setAttribute, setText } from './frames.js';
 import * as i18n from './i18n.js';
@@ -85,12 +85,6 @@ export class Watchlist {
     this.#search.select();
   }
 
-  /** The first symbol in the order of the list, null while there is none. */
-  get first() {
-    this.#arrange(performance.now());
-    return this.#shown[0]?.symbol ?? null;
-  }
-
   listChanged() {
     this.#listDirty = true;
     frames.request(this.draw);
@@ -169,7 +163,7 @@ export class Watchlist {
       node.setAttribute('aria-rowindex', String(index + 2));
     }
     setText(cells.name, row.symbol);
-    setText(cells.last, formatDecimal(row.last, language));
+    setText(cells.last, formatPrice(row.last, row.decimals, language));
     setText(cells.change, row.changeBp === null ? '–' : formatBasisPoints(BigInt(row.changeBp), language));
     setText(cells.volume, row.volume === null ? '–' : formatCompact(BigInt(row.volume), language));
     setText(cells.phase, i18n.t(`short.${row.phase}`));

@@ -45,3 +45,13 @@ test('numbers are written as the language writes them', () => {
   assert.equal(decimal.formatCompact(567_439_600n, 'en'), '567M');
   assert.equal(decimal.formatCompact(12_345_678_901n, 'tr'), '12,3 Mr');
 });
+
+test('zeros that the tick does not need are not shown; digits always are', () => {
+  assert.equal(decimal.formatPrice('312.500', 2, 'tr'), '312,50');
+  assert.equal(decimal.formatPrice('312.505', 2, 'en'), '312.505');
+  assert.equal(decimal.formatPrice('2113.000', 0, 'en'), '2,113');
+  assert.equal(decimal.formatPrice('2113', 2, 'en'), '2,113');
+  assert.equal(decimal.formatPrice('-0.050', 2, 'en'), '−0.05');
+  assert.equal(decimal.formatPrice(null, 2, 'en'), '–');
+  assert.deepEqual(['0.250', '1', '0.010', '0.125', '5.000'].map(decimal.significantDecimals), [2, 0, 2, 3, 0]);
+});
