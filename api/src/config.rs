@@ -9,7 +9,7 @@ use std::time::Duration;
 pub struct Listen {
     /// Address and port; port 0 = any free one.
     pub address: SocketAddr,
-    /// The key as the operator writes it, e.g. `rest.listen`.
+    /// The key as the operator writes it, e.g. `api.listen`.
     pub key: &'static str,
 }
 
@@ -60,7 +60,7 @@ impl Default for Config {
     fn default() -> Self {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Self {
-            main: Listen { address: local(8080), key: "rest.listen" },
+            main: Listen { address: local(8080), key: "api.listen" },
             admin: Some(Listen { address: local(9464), key: "admin.listen" }),
             market_data: local(8083),
             worker_threads: 2,

@@ -313,7 +313,18 @@ pub(crate) async fn movers(
 #[utoipa::path(get, path = "/limits", tag = "limits",
     responses((status = 200, description = "The limits in force.", body = Success<Limits>)))]
 pub(crate) async fn limits(AxumState(state): AxumState<Shared>) -> Answer<Limits> {
-    let limits = state.config.limits().into_iter().chain(state.limits.iter().copied());
+    let kept = state.view.options();
+    let kept = [
+        ("view.trades_kept", kept.trades_max, "trades"),
+        ("view.candles_kept", kept.candles_max, "candles of each interval"),
+    ]
+    .map(|(name, kept, unit)| crate::config::Limit {
+        name,
+        value: Some(kept as u64),
+        unit,
+        meaning: "per symbol; older ones are not answered",
+    });
+    let limits = state.config.limits().into_iter().chain(kept).chain(state.limits.iter().copied());
     let shape = |limit: crate::config::Limit| LimitShape {
         name: limit.name,
         value: limit.value,

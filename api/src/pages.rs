@@ -26,16 +26,6 @@ pub struct BuildInfo {
     pub rustc: &'static str,
 }
 
-impl Default for BuildInfo {
-    fn default() -> Self {
-        Self {
-            version: env!("CARGO_PKG_VERSION"),
-            revision: option_env!("BIST_REVISION").unwrap_or("unknown"),
-            rustc: option_env!("BIST_RUSTC").unwrap_or("unknown"),
-        }
-    }
-}
-
 impl MetricSource for BuildInfo {
     fn collect(&self, samples: &mut Vec<Sample>) {
         let labels = [("version", self.version), ("revision", self.revision), ("rustc", self.rustc)];

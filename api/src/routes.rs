@@ -216,7 +216,8 @@ mod tests {
     async fn answer(routes: Router<Shared>, request: Request) -> (StatusCode, serde_json::Value, Arc<State>) {
         let (_, view) = crate::ViewStage::new(ring("view", 8, Bell::new()).1, Options::default());
         let health = Arc::new(Health::new());
-        let parts = Parts { view, health, metrics: Vec::new(), build: BuildInfo::default(), limits: Vec::new() };
+        let build = BuildInfo { version: "1", revision: "2", rustc: "3" };
+        let parts = Parts { view, health, metrics: Vec::new(), build, limits: Vec::new() };
         let state = State::new(Config::default(), parts);
         let response = layered(routes, &state, "test").oneshot(request).await.unwrap();
         let status = response.status();

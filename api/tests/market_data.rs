@@ -214,6 +214,7 @@ async fn the_limits_are_listed() {
     let items = body["data"]["items"].as_array().unwrap();
     let value = |name: &str| items.iter().find(|item| item["name"] == name).unwrap()["value"].clone();
     assert_eq!(value("rest.depth_max"), 100);
+    assert_eq!(value("view.trades_kept"), 500);
     assert_eq!(value("rest.requests_per_second"), json!(null), "switched off in this test");
 }
 

@@ -55,7 +55,7 @@ fn a_taken_port_names_itself_and_its_key() {
     config.main.address = taken.local_addr().unwrap();
     let error = Server::start(fed(&[]).state(config)).err().expect("the port is taken").to_string();
     assert!(error.contains(&taken.local_addr().unwrap().to_string()), "{error}");
-    assert!(error.contains("rest.listen") && error.contains("another process"), "{error}");
+    assert!(error.contains("api.listen") && error.contains("another process"), "{error}");
 }
 
 #[test]

@@ -22,6 +22,9 @@ use tower::ServiceExt;
 /// 2026-11-23 10:00:00 in Istanbul.
 pub const TEN: u64 = 1_795_417_200_000_000_000;
 
+/// A build like any.
+pub const BUILD: BuildInfo = BuildInfo { version: "1.2.3", revision: "0123456789ab", rustc: "rustc 1.95.0" };
+
 /// A price of two decimals.
 pub fn price(cents: i64) -> i64 {
     Price::from_decimal(cents, 2).unwrap().0
@@ -179,7 +182,7 @@ impl Fed {
             view: self.view.clone(),
             health: Arc::new(Health::of_view(&self.view)),
             metrics: vec![Arc::new(Ticks), self.producer.metrics()],
-            build: BuildInfo::default(),
+            build: BUILD,
             limits: Vec::new(),
         };
         State::new(config, parts)
@@ -204,7 +207,7 @@ impl MetricSource for Ticks {
 /// Any free ports, no request limit.
 pub fn config() -> Config {
     let free = |key| Listen { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), key };
-    Config { main: free("rest.listen"), admin: Some(free("admin.listen")), requests_per_second: 0, ..Config::default() }
+    Config { main: free("api.listen"), admin: Some(free("admin.listen")), requests_per_second: 0, ..Config::default() }
 }
 
 /// One answer.
