@@ -17,9 +17,8 @@ fn started(fed: &Fed, config: Config) -> Server {
 }
 
 fn ask(url: &str) -> (u16, ureq::http::HeaderMap, String) {
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
-    let mut response = agent.get(url).call().expect("an answer");
+    let request = ureq::get(url).config().http_status_as_error(false).timeout_global(Some(PATIENCE)).build();
+    let mut response = request.call().expect("an answer");
     let body = response.body_mut().read_to_string().expect("a body");
     (response.status().as_u16(), response.headers().clone(), body)
 }
