@@ -85,3 +85,18 @@ export function look(page) {
     };
   });
 }
+
+/** Milliseconds between the pictures that a page draws in `forMs`. */
+export async function pace(page, forMs) {
+  const gaps = await page.evaluate((limit) => new Promise((done) => {
+    const times = [];
+    const tick = (now) => {
+      times.push(now);
+      if (now - times[0] < limit) requestAnimationFrame(tick);
+      else done(times.slice(1).map((time, at) => time - times[at]).sort((a, b) => a - b));
+    };
+    requestAnimationFrame(tick);
+  }), forMs);
+  const [median, p99, longest] = [gaps[gaps.length >> 1], gaps[Math.floor(gaps.length * 0.99)], gaps.at(-1)];
+  return { median, p99, longest, text: `median ${median.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms, longest ${longest.toFixed(0)} ms` };
+}

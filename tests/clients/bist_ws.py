@@ -19,6 +19,7 @@ import zlib
 from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, AsyncIterator, Callable
 from urllib.parse import urlsplit
 
@@ -36,6 +37,12 @@ SNAPSHOT_WAIT_S = 10.0
 
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 """Longest message that is taken: a snapshot of all orders of one symbol."""
+
+
+@lru_cache(maxsize=65_536)
+def exact(text: str) -> Decimal:
+    """The number a decimal text stands for; a market has few prices, so most are known already."""
+    return Decimal(text)
 
 
 def bare(decimal: str) -> str:
@@ -101,9 +108,9 @@ class Book(Chain):
 
     def _change(self, side: list[list], levels: list[list], order: int) -> None:
         for level in levels:
-            key = order * Decimal(level[0])
-            at = bisect.bisect_left(side, key, key=lambda known: order * Decimal(known[0]))
-            found = at < len(side) and Decimal(side[at][0]) == Decimal(level[0])
+            key = order * exact(level[0])
+            at = bisect.bisect_left(side, key, key=lambda known: order * exact(known[0]))
+            found = at < len(side) and exact(side[at][0]) == exact(level[0])
             if Decimal(level[1]) == 0:
                 if found:
                     del side[at]
@@ -178,7 +185,7 @@ class Orders(Chain):
 
     def levels(self, side: str, depth: int) -> list[list]:
         """The best `depth` levels as `book` has them: market orders stand in no level."""
-        prices = sorted((price for price in self.queues[side] if price is not None), key=Decimal, reverse=side == "B")
+        prices = sorted((price for price in self.queues[side] if price is not None), key=exact, reverse=side == "B")
         return [
             [price, str(sum(int(quantity) for quantity in self.queues[side][price].values())), len(self.queues[side][price])]
             for price in prices[:depth]
@@ -456,7 +463,7 @@ class BookClient:
             self.report.note(f"{entry.symbol} seq {frame['seq']}: checksum {frame['checksum']}, computed {computed}")
             self._resync(entry)
         continuous = self.phases.get(entry.symbol) == "continuous"
-        if continuous and book.bids and book.asks and Decimal(book.bids[0][0]) >= Decimal(book.asks[0][0]):
+        if continuous and book.bids and book.asks and exact(book.bids[0][0]) >= exact(book.asks[0][0]):
             self.report.crossed_while_continuous += 1
             self.report.note(f"{entry.symbol} seq {frame['seq']}: bid {book.bids[0][0]} >= ask {book.asks[0][0]} in continuous trading")
 

@@ -26,6 +26,8 @@ export class Chart {
   #version = -1;
   /** Symbol and interval that the visible range was set for. */
   #viewed = null;
+  /** Time of the newest candle that the library has. */
+  #newest = -Infinity;
   #follows = true;
   #fitted = -1;
   #hovered = null;
@@ -103,6 +105,7 @@ export class Chart {
       this.#chart.applyOptions({ timeScale: { secondsVisible: market.interval === '1s', timeVisible: market.interval !== '1d' } });
       this.#candles.setData(candles.map((candle) => this.#bar(candle)));
       this.#volumes.setData(candles.map((candle) => this.#column(candle)));
+      this.#newest = candles.length === 0 ? -Infinity : timeOf(candles.at(-1));
       const view = `${market.selected} ${market.interval}`;
       if (candles.length > 0 && this.#viewed !== view) {
         this.#viewed = view;
@@ -114,8 +117,12 @@ export class Chart {
       for (let at = market.candleFrom; at < candles.length; at++) {
         const candle = candles[at];
         this.#byTime.set(timeOf(candle), candle);
-        this.#candles.update(this.#bar(candle), at < candles.length - 1);
-        this.#volumes.update(this.#column(candle), at < candles.length - 1);
+        // The library wants to be told which candles it has already and which are newer than all it has.
+        const bar = this.#bar(candle);
+        const known = bar.time < this.#newest;
+        this.#newest = Math.max(this.#newest, bar.time);
+        this.#candles.update(bar, known);
+        this.#volumes.update(this.#column(candle), known);
       }
     }
     market.candleFrom = candles.length;

@@ -16,7 +16,14 @@ function run(now) {
   requested = false;
   const draws = [...dirty];
   dirty.clear();
-  for (const draw of draws) draw(now);
+  for (const draw of draws) {
+    try {
+      draw(now);
+    } catch (error) {
+      // One panel that fails must not stop the others; the console and the tests still see it.
+      reportError(error);
+    }
+  }
 }
 
 /** Writes text only where it differs: the commonest case costs no layout. */
