@@ -1,0 +1,146 @@
+//! The book thread's turn takes no memory after construction: definitions, orders on and off the ladder, executions,
+//! a session change, a reader whose ring overflows and its snapshots.
+
+use std::alloc::{GlobalAlloc, Layout, System as SystemAllocator};
+use std::cell::Cell;
+
+use book::market::{Limits, Market, OrderKey};
+use book::ring::{Bell, ring};
+use book::slot::{Execution, OrderEvent, QUANTITY_REST, Stamp, State, Symbol, System, TickBand, rtype, system};
+use book::stage::BookStage;
+use book::{BookId, OrderId, Phase, Price, Side, Slot};
+
+struct Counting;
+
+thread_local! {
+    static WATCHED: Cell<bool> = const { Cell::new(false) };
+    static TAKEN: Cell<u64> = const { Cell::new(0) };
+}
+
+fn note() {
+    if WATCHED.get() {
+        TAKEN.set(TAKEN.get() + 1);
+    }
+}
+
+// SAFETY: every call goes on unchanged to the system's allocator, which keeps the contract.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note();
+        // SAFETY: the caller's promise about `layout` is passed on.
+        unsafe { SystemAllocator.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        note();
+        // SAFETY: `place` came from `alloc` above, which is the system's.
+        unsafe { SystemAllocator.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A day in small: two epochs of 40 books with 3,000 orders each way.
+fn events() -> Vec<Slot> {
+    let mut events = Vec::new();
+    for epoch in 1..3 {
+        events.push(System::new(system::SESSION, epoch, 1, 0, 0, epoch).into());
+        for book in 1..=40u32 {
+            let stamp = stamp(book, epoch * 1_000_000_000);
+            let mut symbol = [b' '; 32];
+            symbol[..6].copy_from_slice(format!("T{book:03}.E").as_bytes());
+            let head = (16, 0x80, b'N');
+            events.push(Slot::from(Symbol {
+                length: head.0,
+                rtype: rtype::SYMBOL,
+                flags: head.1,
+                side: head.2,
+                book_id: book,
+                exchange_ns: stamp.exchange_ns,
+                seq: 0,
+                received_ns: 0,
+                symbol,
+            }));
+            events.push(Slot::from(TickBand {
+                length: head.0,
+                rtype: rtype::TICK_BAND,
+                flags: head.1,
+                side: head.2,
+                book_id: book,
+                exchange_ns: stamp.exchange_ns,
+                seq: 0,
+                received_ns: 0,
+                tick: 10,
+                from: 9_000,
+                to: 11_000,
+                reference: Price::NONE.0,
+            }));
+            events.push(State::new(stamp, Phase::Continuous, b"P_SUREKLI_ISLEM").into());
+        }
+        for order in 0..3_000u64 {
+            let stamp = stamp((order % 40) as u32 + 1, (epoch * 10_000 + order) * 10_000_000);
+            let (bid, ask) = (9_990 - (order as i64 % 90) * 10, 10_010 + (order as i64 % 90) * 10);
+            // Every seventh lies off the ladder's grid.
+            let off = i64::from(order % 7 == 0);
+            events.push(OrderEvent::add(stamp, Side::Bid, OrderId(order), Price(bid + off), 10, 0).into());
+            events.push(OrderEvent::add(stamp, Side::Ask, OrderId(order), Price(ask - off), 10, 0).into());
+            if order % 3 == 0 {
+                let id = OrderId(order / 2);
+                events.push(Execution::new(rtype::EXECUTION, stamp, Side::Bid, id, order, Price::NONE, 4, 0).into());
+            }
+            if order % 2 == 0 {
+                events.push(OrderEvent::cancel(stamp, Side::Ask, OrderId(order), QUANTITY_REST).into());
+            }
+        }
+    }
+    events
+}
+
+fn stamp(book: u32, exchange_ns: u64) -> Stamp {
+    Stamp { book_id: BookId(book), exchange_ns, ..Stamp::default() }
+}
+
+#[test]
+fn a_turn_of_the_book_thread_takes_no_memory() {
+    let limits = Limits {
+        books_max: 64,
+        orders_max: 20_000,
+        levels_max: 5_000,
+        ladder_slots: 40_000,
+        key: OrderKey::BookSideId,
+        seed: 3,
+    };
+    let events = events();
+    let (mut producer, consumer) = ring("events", 4_096, Bell::new());
+    let (quick, mut quick_reader) = ring("quick", 1 << 15, Bell::new());
+    let (slow, mut slow_reader) = ring("slow", 1_024, Bell::new());
+    let mut stage = BookStage::new(consumer, Market::new(limits));
+    stage.add_reader(quick, true, limits.books_max);
+    stage.add_reader(slow, false, limits.books_max);
+
+    WATCHED.set(true);
+    for (turn, chunk) in events.chunks(1_000).enumerate() {
+        producer.push_all(chunk).expect("room");
+        producer.flush();
+        while stage.has_work() {
+            stage.do_work(1);
+        }
+        quick_reader.drain(usize::MAX, |_| {});
+        // The slow one reads now and then: it overflows, and gets snapshots.
+        if turn % 3 == 2 {
+            slow_reader.drain(usize::MAX, |_| {});
+            stage.do_work(1);
+        }
+    }
+    WATCHED.set(false);
+
+    assert_eq!(TAKEN.get(), 0, "allocations or releases during the turns");
+    assert_eq!(stage.market().books().len(), 40);
+    assert!(stage.market().books().iter().all(book::book::Book::has_ladder));
+    assert!(stage.market().orders() > 1_000);
+    let mut samples = Vec::new();
+    book::metrics::MetricSource::collect(&*stage.metrics(), &mut samples);
+    let counted = |name: &str| samples.iter().any(|s| s.name == name && s.value != book::metrics::Value::Counter(0));
+    assert!(counted("bist_book_snapshots_total") && counted("bist_book_reader_gaps_total"), "{samples:?}");
+}
