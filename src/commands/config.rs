@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::cli::ConfigArgs;
-use crate::settings::Loaded;
+use crate::settings::{Loaded, OPTIONAL};
 
 /// Prints every value as TOML with its source behind it, or only checks (loading it was the check).
 pub fn run(arguments: &ConfigArgs, loaded: &Loaded) -> Result<ExitCode> {
@@ -22,6 +22,10 @@ pub fn run(arguments: &ConfigArgs, loaded: &Loaded) -> Result<ExitCode> {
             section = of;
         }
         println!("{:<44} # {origin}", format!("{name} = {}", toml_text(value)));
+    }
+    let unset: Vec<&str> = OPTIONAL.into_iter().filter(|key| !loaded.origins.contains_key(*key)).collect();
+    if !unset.is_empty() {
+        println!("\n# not set: {}", unset.join(", "));
     }
     Ok(ExitCode::SUCCESS)
 }

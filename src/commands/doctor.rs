@@ -226,16 +226,22 @@ fn loopback() -> Finding {
 }
 
 fn clock() -> Finding {
-    let start = Instant::now();
+    const BATCHES: usize = 50;
+    const READS: u32 = 2_000;
     let mut last = now_ns();
     let mut back = 0;
-    const READS: u32 = 200_000;
-    for _ in 0..READS {
-        let now = now_ns();
-        back += u32::from(now < last);
-        last = now;
+    // The best batch is the clock's own cost; the others were interrupted.
+    let mut best = Duration::MAX;
+    for _ in 0..BATCHES {
+        let start = Instant::now();
+        for _ in 0..READS {
+            let now = now_ns();
+            back += u32::from(now < last);
+            last = now;
+        }
+        best = best.min(start.elapsed());
     }
-    let cost_ns = start.elapsed().as_nanos() / u128::from(READS);
+    let cost_ns = best.as_nanos() / u128::from(READS);
     let source = std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
     let source = source.map_or_else(|_| "unknown source".to_owned(), |text| text.trim().to_owned());
     let seen = format!("{source}, {cost_ns} ns a read");
