@@ -84,7 +84,7 @@ fn live_books_within_five_seconds_and_a_clean_stop_within_two() {
     let mut books: BTreeMap<String, ClientBook> = BTreeMap::new();
     let mut updates = 0;
     while updates < 20_000 {
-        let frame = socket.next().expect("an open socket");
+        let frame = socket.frame().expect("an open socket");
         match (frame["channel"].as_str(), frame["method"].as_str()) {
             (Some("book"), _) => {
                 updates += usize::from(frame["type"] == "update");

@@ -112,7 +112,7 @@ impl Socket {
     }
 
     /// The next frame; pings are answered on the way. `None` when the server closed.
-    pub fn next(&mut self) -> Option<Value> {
+    pub fn frame(&mut self) -> Option<Value> {
         loop {
             match self.0.read() {
                 Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).expect("JSON")),
