@@ -21,6 +21,9 @@ pub struct Config {
     pub queue_bytes: usize,
     /// Unsent bytes of a connection at which nothing more is queued: 4490.
     pub queue_bytes_max: usize,
+    /// Unsent bytes of all connections together; above it the policies act at a sixteenth of `queue_bytes`, so that many
+    /// slow clients cannot take all memory.
+    pub queue_bytes_total: usize,
     /// Subscriptions of a connection; beyond it `SUBSCRIPTION_LIMIT`.
     pub subscriptions_max: usize,
     /// Silence towards a client after which it gets a heartbeat.
@@ -55,6 +58,7 @@ impl Default for Config {
             connections_max: 10_000,
             queue_bytes: 1 << 20,
             queue_bytes_max: 8 << 20,
+            queue_bytes_total: 1 << 30,
             subscriptions_max: 16_384,
             heartbeat_ns: SECOND_NS,
             ping_ns: 20 * SECOND_NS,

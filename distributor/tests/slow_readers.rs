@@ -206,3 +206,38 @@ fn a_snapshot_larger_than_the_queue_still_comes() {
     let next = world.until(&mut client, |seen| !seen.is_empty());
     assert_eq!(next[0]["prev_seq"], frames(&seen, "mbo")[0]["seq"]);
 }
+
+#[test]
+fn many_slow_readers_together_are_held_shorter() {
+    let config = Config {
+        queue_bytes: QUEUE_BYTES * 2,
+        queue_bytes_max: QUEUE_BYTES * 4,
+        queue_bytes_total: QUEUE_BYTES * 4,
+        send_buffer_bytes: Some(16 * 1024),
+        ..support::config()
+    };
+    let mut world = World::open_with(config, 1 << 14, &["THYAO.E"]);
+    world.receive_buffer_bytes = Some(16 * 1024);
+    let mut slow: Vec<Client> = (0..8).map(|_| subscribe(&mut world, "book", "skip")).collect();
+    let mut most = 0;
+    for n in 0..3_000 {
+        world.add(1, Side::Bid, 1 + n, 5_000 + (n % 400) as i64, 1 + n % 7);
+        world.turn();
+        most = most.max(world.metric("bist_ws_send_queue_bytes", "") as usize);
+    }
+    assert_eq!(world.metric("bist_ws_slow_readers_total", "skip"), 8);
+    assert!(most > QUEUE_BYTES * 4, "{most}");
+    assert!(most < QUEUE_BYTES * 4 + 8 * 4_096, "{most}");
+    for client in &mut slow {
+        let seen = recover_one(&mut world, client);
+        assert!(seen.iter().any(|frame| frame["type"] == "gap"));
+    }
+}
+
+/// Reads until the snapshot behind the gap.
+fn recover_one(world: &mut World, client: &mut Client) -> Vec<Value> {
+    world.read_until(client, |_, _, seen| {
+        let gap = seen.iter().position(|frame| frame["type"] == "gap");
+        gap.is_some_and(|at| seen[at..].iter().any(|frame| frame["type"] == "snapshot"))
+    })
+}

@@ -8,6 +8,7 @@ use book::slot::{Slot, View, rtype, system};
 
 use super::answers::unsubscribed;
 use super::{Core, DUE_PER_TURN_MAX, FRESH_MAX, TURN_BYTES};
+use crate::config::Config;
 use crate::frame::close;
 use crate::json;
 use crate::market::Notice;
@@ -144,7 +145,7 @@ impl Core {
         }
         self.metrics.encoded_frames.add(1);
         let Some(topic) = self.topics[id as usize].as_ref() else { return false };
-        let limit = self.config.queue_bytes;
+        let (limit, _) = self.limits();
         let mut frames = 0;
         let mut slow = 0;
         for follower in topic.followers.iter().filter(|follower| follower.live) {
@@ -173,7 +174,7 @@ impl Core {
     #[cold]
     pub(super) fn hand_to_slow(&mut self, id: u32, place: &Range<usize>, prev_seq: u64) {
         let Some(topic) = self.topics[id as usize].as_ref() else { return };
-        let limit = self.config.queue_bytes;
+        let (limit, limit_hard) = self.limits();
         let slow: Vec<(usize, Follower)> = topic
             .followers
             .iter()
@@ -193,7 +194,7 @@ impl Core {
                     self.metrics.count_slow(Slow::Disconnect);
                     self.close(at, close::SLOW_READER, "slow reader");
                 }
-                Policy::Warn if self.outlets[at].queued() < self.config.queue_bytes_max => {
+                Policy::Warn if self.outlets[at].queued() < limit_hard => {
                     if !session.warned {
                         session.warned = true;
                         self.warn_slow(at);
@@ -213,10 +214,21 @@ impl Core {
         }
     }
 
+    /// Unsent bytes at which the policy acts, and at which nothing more is queued. Both shrink when all queues together
+    /// are too long.
+    fn limits(&self) -> (usize, usize) {
+        let Config { queue_bytes, queue_bytes_max, queue_bytes_total, .. } = self.config;
+        if self.queued_bytes > queue_bytes_total {
+            (queue_bytes / 16, queue_bytes)
+        } else {
+            (queue_bytes, queue_bytes_max)
+        }
+    }
+
     pub(super) fn warn_slow(&mut self, at: usize) {
         self.metrics.count_slow(Slow::Warn);
         let queued = self.outlets[at].queued();
-        let limit = self.config.queue_bytes_max;
+        let (_, limit) = self.limits();
         let (now_ns, rfc3339) = (self.now_ns, self.rfc3339(at));
         self.say(at, |out| {
             json::raw(out, "{\"channel\":\"system\",\"type\":\"warning\",\"code\":\"SLOW_READER\",\"message\":");
@@ -449,7 +461,7 @@ impl Core {
 
     /// Snapshots for those who wait for one, as fast as each client takes them. Returns how many were sent.
     pub(super) fn emit_due(&mut self) -> usize {
-        let quarter = self.config.queue_bytes / 4;
+        let quarter = self.limits().0 / 4;
         let mut budget = DUE_PER_TURN_MAX;
         let mut emitted = 0;
         for _ in 0..self.due.len() {
