@@ -308,6 +308,8 @@ struct Core {
     /// `received_ns` of what this turn published.
     stamps: Vec<Nanos>,
     queued_bytes: usize,
+    /// All queues together were too long and are not short again.
+    tight: bool,
     accept_more: bool,
     accept_more_at_tick: bool,
     levels: Vec<Level>,
@@ -350,6 +352,7 @@ impl Core {
             joined: Vec::new(),
             stamps: Vec::with_capacity(1_024),
             queued_bytes: 0,
+            tight: false,
             accept_more: false,
             accept_more_at_tick: false,
             levels: Vec::with_capacity(request::DEPTH_MAX as usize),

@@ -146,6 +146,7 @@ fn disconnect_closes_with_4490() {
     flood(&mut world, |world| world.metric("bist_ws_slow_readers_total", "disconnect") > 0);
     recover(&mut world, &mut slow);
     assert_eq!(slow.closed, Some(4490));
+    assert_eq!(world.metric("bist_ws_send_queue_bytes", ""), 0);
     assert_eq!(world.metric("bist_ws_subscriptions", "book"), 0);
     world.turn(); // the client's answer to the close
     world.pass(3_000 * MS);
@@ -228,6 +229,7 @@ fn many_slow_readers_together_are_held_shorter() {
     assert_eq!(world.metric("bist_ws_slow_readers_total", "skip"), 8);
     assert!(most > QUEUE_BYTES * 4, "{most}");
     assert!(most < QUEUE_BYTES * 4 + 8 * 4_096, "{most}");
+    // The kernel's timers may take some more from the queues meanwhile, but they stay tight until halved.
     for client in &mut slow {
         let seen = recover_one(&mut world, client);
         assert!(seen.iter().any(|frame| frame["type"] == "gap"));

@@ -170,7 +170,9 @@ impl Core {
             return;
         }
         if code == close::SLOW_READER {
+            let before = self.outlets[at].queued();
             self.outlets[at].drop_unbegun();
+            self.queued_bytes = self.queued_bytes + self.outlets[at].queued() - before;
         }
         let mut payload = [0; frame::CONTROL_BYTES_MAX];
         let length = reason.len().min(payload.len() - 2);
@@ -226,7 +228,14 @@ impl Core {
             self.metrics.tick_to_wire.record(end_ns.saturating_sub(received_ns));
         }
         self.metrics.sent_bytes.add(bytes as u64);
+        self.on_queued();
+    }
+
+    /// The sum of all queues changed. Tight until it is halved, so that the limits do not come and go with every frame.
+    fn on_queued(&mut self) {
         self.metrics.queue_bytes.set(self.queued_bytes as u64);
+        let total = self.config.queue_bytes_total;
+        self.tight = self.queued_bytes > if self.tight { total / 2 } else { total };
     }
 
     pub(super) fn shut_if_ending(&mut self, at: usize) {
@@ -247,10 +256,10 @@ impl Core {
         let (written, sent) = outlet.resume(&mut session.socket);
         self.queued_bytes = self.queued_bytes + outlet.queued() - before;
         self.metrics.sent_bytes.add(sent as u64);
-        self.metrics.queue_bytes.set(self.queued_bytes as u64);
         if outlet.queued() < self.config.queue_bytes / 4 {
             session.warned = false;
         }
+        self.on_queued();
         match written {
             Written::Broken => self.doomed.push(at as u32),
             Written::All => self.shut_if_ending(at),
@@ -564,7 +573,7 @@ impl Core {
                 self.metrics.connections.set(self.sessions_count as u64);
             }
         }
-        self.metrics.queue_bytes.set(self.queued_bytes as u64);
+        self.on_queued();
     }
 
     pub(super) fn drop_subscriptions(&mut self, at: usize) {

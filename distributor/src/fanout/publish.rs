@@ -214,15 +214,11 @@ impl Core {
         }
     }
 
-    /// Unsent bytes at which the policy acts, and at which nothing more is queued. Both shrink when all queues together
+    /// Unsent bytes at which the policy acts, and at which nothing more is queued. Both shrink while all queues together
     /// are too long.
     fn limits(&self) -> (usize, usize) {
-        let Config { queue_bytes, queue_bytes_max, queue_bytes_total, .. } = self.config;
-        if self.queued_bytes > queue_bytes_total {
-            (queue_bytes / 16, queue_bytes)
-        } else {
-            (queue_bytes, queue_bytes_max)
-        }
+        let Config { queue_bytes, queue_bytes_max, .. } = self.config;
+        if self.tight { (queue_bytes / 16, queue_bytes) } else { (queue_bytes, queue_bytes_max) }
     }
 
     pub(super) fn warn_slow(&mut self, at: usize) {
