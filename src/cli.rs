@@ -56,7 +56,9 @@ pub enum Command {
 
     /// Run the simulated exchange alone: it sends BISTECH ITCH in MoldUDP64, or writes a file.
     #[command(after_help = "Examples:\n  bist sim --destination 127.0.0.1:21001       to a platform started with\n  \
-        bist serve --source itch --listen 127.0.0.1:21001\n  bist sim --write day.bistech.gz --seed 7     a whole trading \
+        bist serve --source itch --listen 127.0.0.1:21001\n  bist sim --destination 233.252.0.1:21001     to a multicast group on \
+        loopback, read by\n                                               bist serve --source itch --listen 0.0.0.0:21001 \
+        --group 233.252.0.1 --interface 127.0.0.1\n  bist sim --write day.bistech.gz --seed 7     a whole trading \
         day into a file")]
     Sim(SimArgs),
 
@@ -120,6 +122,10 @@ pub struct Serve {
     /// Multicast group to join.
     #[arg(long, value_name = "ADDR")]
     pub group: Option<std::net::Ipv4Addr>,
+
+    /// Address of the interface to join the group on; the system chooses when left out.
+    #[arg(long, value_name = "ADDR", requires = "group")]
+    pub interface: Option<std::net::Ipv4Addr>,
 
     /// Retransmission server for MoldUDP64 requests.
     #[arg(long, value_name = "ADDR:PORT")]
@@ -316,6 +322,7 @@ impl Serve {
         put(&mut flags, "feed.protocol", self.protocol.map(name).as_ref());
         put(&mut flags, "feed.listen", self.listen.as_ref());
         put(&mut flags, "feed.group", self.group.as_ref());
+        put(&mut flags, "feed.interface", self.interface.as_ref());
         put(&mut flags, "feed.request_server", self.request_server.as_ref());
         flags
     }
