@@ -138,9 +138,15 @@ impl FanOut {
         let slots = self.consumer.drain(core.config.slots_per_turn_max, |slot| core.on_slot(slot));
         if slots > 0 {
             core.fed_ns = Some(now_ns);
+        }
+        // A tick of the clock and the event behind it have one number: they go out as one frame. Whatever comes, the
+        // next turn does not wait for it.
+        let held = slots > 0 && core.market.ends_in_time;
+        if !held && (slots > 0 || core.held) {
             core.measured(|core| core.publish(), |metrics| &metrics.encode);
             core.send();
         }
+        core.held = held;
         let mut work = slots;
         if slots == 0 || self.polled || now_ns.saturating_sub(self.polled_ns) >= POLL_NS {
             work += self.look_at_sockets(now_ns);
@@ -150,7 +156,9 @@ impl FanOut {
             core.on_tick();
         }
         core.release_conflated();
-        work += core.emit_due();
+        if !held {
+            work += core.emit_due();
+        }
         core.send();
         core.settle();
         work
@@ -273,6 +281,8 @@ struct Core {
     market: Market,
     /// The epoch that clients know.
     epoch: u64,
+    /// The last turn published nothing, because its last slot was a tick of the clock.
+    held: bool,
     /// The slot at hand begins a session.
     session_began: bool,
     topics: Vec<Option<Topic>>,
@@ -329,6 +339,7 @@ impl Core {
             fed_ns: None,
             market: Market::new(),
             epoch: 0,
+            held: false,
             session_began: false,
             topics: Vec::new(),
             free_topics: Vec::new(),

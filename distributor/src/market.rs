@@ -71,7 +71,9 @@ pub struct Market {
     closed: Vec<(BookId, Interval, Candle)>,
     /// The book whose event is not whole yet.
     pub unfinished: Option<usize>,
-    /// The feed is between `SESSION` and `END_OF_MESSAGES`.
+    /// The last slot was a tick of the clock. The event that moved the clock has the same number and comes next.
+    pub ends_in_time: bool,
+    /// The exchange sent its last message of the day.
     pub ended: bool,
 }
 
@@ -87,6 +89,7 @@ impl Market {
             changed: Vec::new(),
             closed: Vec::new(),
             unfinished: None,
+            ends_in_time: false,
             ended: false,
         }
     }
@@ -172,6 +175,7 @@ impl Market {
         if !self.closed.is_empty() {
             self.on_closed();
         }
+        self.ends_in_time = matches!(slot.view(), View::System(record) if record.code == system::TIME);
         let last = slot.as_bytes()[2] & flags::LAST != 0;
         let Some(at) = about.and_then(|book_id| self.place(book_id)) else {
             self.unfinished = None;

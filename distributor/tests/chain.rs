@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use book::Side;
 use book::slot::QUANTITY_REST;
+use distributor::Config;
 use proptest::prelude::*;
 use serde_json::Value;
 use support::{Client, ClientBook, MS, World, frames};
@@ -157,8 +158,10 @@ fn watch(world: &mut World, book: u32, depth: usize, conflate_ms: u64) -> Watche
     Watcher { client, book, depth, conflated: conflate_ms > 0, state: ClientBook::default() }
 }
 
-fn run(steps: &[Step]) {
-    let mut world = World::open(&["THYAO.E", "GARAN.E"]);
+/// With a server that takes `slots` of its ring per turn: few, and a turn ends in the middle of an event.
+fn run(steps: &[Step], slots: usize) {
+    let config = Config { slots_per_turn_max: slots, ..support::config() };
+    let mut world = World::open_with(config, 1 << 14, &["THYAO.E", "GARAN.E"]);
     world.phase(1, book::Phase::OpeningCollection); // bids and asks may cross
     world.phase(2, book::Phase::OpeningCollection);
     let mut watchers: Vec<Watcher> = [(1, 1, 0), (1, 3, 0), (1, 10, 0), (1, 10, 30), (2, 100, 0), (2, 2, 17)]
@@ -226,8 +229,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_client_has_the_book(steps in proptest::collection::vec(step(), 1..250)) {
-        run(&steps);
+    fn every_client_has_the_book(
+        steps in proptest::collection::vec(step(), 1..250),
+        slots in prop_oneof![Just(1), Just(3), Just(4_096)],
+    ) {
+        run(&steps, slots);
     }
 }
 

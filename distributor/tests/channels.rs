@@ -144,6 +144,27 @@ fn a_candle_forms_closes_once_and_the_next_one_begins() {
 }
 
 #[test]
+fn the_clock_and_the_event_that_moved_it_are_one_frame() {
+    let config = distributor::Config { slots_per_turn_max: 1, ..support::config() };
+    let mut world = World::open_with(config, 1 << 12, &["THYAO.E"]);
+    let mut client = world.connect();
+    world.subscribe(&mut client, "ohlcv-1s", "THYAO", "");
+    for _ in 0..5 {
+        world.trade(1, 10_000, 5, 0);
+        world.exchange_ns += SECOND;
+        world.trade(1, 10_100, 5, 0);
+    }
+    let seen = world.until(&mut client, |seen| seen.len() >= 10);
+    assert!(seen.iter().all(|frame| frame["type"] == "update"), "{seen:#?}");
+    assert_eq!(world.metric("bist_ws_refused_total", "sequence"), 0);
+    // The clock alone does not wait for an event that never comes.
+    world.exchange_ns += SECOND;
+    world.system(system::TIME, 0, 0, 7);
+    let seen = world.until(&mut client, |seen| !seen.is_empty());
+    assert_eq!(seen[0]["candles"][0]["closed"], true);
+}
+
+#[test]
 fn definition_status_statistics_and_auction_are_whole_in_every_frame() {
     let mut world = World::open(&["THYAO.E"]);
     let mut client = world.connect();
