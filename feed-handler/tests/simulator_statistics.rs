@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use feed_handler::layout::bistech_2112 as layout;
@@ -401,7 +402,8 @@ fn shared_data() -> PathBuf {
 fn real() -> Option<Figures> {
     let path = shared_data().join("bist-itch/GARAN.E_20220921_first6002.csv.gz");
     let Ok(file) = std::fs::File::open(&path) else {
-        println!("skipped: {} is not there", path.display());
+        // Past the test runner's capture: who sees green should also see what did not run.
+        let _ = writeln!(std::io::stderr(), "skipped: {} is not there", path.display());
         return None;
     };
     let mut text = String::new();

@@ -1,6 +1,7 @@
 //! Starts the real program on free ports, and talks to it with clients that are not ours.
 #![allow(dead_code, missing_docs)] // each test file uses its own part of it; nobody outside does
 
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -24,7 +25,11 @@ pub fn shared_data() -> Option<std::path::PathBuf> {
     if path.is_dir() {
         return Some(path);
     }
-    println!("skipped: no recorded market data at ../shared/data (set BIST_SHARED_DATA to its folder)");
+    // Past the test runner's capture: who sees green should also see what did not run.
+    let _ = writeln!(
+        std::io::stderr(),
+        "skipped: no recorded market data at ../shared/data (set BIST_SHARED_DATA to its folder)"
+    );
     None
 }
 
