@@ -80,6 +80,15 @@ impl Reader {
         self.pending.iter().any(Option::is_some)
     }
 
+    /// Makes room for books seen for the first time. While a system record waits, a new book waits as well: its
+    /// updates must not overtake a session, which would void them.
+    #[cold]
+    fn learn_books(&mut self, books: usize) {
+        let waiting = self.has_pending();
+        self.waiting += if waiting { books - self.books.len() } else { 0 };
+        self.books.resize(books, Unsynced { from_seq: 0, waiting });
+    }
+
     /// Updates of one event of one book.
     #[inline]
     fn publish(&mut self, dense: usize, seq: u64, group: &[Slot]) {
@@ -297,7 +306,7 @@ impl BookStage {
             updates += group.len() as u64;
             if market.books().len() > *books_seen {
                 *books_seen = market.books().len();
-                readers.iter_mut().for_each(|reader| reader.books.resize(*books_seen, Unsynced::default()));
+                readers.iter_mut().for_each(|reader| reader.learn_books(*books_seen));
             }
             distribute(market, readers, group, metrics);
             if (before + count).is_multiple_of(LATENCY_SAMPLE) {
@@ -466,6 +475,34 @@ mod tests {
         stage.do_work(0);
         drain(&mut reader, &mut replica);
         assert_eq!((replica.epoch, replica.seq), (9, 1));
+        assert_same(stage.market(), &replica);
+    }
+
+    #[test]
+    fn a_book_that_appears_while_a_session_waits_does_not_overtake_it() {
+        let Bench { mut events, mut stage, mut reader } = bench(true);
+        let mut replica = Replica::new(Options::default());
+        for id in 0..600 {
+            events.push(add(1, id)).unwrap();
+        }
+        for _ in 0..2 {
+            events.push(System::new(system::STALE, 5, 5, 0, 0, 0).into()).unwrap();
+        }
+        events.push(System::new(system::SESSION, 5, 5, 0, 0, 9).into()).unwrap();
+        stage.do_work(0);
+        // Some room, but less than half the ring: the session goes on waiting.
+        reader.drain(100, |slot| {
+            replica.apply(slot, &mut |_, _, _| {});
+        });
+        events.push(add(2, 7)).unwrap();
+        stage.do_work(0);
+        drain(&mut reader, &mut replica);
+        while stage.has_waiting_readers() {
+            assert!(stage.do_work(0) > 0);
+            drain(&mut reader, &mut replica);
+        }
+        assert_eq!(replica.epoch, 9);
+        assert_eq!(replica.book(BookId(2)).unwrap().bids.len(), 1);
         assert_same(stage.market(), &replica);
     }
 }
