@@ -169,7 +169,7 @@ pub struct SimFlags {
     #[arg(long)]
     pub seed: Option<u64>,
 
-    /// Messages per second on average in continuous trading, 1 to 50000 [default: 2000].
+    /// Messages per second on average in continuous trading, 1 to 1000000 (tried up to 50000) [default: 2000].
     #[arg(long, value_name = "PER_SECOND")]
     pub rate: Option<u32>,
 

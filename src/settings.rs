@@ -122,11 +122,11 @@ pub enum SimClock {
 pub struct Sim {
     /// Same seed, same bytes.
     pub seed: u64,
-    /// Messages per second on average in continuous trading, 1..=50000.
+    /// Messages per second on average in continuous trading, 1..=1000000 (tried up to 50,000).
     pub rate: u32,
     /// `compressed` or `real`.
     pub clock: SimClock,
-    /// How much faster than Istanbul continuous trading runs on the compressed clock, 1..=1000.
+    /// How much faster than Istanbul continuous trading runs on the compressed clock, 1..=100000.
     pub speed: u32,
     /// Shares, 1..=50.
     pub symbols: usize,
