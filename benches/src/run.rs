@@ -2,9 +2,9 @@
 //!
 //! Returns the answer, so that a measurement can check it; never reads a clock itself.
 
-use book::market::{Limits, Market, OrderKey};
+use book::market::{LOOK_AHEAD, Limits, Market, OrderKey};
 use book::{BookId, Side, Slot};
-use feed_handler::sink::Received;
+use feed_handler::sink::{Received, Sink};
 use feed_handler::{bistech, itch50};
 
 use crate::generate::{Format, Stream};
@@ -75,23 +75,50 @@ pub fn market(stream: &Stream, format: Format) -> Market {
 #[must_use]
 pub fn decode_book(bytes: &[u8], format: Format, market: &mut Market, symbols: usize) -> Best {
     let received = Received::default();
-    let mut sink = |slot: Slot| market.apply(&slot, &mut ());
+    let mut batch = Batch { slots: [Slot::EMPTY; LOOK_AHEAD], length: 0, market };
     match format {
         Format::Itch50 => {
             let mut decoder = itch50::Decoder::new(0, 65_535);
             for message in messages(bytes) {
-                decoder.decode(message, received, &mut sink).expect("a correct stream");
+                decoder.decode(message, received, &mut batch).expect("a correct stream");
             }
         }
         Format::Bistech => {
             let mut decoder = bistech::Decoder::new(65_535, None);
             for message in messages(bytes) {
-                decoder.decode(message, received, &mut sink).expect("a correct stream");
+                decoder.decode(message, received, &mut batch).expect("a correct stream");
             }
         }
     }
+    batch.apply();
     assert_eq!(market.anomalies().iter().filter(|(kind, _)| kind.spoils_book()).count(), 0);
     best(market, symbols)
+}
+
+/// Events on their way to the books, as a ring would hold them: the book thread takes what is there at once.
+struct Batch<'a> {
+    slots: [Slot; LOOK_AHEAD],
+    length: usize,
+    market: &'a mut Market,
+}
+
+impl Batch<'_> {
+    #[inline]
+    fn apply(&mut self) {
+        self.market.apply_all(&self.slots[..self.length], &mut (), |_, _, ()| {});
+        self.length = 0;
+    }
+}
+
+impl Sink for Batch<'_> {
+    #[inline]
+    fn push(&mut self, slot: Slot) {
+        self.slots[self.length] = slot;
+        self.length += 1;
+        if self.length == LOOK_AHEAD {
+            self.apply();
+        }
+    }
 }
 
 fn best(market: &Market, symbols: usize) -> Best {

@@ -6,8 +6,9 @@
 
 use crate::anomaly::Anomaly;
 use crate::candle::Candles;
-use crate::levels::{Grid, LevelIndex, Levels, NO_LEVEL};
-use crate::orders::{NO_ORDER, Orders};
+use crate::levels::{Arena, Grid, LevelIndex};
+use crate::nodes::{NO_NODE, Nodes, QueueRank};
+use crate::orders::{Orders, Tag};
 use crate::phase::Phase;
 use crate::replica::Level;
 use crate::slot::{QUANTITY_REST, Slot, Symbol, View};
@@ -17,8 +18,11 @@ use crate::types::{BookId, Nanos, OrderId, Price, Side};
 
 /// The memory that all books of a market share.
 pub(crate) struct Pools {
+    pub nodes: Nodes,
     pub orders: Orders,
-    pub levels: Levels,
+    pub arena: Arena,
+    /// Whether orders stand in queues; without, levels have their totals and nothing more.
+    pub queues: bool,
 }
 
 /// Where an order stands, all 1-based.
@@ -32,13 +36,18 @@ pub struct QueuePosition {
     pub in_side: u32,
 }
 
-/// Rank of an order inside its level.
+/// A new order, and where the index will keep it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Rank {
-    /// Behind all that are there.
-    Arrival,
-    /// By time, then sequence.
-    Stated { ns: u64, sequence: u32 },
+pub(crate) struct NewOrder {
+    pub side: Side,
+    pub id: u64,
+    pub price: Price,
+    pub quantity: u64,
+    /// Rank inside its level; `None` = behind all that are there.
+    pub rank: Option<QueueRank>,
+    pub tag: Tag,
+    /// Free place of the index, from [`Orders::find`].
+    pub place: usize,
 }
 
 /// What a change did to an order: for publishing.
@@ -84,44 +93,47 @@ impl Records {
     }
 }
 
-/// One order book.
+/// One order book. What every event touches stands first.
+#[repr(C, align(64))]
 pub struct Book {
-    pub(crate) id: BookId,
-    dense: u32,
-    sides: [LevelIndex; 2],
-    /// The level of orders without a price, per side.
-    market: [u32; 2],
-    pub(crate) records: Records,
-    pub(crate) ticks: TickTable,
-    pub(crate) phase: Phase,
-    pub(crate) statistics: Statistics,
-    pub(crate) candles: Candles,
-    pub(crate) crossed: bool,
-    pub(crate) maybe_bad: bool,
     pub(crate) seq: u64,
     pub(crate) exchange_ns: Nanos,
     pub(crate) received_ns: Nanos,
+    pub(crate) id: BookId,
+    dense: u32,
     orders: u32,
+    /// The level of orders without a price, per side.
+    market: [u32; 2],
+    pub(crate) phase: Phase,
+    pub(crate) crossed: bool,
+    pub(crate) maybe_bad: bool,
+    sides: [LevelIndex; 2],
+    pub(crate) statistics: Statistics,
+    pub(crate) candles: Candles,
+    pub(crate) ticks: TickTable,
+    pub(crate) records: Records,
 }
+
+const _: () = assert!(std::mem::offset_of!(Book, sides) == 64, "the hot part is one cache line, then come the sides");
 
 impl Book {
     pub(crate) fn new(id: BookId, dense: u32) -> Self {
         Self {
-            id,
-            dense,
-            sides: [LevelIndex::new(Side::Bid), LevelIndex::new(Side::Ask)],
-            market: [NO_LEVEL; 2],
-            records: Records::default(),
-            ticks: TickTable::default(),
-            phase: Phase::Unknown,
-            statistics: Statistics::default(),
-            candles: Candles::default(),
-            crossed: false,
-            maybe_bad: false,
             seq: 0,
             exchange_ns: 0,
             received_ns: 0,
+            id,
+            dense,
             orders: 0,
+            market: [NO_NODE; 2],
+            phase: Phase::Unknown,
+            crossed: false,
+            maybe_bad: false,
+            sides: [LevelIndex::new(Side::Bid), LevelIndex::new(Side::Ask)],
+            statistics: Statistics::default(),
+            candles: Candles::default(),
+            ticks: TickTable::default(),
+            records: Records::default(),
         }
     }
 
@@ -194,31 +206,31 @@ impl Book {
         self.dense << 1 | side.index() as u32
     }
 
-    /// Levels with a visible quantity, best first.
-    pub(crate) fn levels<'a>(&'a self, pools: &'a Pools, side: Side) -> impl Iterator<Item = Level> + 'a {
-        self.sides[side.index()].iter(&pools.levels).map(|level| totals(&pools.levels, level)).filter(|l| l.count > 0)
+    /// The level of a price, if it lies on the ladder: for looking ahead.
+    #[inline(always)]
+    pub(crate) fn on_grid(&self, side: usize, price: i64) -> u32 {
+        self.sides[side & 1].on_grid(price)
     }
 
-    /// Orders of a side in queue order, market orders first.
+    /// Levels with a visible quantity, best first.
+    pub(crate) fn levels<'a>(&'a self, pools: &'a Pools, side: Side) -> impl Iterator<Item = Level> + 'a {
+        let levels = self.sides[side.index()].levels(&pools.arena);
+        levels.map(|level| totals(&pools.nodes, level)).filter(|level| level.count > 0)
+    }
+
+    /// Orders of a side in queue order, market orders first. None where levels have no queues.
     pub(crate) fn queue<'a>(
         &'a self,
         pools: &'a Pools,
         side: Side,
     ) -> impl Iterator<Item = (Price, OrderId, u64, u32)> + 'a {
         let market = self.market[side.index()];
-        let market = (market != NO_LEVEL).then_some(market);
-        market.into_iter().chain(self.sides[side.index()].iter(&pools.levels)).flat_map(move |level| {
-            let price = Price(pools.levels.get(level).price);
-            let mut order = pools.levels.get(level).head;
-            let mut place = 0;
-            std::iter::from_fn(move || {
-                (order != NO_ORDER).then(|| {
-                    let slot = pools.orders.get(order);
-                    order = slot.next;
-                    place += 1;
-                    (price, OrderId(slot.id), slot.quantity, place)
-                })
-            })
+        let market = (market != NO_NODE).then_some(market);
+        let levels = market.into_iter().chain(self.sides[side.index()].levels(&pools.arena));
+        levels.filter(|_| pools.queues).flat_map(move |level| {
+            let price = Price(pools.nodes.get(level).price());
+            let queue = pools.nodes.queue(level).zip(1..);
+            queue.map(move |((_, order), place)| (price, OrderId(order.key), order.quantity, place))
         })
     }
 
@@ -237,100 +249,96 @@ impl Book {
 
     /// Rests a new order. Its name must be free.
     #[inline]
-    pub(crate) fn add(
-        &mut self,
-        pools: &mut Pools,
-        side: Side,
-        id: OrderId,
-        price: Price,
-        quantity: u64,
-        rank: Rank,
-    ) -> Result<Touched, Anomaly> {
-        let book_side = self.book_side(side);
-        let order = pools.orders.insert(book_side, id, quantity).ok_or(Anomaly::OrdersExhausted)?;
+    pub(crate) fn add(&mut self, pools: &mut Pools, new: &NewOrder) -> Result<Touched, Anomaly> {
+        let NewOrder { side, id, price, quantity, rank, tag, place } = *new;
+        let Pools { nodes, orders, arena, queues } = pools;
+        let order = nodes.take_order(self.dense << 1 | side.index() as u32, id, quantity);
+        let order = order.ok_or(Anomaly::OrdersExhausted)?;
         let level = if price.is_some() {
-            self.sides[side.index()].find_or_make(&mut pools.levels, price.0)
+            self.sides[side.index()].find_or_make(nodes, arena, price.0)
         } else {
-            self.market_level(pools, side)
+            self.market_level(nodes, side)
         };
         let Some(level) = level else {
-            pools.orders.remove(order);
+            nodes.give_order(order);
             return Err(Anomaly::LevelsExhausted);
         };
-        let position = link(pools, order, level, rank);
+        orders.put(place, tag, order);
+        let behind = match (*queues, rank) {
+            (true, Some(rank)) => nodes.push_ranked(level, order, rank),
+            (true, None) => {
+                nodes.push_unranked(level, order);
+                0
+            }
+            (false, _) => {
+                nodes.get_mut(order).owner = level;
+                0
+            }
+        };
         self.orders += 1;
-        let slot = pools.levels.get_mut(level);
-        slot.quantity = slot.quantity.wrapping_add(quantity);
-        slot.count += 1;
-        let level = totals(&pools.levels, level);
-        Ok(Touched { side, order_id: id.0, price, left: quantity, position, level, excess: false, unchanged: false })
+        let node = nodes.get_mut(level);
+        node.quantity = node.quantity.wrapping_add(quantity);
+        node.owner += 1;
+        let position = if *queues { node.owner - behind } else { 0 };
+        let level = totals(nodes, level);
+        Ok(Touched { side, order_id: id, price, left: quantity, position, level, excess: false, unchanged: false })
     }
 
     #[cold]
-    fn market_level(&mut self, pools: &mut Pools, side: Side) -> Option<u32> {
+    fn market_level(&mut self, nodes: &mut Nodes, side: Side) -> Option<u32> {
         let level = &mut self.market[side.index()];
-        if *level == NO_LEVEL {
-            *level = pools.levels.take(Price::NONE.0)?;
+        if *level == NO_NODE {
+            *level = nodes.take_level(Price::NONE.0)?;
         }
         Some(*level)
     }
 
     /// Takes `quantity` off an order, all of it for [`QUANTITY_REST`]; an order with nothing left is removed.
     ///
-    /// An undisclosed order (quantity 0) stays until it is cancelled in full.
+    /// `tag` is the order's in the index. An undisclosed order (quantity 0) stays until it is cancelled in full.
     #[inline]
-    pub(crate) fn reduce(&mut self, pools: &mut Pools, order: u32, quantity: u64) -> Touched {
-        let slot = pools.orders.get_mut(order);
-        let (have, level, id) = (slot.quantity, slot.level, slot.id);
-        let side = if slot.book_side & 1 == 0 { Side::Bid } else { Side::Ask };
+    pub(crate) fn reduce(&mut self, pools: &mut Pools, order: u32, tag: Tag, quantity: u64) -> Touched {
+        let node = pools.nodes.get_mut(order);
+        let (have, level, id) = (node.quantity, node.owner, node.key);
+        let side = if node.book_side & 1 == 0 { Side::Bid } else { Side::Ask };
         let whole = quantity == QUANTITY_REST;
         let taken = quantity.min(have);
         let left = have - taken;
-        slot.quantity = left;
-        let price = Price(pools.levels.get(level).price);
-        let totals_now = if whole || (left == 0 && have > 0) {
-            self.unlink(pools, order, side, level, taken)
+        node.quantity = left;
+        let price = Price(pools.nodes.get(level).price());
+        let level = if whole || (left == 0 && have > 0) {
+            self.remove(pools, order, tag, side, level, taken)
         } else {
-            let slot = pools.levels.get_mut(level);
-            slot.quantity = slot.quantity.wrapping_sub(taken);
-            totals(&pools.levels, level)
+            let node = pools.nodes.get_mut(level);
+            node.quantity = node.quantity.wrapping_sub(taken);
+            totals(&pools.nodes, level)
         };
         let excess = !whole && have > 0 && quantity > have;
         let unchanged = have == 0 && !whole;
-        Touched { side, order_id: id, price, left, position: 0, level: totals_now, excess, unchanged }
+        Touched { side, order_id: id, price, left, position: 0, level, excess, unchanged }
     }
 
-    /// Takes an order out of its queue and out of the pool; `quantity` is what it still adds to its level.
-    fn unlink(&mut self, pools: &mut Pools, order: u32, side: Side, level: u32, quantity: u64) -> Level {
-        let (previous, next) = {
-            let slot = pools.orders.get(order);
-            (slot.previous, slot.next)
-        };
-        if previous != NO_ORDER {
-            pools.orders.get_mut(previous).next = next;
+    /// Takes an order out of its queue, the pool and the index; `quantity` is what it still adds to its level.
+    #[inline]
+    fn remove(&mut self, pools: &mut Pools, order: u32, tag: Tag, side: Side, level: u32, quantity: u64) -> Level {
+        let Pools { nodes, orders, arena, queues } = pools;
+        if *queues {
+            nodes.unlink(order);
         }
-        if next != NO_ORDER {
-            pools.orders.get_mut(next).previous = previous;
-        }
-        let slot = pools.levels.get_mut(level);
-        if previous == NO_ORDER {
-            slot.head = next;
-        }
-        if next == NO_ORDER {
-            slot.tail = previous;
-        }
-        slot.quantity = slot.quantity.wrapping_sub(quantity);
-        slot.count -= 1;
-        let empty = slot.count == 0;
-        let result = totals(&pools.levels, level);
-        pools.orders.remove(order);
+        nodes.give_order(order);
+        orders.remove(tag, order);
         self.orders -= 1;
+        let node = nodes.get_mut(level);
+        node.quantity = node.quantity.wrapping_sub(quantity);
+        node.owner -= 1;
+        let empty = node.owner == 0;
+        let result = totals(nodes, level);
         if empty {
             if level == self.market[side.index()] {
-                self.market[side.index()] = NO_LEVEL;
-                pools.levels.give(level);
+                self.market[side.index()] = NO_NODE;
+                nodes.give_level(level);
             } else {
-                self.sides[side.index()].on_empty(&mut pools.levels, level);
+                self.sides[side.index()].on_empty(nodes, arena, level);
             }
         }
         result
@@ -338,25 +346,39 @@ impl Book {
 
     /// Removes every order.
     pub(crate) fn clear(&mut self, pools: &mut Pools) {
-        for side in [Side::Bid, Side::Ask] {
-            loop {
-                let market = self.market[side.index()];
-                let level =
-                    if market != NO_LEVEL { Some(market) } else { self.sides[side.index()].best(&pools.levels) };
-                let Some(level) = level else { break };
-                let order = pools.levels.get(level).head;
-                let quantity = pools.orders.get(order).quantity;
-                self.unlink(pools, order, side, level, quantity);
+        if pools.queues {
+            for side in [Side::Bid, Side::Ask] {
+                while let Some(level) = self.first_level(side) {
+                    self.clear_order(pools, pools.nodes.get(level).next);
+                }
+            }
+        } else {
+            // Without queues the orders of a book are found by walking all orders of all books: rare, and bounded.
+            for order in 0..pools.nodes.len() as u32 {
+                if pools.nodes.is_of_book(order, self.dense) {
+                    self.clear_order(pools, order);
+                }
             }
         }
         self.crossed = false;
         self.maybe_bad = false;
     }
 
+    fn first_level(&self, side: Side) -> Option<u32> {
+        let market = self.market[side.index()];
+        if market != NO_NODE { Some(market) } else { self.sides[side.index()].best() }
+    }
+
+    fn clear_order(&mut self, pools: &mut Pools, order: u32) {
+        let node = pools.nodes.get(order);
+        let tag = pools.orders.tag(node.book_side, node.key);
+        self.reduce(pools, order, tag, QUANTITY_REST);
+    }
+
     /// Forgets orders and levels without walking them: the caller clears the pools.
     pub(crate) fn forget_orders(&mut self) {
         self.sides.iter_mut().for_each(LevelIndex::reset);
-        self.market = [NO_LEVEL; 2];
+        self.market = [NO_NODE; 2];
         self.orders = 0;
         self.crossed = false;
         self.maybe_bad = false;
@@ -374,20 +396,20 @@ impl Book {
         debug_assert!(grid.slots() > 0, "a span holds at least one price");
         for side in &mut self.sides {
             // OK because without a ladder the sorted array takes every price.
-            let _ = side.lay_ladder(&mut pools.levels, grid);
+            let _ = side.lay_ladder(&mut pools.nodes, grid);
         }
     }
 
+    /// Whether a band was announced and the price lies outside it or off its tick.
+    #[inline]
     pub(crate) fn off_ladder(&self, side: Side, price: Price) -> bool {
-        let side = &self.sides[side.index()];
-        side.has_ladder() && price.is_some() && !side.on_ladder(price.0)
+        price.is_some() & !self.sides[side.index()].fits_band(price.0)
     }
 
     /// Whether the best bid reaches the best ask.
     #[inline]
-    pub(crate) fn is_crossed(&self, pools: &Pools) -> bool {
-        let best = |side: usize| self.sides[side].best(&pools.levels).map(|level| pools.levels.get(level).price);
-        matches!((best(0), best(1)), (Some(bid), Some(ask)) if bid >= ask)
+    pub(crate) fn is_crossed(&self) -> bool {
+        LevelIndex::cross(&self.sides[0], &self.sides[1])
     }
 
     /// Panics when links, totals and counts disagree. For tests and simulation only: walks everything.
@@ -396,69 +418,36 @@ impl Book {
         for side in [Side::Bid, Side::Ask] {
             let index = &self.sides[side.index()];
             let market = self.market[side.index()];
-            for level in index.iter(&pools.levels).chain((market != NO_LEVEL).then_some(market)) {
-                let slot = pools.levels.get(level);
-                assert!(slot.count > 0, "an indexed level holds orders");
-                let (mut quantity, mut count, mut previous, mut order) = (0u64, 0, NO_ORDER, slot.head);
-                while order != NO_ORDER {
-                    let have = pools.orders.get(order);
-                    assert_eq!((have.previous, have.level), (previous, level));
+            let levels: Vec<u32> = index.levels(&pools.arena).collect();
+            assert_eq!(index.best(), levels.first().copied(), "the best level is the first");
+            for level in levels.into_iter().chain((market != NO_NODE).then_some(market)) {
+                let node = pools.nodes.get(level);
+                assert!(node.count() > 0, "an indexed level holds orders");
+                orders += node.count();
+                if !pools.queues {
+                    continue;
+                }
+                let (mut quantity, mut count, mut previous) = (0u64, 0, level);
+                for (order, have) in pools.nodes.queue(level) {
+                    assert_eq!((have.previous, have.owner), (previous, level));
                     assert_eq!(have.book_side, self.book_side(side));
+                    let tag = pools.orders.tag(have.book_side, have.key);
+                    assert_eq!(pools.orders.find(&pools.nodes, tag, have.book_side, have.key), Err(order));
                     quantity = quantity.wrapping_add(have.quantity);
                     count += 1;
-                    (previous, order) = (order, have.next);
+                    previous = order;
                 }
-                assert_eq!((slot.tail, slot.quantity, slot.count), (previous, quantity, count));
-                orders += count;
+                assert_eq!((node.previous, node.quantity, node.count()), (previous, quantity, count));
             }
         }
         assert_eq!(orders, self.orders);
     }
 }
 
-fn totals(levels: &Levels, level: u32) -> Level {
-    let slot = levels.get(level);
-    // A level of undisclosed orders only shows nothing: outside it is as if it were not there.
-    let count = if slot.quantity == 0 { 0 } else { slot.count };
-    Level { price: Price(slot.price), quantity: slot.quantity, count }
-}
-
-/// Puts an order into a queue by rank and returns its 1-based place.
 #[inline]
-fn link(pools: &mut Pools, order: u32, level: u32, rank: Rank) -> u32 {
-    let Pools { orders, levels } = pools;
-    let slot = levels.get_mut(level);
-    let tail = slot.tail;
-    let (ns, sequence, mut after) = match rank {
-        Rank::Arrival if tail == NO_ORDER => (0, 0, tail),
-        Rank::Arrival => (orders.get(tail).rank_ns, orders.get(tail).rank_sequence, tail),
-        Rank::Stated { ns, sequence } => (ns, sequence, tail),
-    };
-    let ahead = |orders: &Orders, have: u32| {
-        let have = orders.get(have);
-        (have.rank_ns, have.rank_sequence) > (ns, sequence)
-    };
-    let mut behind = 0;
-    while after != NO_ORDER && ahead(orders, after) {
-        after = orders.get(after).previous;
-        behind += 1;
-    }
-    let next = if after == NO_ORDER { slot.head } else { orders.get(after).next };
-    let this = orders.get_mut(order);
-    this.level = level;
-    this.rank_ns = ns;
-    this.rank_sequence = sequence;
-    this.previous = after;
-    this.next = next;
-    if after == NO_ORDER {
-        slot.head = order;
-    } else {
-        orders.get_mut(after).next = order;
-    }
-    if next == NO_ORDER {
-        slot.tail = order;
-    } else {
-        orders.get_mut(next).previous = order;
-    }
-    slot.count + 1 - behind
+fn totals(nodes: &Nodes, level: u32) -> Level {
+    let node = nodes.get(level);
+    // A level of undisclosed orders only shows nothing: outside it is as if it were not there.
+    let count = if node.quantity == 0 { 0 } else { node.count() };
+    Level { price: Price(node.price()), quantity: node.quantity, count }
 }

@@ -1,55 +1,43 @@
-//! Price levels: a dense ladder by tick where the price band is known, a sorted array for every other price.
+//! Price levels: a dense ladder by tick where the price band is known or can be guessed, a sorted array for every other
+//! price.
 //!
-//! Never allocates after construction. Both structures hold numbers of levels in one pool; a price is in the
-//! ladder if it lies on the ladder's grid and in the sorted array otherwise, so no price is ever refused.
+//! Never allocates after construction. Both structures hold numbers of levels in one pool (`nodes.rs`); a price is on
+//! the ladder if it lies on the ladder's grid and in the sorted array otherwise, so no price is ever refused.
 
-use crate::orders::NO_ORDER;
+use crate::memory::table;
+use crate::nodes::{NO_NODE, Nodes};
 use crate::tick::TickTable;
 use crate::types::Side;
 
-/// "No level".
-pub(crate) const NO_LEVEL: u32 = u32::MAX;
 /// Widest ladder, in ticks per side: one 64-bit summary of 64 words. A BIST share needs at most about 1,000
 /// (10 % either way, with the step of the finer of its two tick bands).
 pub const LADDER_SLOTS_MAX: usize = 64 * 64;
 
-/// One level of one side.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub(crate) struct LevelSlot {
-    pub price: i64,
-    pub quantity: u64,
-    pub count: u32,
-    pub head: u32,
-    pub tail: u32,
-    /// Next free level while this one is free.
-    next_free: u32,
-}
+/// Below so many places a guessed ladder is not worth its memory.
+const WINDOW_SLOTS_MIN: usize = 32;
+/// Ladders a multiple of a page apart would have their touches in the same few sets of the cache.
+const STAGGER_SLOTS: u32 = 10;
+/// Coarsest step of a guessed ladder: 0.01, in 10⁻⁹ units.
+const WINDOW_STEP_MAX: i64 = 10_000_000;
 
-const _: () = assert!(size_of::<LevelSlot>() == 32);
-
-const EMPTY_LEVEL: LevelSlot =
-    LevelSlot { price: 0, quantity: 0, count: 0, head: NO_ORDER, tail: NO_ORDER, next_free: NO_LEVEL };
-
-/// All levels of a market, and the memory of the sorted arrays.
-pub(crate) struct Levels {
-    slots: Vec<LevelSlot>,
-    /// First slot of the next ladder; ladders grow up to `ladder_end`.
-    ladder_next: u32,
-    ladder_end: u32,
-    free: u32,
-    arena: Vec<Entry>,
-    arena_next: u32,
-    arena_free: [u32; CLASSES],
+/// The memory of all sorted arrays, and what a side without an announced band may take of the pool.
+pub(crate) struct Arena {
+    entries: Vec<Entry>,
+    next: u32,
+    free: [u32; CLASSES],
+    window_slots: u32,
 }
 
 /// A place in a sorted array.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    price: i64,
+    /// [`key_of`] its price.
+    key: i64,
     /// Level; the next free region in the first entry of a free region.
     level: u32,
 }
+
+const NO_ENTRY: Entry = Entry { key: 0, level: NO_NODE };
 
 /// Regions of 8, 16, … entries; the largest holds 2^20.
 const CLASSES: usize = 18;
@@ -59,89 +47,54 @@ const fn class_size(class: u8) -> u32 {
     8 << class
 }
 
-impl Levels {
-    pub fn new(levels_max: usize, ladder_slots: usize) -> Self {
-        assert!(levels_max > 0 && levels_max + ladder_slots < NO_LEVEL as usize, "too many levels");
-        let mut levels = Self {
-            slots: vec![EMPTY_LEVEL; levels_max + ladder_slots],
-            ladder_next: 0,
-            ladder_end: ladder_slots as u32,
-            free: NO_LEVEL,
+impl Arena {
+    /// For at most `levels_max` levels. Each side of a book whose band was not announced may take `ladder_slots` /
+    /// (2 × `books_max`) places for a ladder of its own.
+    pub fn new(levels_max: usize, ladder_slots: usize, books_max: usize) -> Self {
+        let share = (ladder_slots / (2 * books_max)).min(LADDER_SLOTS_MAX);
+        Self {
             // Arrays double when they are full: four times the levels always suffices.
-            arena: vec![Entry { price: 0, level: NO_LEVEL }; levels_max * 4 + 64],
-            arena_next: 0,
-            arena_free: [NO_LEVEL; CLASSES],
-        };
-        levels.clear();
-        levels
-    }
-
-    /// Forgets all levels, ladders and arrays.
-    pub fn clear(&mut self) {
-        let last = self.slots.len() - 1;
-        for (at, slot) in self.slots.iter_mut().enumerate() {
-            *slot = EMPTY_LEVEL;
-            slot.next_free = if at == last { NO_LEVEL } else { at as u32 + 1 };
+            entries: table(levels_max * 4 + 64, NO_ENTRY),
+            next: 0,
+            free: [NO_NODE; CLASSES],
+            window_slots: if share < WINDOW_SLOTS_MIN { 0 } else { share as u32 },
         }
-        self.free = self.ladder_end;
-        self.ladder_next = 0;
-        self.arena.fill(Entry { price: 0, level: NO_LEVEL });
-        self.arena_next = 0;
-        self.arena_free = [NO_LEVEL; CLASSES];
     }
 
-    #[inline]
-    pub fn get(&self, level: u32) -> &LevelSlot {
-        &self.slots[level as usize]
-    }
-
-    #[inline]
-    pub fn get_mut(&mut self, level: u32) -> &mut LevelSlot {
-        &mut self.slots[level as usize]
-    }
-
-    /// A single level, outside all ladders.
-    pub fn take(&mut self, price: i64) -> Option<u32> {
-        let level = self.free;
-        let slot = self.slots.get_mut(level as usize)?;
-        self.free = slot.next_free;
-        *slot = LevelSlot { price, ..EMPTY_LEVEL };
-        Some(level)
-    }
-
-    /// Gives a single level back.
-    pub fn give(&mut self, level: u32) {
-        self.slots[level as usize].next_free = self.free;
-        self.free = level;
-    }
-
-    fn take_ladder(&mut self, slots: u32) -> Option<u32> {
-        let first = self.ladder_next;
-        let end = first.checked_add(slots)?;
-        (end <= self.ladder_end).then(|| self.ladder_next = end)?;
-        Some(first)
+    /// Forgets all arrays.
+    pub fn clear(&mut self) {
+        self.next = 0;
+        self.free = [NO_NODE; CLASSES];
     }
 
     fn take_region(&mut self, class: u8) -> Option<u32> {
-        let head = self.arena_free.get(usize::from(class)).copied()?;
-        if head != NO_LEVEL {
-            self.arena_free[usize::from(class)] = self.arena[head as usize].level;
+        let head = self.free.get(usize::from(class)).copied()?;
+        if head != NO_NODE {
+            self.free[usize::from(class)] = self.entries[head as usize].level;
             return Some(head);
         }
-        let offset = self.arena_next;
+        let offset = self.next;
         let end = offset.checked_add(class_size(class))?;
-        (end as usize <= self.arena.len()).then(|| self.arena_next = end)?;
+        (end as usize <= self.entries.len()).then(|| self.next = end)?;
         Some(offset)
     }
 
     fn give_region(&mut self, offset: u32, class: u8) {
-        self.arena[offset as usize].level = self.arena_free[usize::from(class)];
-        self.arena_free[usize::from(class)] = offset;
+        self.entries[offset as usize].level = self.free[usize::from(class)];
+        self.free[usize::from(class)] = offset;
     }
+}
+
+/// A price as a number that is the smaller the better it is for its side.
+#[inline]
+const fn key_of(side: Side, price: i64) -> i64 {
+    // All bits turned for bids: reverses the order, and nothing runs over. No branch: sides alternate at random.
+    price ^ -((side as u8 == Side::Bid as u8) as i64)
 }
 
 /// A sorted array in the arena, best price last: most changes are near the best and move little.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 struct Sorted {
     offset: u32,
     length: u32,
@@ -151,87 +104,97 @@ struct Sorted {
 impl Sorted {
     const EMPTY: Self = Self { offset: 0, length: 0, class: NO_REGION };
 
-    fn entries<'a>(&self, levels: &'a Levels) -> &'a [Entry] {
-        &levels.arena[self.offset as usize..(self.offset + self.length) as usize]
+    #[inline]
+    fn entries<'a>(&self, arena: &'a Arena) -> &'a [Entry] {
+        &arena.entries[self.offset as usize..(self.offset + self.length) as usize]
     }
 
-    /// Where `price` is or would be.
-    fn place(&self, levels: &Levels, side: Side, price: i64) -> Result<usize, usize> {
-        let entries = self.entries(levels);
+    /// Where a key is or would be.
+    fn place(&self, arena: &Arena, key: i64) -> Result<usize, usize> {
+        let entries = self.entries(arena);
         // From the best outwards: an add is nearly always within a few levels of it.
         let near = entries.len().saturating_sub(8);
-        let from = if near > 0 && behind(side, price, entries[near].price) { 0 } else { near };
-        let to = if from == 0 { if near > 0 { near } else { entries.len() } } else { entries.len() };
-        let at = from + entries[from..to].partition_point(|entry| behind(side, entry.price, price));
+        let from = if near > 0 && key > entries[near].key { 0 } else { near };
+        let to = if from < near { near } else { entries.len() };
+        let at = from + entries[from..to].partition_point(|entry| entry.key > key);
         match entries.get(at) {
-            Some(entry) if entry.price == price => Ok(at),
+            Some(entry) if entry.key == key => Ok(at),
             _ => Err(at),
         }
     }
 
-    fn insert(&mut self, levels: &mut Levels, at: usize, price: i64, level: u32) -> Option<()> {
+    fn insert(&mut self, arena: &mut Arena, at: usize, key: i64, level: u32) -> Option<()> {
         let capacity = if self.class == NO_REGION { 0 } else { class_size(self.class) };
         if self.length == capacity {
-            self.grow(levels)?;
+            self.grow(arena)?;
         }
         let start = self.offset as usize;
         let end = start + self.length as usize;
-        levels.arena.copy_within(start + at..end, start + at + 1);
-        levels.arena[start + at] = Entry { price, level };
+        arena.entries.copy_within(start + at..end, start + at + 1);
+        arena.entries[start + at] = Entry { key, level };
         self.length += 1;
         Some(())
     }
 
     #[cold]
-    fn grow(&mut self, levels: &mut Levels) -> Option<()> {
+    fn grow(&mut self, arena: &mut Arena) -> Option<()> {
         let class = if self.class == NO_REGION { 0 } else { self.class + 1 };
-        let offset = levels.take_region(class)?;
+        let offset = arena.take_region(class)?;
         let start = self.offset as usize;
-        levels.arena.copy_within(start..start + self.length as usize, offset as usize);
+        arena.entries.copy_within(start..start + self.length as usize, offset as usize);
         if self.class != NO_REGION {
-            levels.give_region(self.offset, self.class);
+            arena.give_region(self.offset, self.class);
         }
         self.offset = offset;
         self.class = class;
         Some(())
     }
 
-    fn remove(&mut self, levels: &mut Levels, at: usize) {
+    fn remove(&mut self, arena: &mut Arena, at: usize) {
         let start = self.offset as usize;
         let end = start + self.length as usize;
-        levels.arena.copy_within(start + at + 1..end, start + at);
+        arena.entries.copy_within(start + at + 1..end, start + at);
         self.length -= 1;
     }
 }
 
-/// Whether `a` is worse than `b` for a side.
-#[inline]
-fn behind(side: Side, a: i64, b: i64) -> bool {
-    if side == Side::Bid { a < b } else { a > b }
-}
-
 /// The grid of a dense ladder: `slots` prices from `low` in steps of `step`.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
 pub(crate) struct Grid {
     low: i64,
     step: i64,
-    slots: u32,
     /// `step` = odd × 2^shift; `inverse` × odd = 1 (mod 2^64): an exact division is a shift and a multiplication.
-    shift: u32,
     inverse: u64,
+    slots: u32,
+    shift: u32,
 }
 
 impl Grid {
+    fn new(low: i64, step: i64, slots: u32) -> Self {
+        let shift = step.trailing_zeros();
+        Self { low, step, inverse: inverse_of((step >> shift) as u64), slots, shift }
+    }
+
     /// The grid of a tick table, if it has a price band that is narrow enough.
     pub fn of(ticks: &TickTable) -> Option<Self> {
         let (low, high) = ticks.span()?;
         let step = ticks.common_step()?;
         let slots = high.0.checked_sub(low.0)? / step + 1;
-        if slots > LADDER_SLOTS_MAX as i64 {
+        (slots <= LADDER_SLOTS_MAX as i64).then(|| Self::new(low.0, step, slots as u32))
+    }
+
+    /// A grid around the first price of a side that nobody announced a band for. The step is the largest power of ten
+    /// up to 0.01 that the price is a multiple of.
+    fn around(price: i64, slots: u32) -> Option<Self> {
+        if price.unsigned_abs() > i64::MAX.unsigned_abs() / 4 {
             return None;
         }
-        let shift = step.trailing_zeros();
-        Some(Self { low: low.0, step, slots: slots as u32, shift, inverse: inverse_of((step >> shift) as u64) })
+        let mut step = WINDOW_STEP_MAX;
+        while price % step != 0 {
+            step /= 10;
+        }
+        Some(Self::new(price - i64::from(slots / 2) * step, step, slots))
     }
 
     pub fn slots(&self) -> u32 {
@@ -244,7 +207,7 @@ impl Grid {
         let distance = price.wrapping_sub(self.low) as u64;
         let place = (distance >> self.shift).wrapping_mul(self.inverse);
         // A price off the grid gives a wrong place; multiplying back finds it out.
-        (place < u64::from(self.slots) && place.wrapping_mul(self.step as u64) == distance).then_some(place as u32)
+        ((place < u64::from(self.slots)) & (place.wrapping_mul(self.step as u64) == distance)).then_some(place as u32)
     }
 
     fn price(&self, place: u32) -> i64 {
@@ -322,19 +285,52 @@ impl Bits {
     }
 }
 
-/// One side of a book: which levels hold orders, best first.
+/// One side of a book: which levels hold orders, best first. All that an add near the touch needs is its first cache
+/// line.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub(crate) struct LevelIndex {
-    side: Side,
     grid: Grid,
+    /// Key of the best level; nothing without one.
+    best_key: i64,
+    /// The best level, or [`NO_NODE`].
+    best: u32,
+    /// First level of the ladder.
     first: u32,
-    bits: Bits,
     sorted: Sorted,
+    side: Side,
+    ladder: Ladder,
+    bits: Bits,
+}
+
+const _: () = assert!(std::mem::offset_of!(LevelIndex, bits) <= 64, "the hot part is one cache line");
+
+/// Where a side's ladder comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Ladder {
+    /// There is none, and the first price may lay one.
+    Open,
+    /// There is none and there will be none: no memory is left for it, or no price to lay it around.
+    Without,
+    /// Laid around the first price.
+    Guessed,
+    /// Laid by the tick table.
+    Announced,
 }
 
 impl LevelIndex {
     pub fn new(side: Side) -> Self {
-        Self { side, grid: Grid::default(), first: 0, bits: Bits::EMPTY, sorted: Sorted::EMPTY }
+        Self {
+            grid: Grid::default(),
+            best_key: 0,
+            best: NO_NODE,
+            first: 0,
+            sorted: Sorted::EMPTY,
+            side,
+            ladder: Ladder::Open,
+            bits: Bits::EMPTY,
+        }
     }
 
     /// Forgets everything. The pool is cleared by the caller.
@@ -346,46 +342,92 @@ impl LevelIndex {
         self.grid.slots > 0
     }
 
-    /// Lays a ladder for an empty side. `None`: no ladder memory is left; the sorted array serves alone.
+    /// Lays the ladder of a tick table for an empty side. `None`: no ladder memory is left; the sorted array serves
+    /// alone.
     ///
     /// The memory of an old ladder is used again when it is large enough; else it stays unused until the next
     /// session, which is bounded by the ladder pool.
-    pub fn lay_ladder(&mut self, levels: &mut Levels, grid: Grid) -> Option<()> {
-        debug_assert!(self.bits.summary == 0, "a ladder is laid on an empty side");
+    pub fn lay_ladder(&mut self, nodes: &mut Nodes, grid: Grid) -> Option<()> {
+        self.lay(nodes, grid, Ladder::Announced)
+    }
+
+    fn lay(&mut self, nodes: &mut Nodes, grid: Grid, ladder: Ladder) -> Option<()> {
+        debug_assert!(self.best == NO_NODE, "a ladder is laid on an empty side");
         if grid.slots > self.grid.slots {
-            self.first = levels.take_ladder(grid.slots)?;
+            self.first = nodes.take_ladder(grid.slots)?;
         }
         self.grid = grid;
+        self.ladder = ladder;
         for place in 0..grid.slots {
-            let slot = levels.get_mut(self.first + place);
-            *slot = LevelSlot { price: grid.price(place), ..EMPTY_LEVEL };
+            nodes.lay(self.first + place, grid.price(place));
         }
         Some(())
     }
 
-    /// The level of a price, if it holds orders or lies on the ladder.
-    #[cfg(test)]
-    fn find(&self, levels: &Levels, price: i64) -> Option<u32> {
-        if let Some(place) = self.grid.place(price) {
-            return Some(self.first + place);
+    /// The first price of a side without an announced band: a ladder around it, if there is memory for one.
+    #[cold]
+    fn lay_window(&mut self, nodes: &mut Nodes, arena: &Arena, price: i64) {
+        self.ladder = Ladder::Without;
+        let slots = arena.window_slots.saturating_sub(STAGGER_SLOTS * u32::from(arena.window_slots % 128 == 0));
+        if let (true, Some(grid)) = (slots > 0, Grid::around(price, slots)) {
+            // OK because without a ladder the sorted array takes every price.
+            let _ = self.lay(nodes, grid, Ladder::Guessed);
         }
-        let at = self.sorted.place(levels, self.side, price).ok()?;
-        Some(self.sorted.entries(levels)[at].level)
     }
 
-    /// The level of a price, made if needed. `None`: the pool is used up.
-    #[inline]
-    pub fn find_or_make(&mut self, levels: &mut Levels, price: i64) -> Option<u32> {
+    /// The level of a price, if it lies on the ladder: for looking ahead.
+    #[inline(always)]
+    pub fn on_grid(&self, price: i64) -> u32 {
+        self.grid.place(price).map_or(NO_NODE, |place| self.first + place)
+    }
+
+    /// The level of a price, if it holds orders or lies on the ladder.
+    #[cfg(test)]
+    fn find(&self, arena: &Arena, price: i64) -> Option<u32> {
         if let Some(place) = self.grid.place(price) {
-            self.bits.set(place);
             return Some(self.first + place);
         }
-        match self.sorted.place(levels, self.side, price) {
-            Ok(at) => Some(self.sorted.entries(levels)[at].level),
+        let at = self.sorted.place(arena, key_of(self.side, price)).ok()?;
+        Some(self.sorted.entries(arena)[at].level)
+    }
+
+    /// The level of a price, made if needed, which is about to get an order. `None`: the pool is used up.
+    #[inline]
+    pub fn find_or_make(&mut self, nodes: &mut Nodes, arena: &mut Arena, price: i64) -> Option<u32> {
+        let level = match self.grid.place(price) {
+            Some(place) => {
+                let level = self.first + place;
+                if nodes.get(level).count() == 0 {
+                    self.bits.set(place);
+                }
+                level
+            }
+            None => self.find_or_make_elsewhere(nodes, arena, price)?,
+        };
+        let key = key_of(self.side, price);
+        if (self.best == NO_NODE) | (key < self.best_key) {
+            self.best = level;
+            self.best_key = key;
+        }
+        Some(level)
+    }
+
+    #[inline(never)]
+    fn find_or_make_elsewhere(&mut self, nodes: &mut Nodes, arena: &mut Arena, price: i64) -> Option<u32> {
+        if self.ladder == Ladder::Open && self.best == NO_NODE {
+            self.lay_window(nodes, arena, price);
+            if let Some(place) = self.grid.place(price) {
+                self.bits.set(place);
+                return Some(self.first + place);
+            }
+        }
+        let key = key_of(self.side, price);
+        match self.sorted.place(arena, key) {
+            Ok(at) => Some(self.sorted.entries(arena)[at].level),
             Err(at) => {
-                let level = levels.take(price)?;
-                if self.sorted.insert(levels, at, price, level).is_none() {
-                    levels.give(level);
+                let level = nodes.take_level(price)?;
+                if self.sorted.insert(arena, at, key, level).is_none() {
+                    nodes.give_level(level);
                     return None;
                 }
                 Some(level)
@@ -395,68 +437,94 @@ impl LevelIndex {
 
     /// Notes that a level lost its last order.
     #[inline]
-    pub fn on_empty(&mut self, levels: &mut Levels, level: u32) {
-        let price = levels.get(level).price;
-        if let Some(place) = self.grid.place(price) {
+    pub fn on_empty(&mut self, nodes: &mut Nodes, arena: &mut Arena, level: u32) {
+        nodes.forget_rank(level);
+        let place = level.wrapping_sub(self.first);
+        if place < self.grid.slots {
             self.bits.clear(place);
-        } else if let Ok(at) = self.sorted.place(levels, self.side, price) {
-            self.sorted.remove(levels, at);
-            levels.give(level);
+        } else {
+            self.on_empty_elsewhere(nodes, arena, level);
+        }
+        if level == self.best {
+            self.find_best(arena);
         }
     }
 
-    /// Whether a price lies on the ladder.
-    pub fn on_ladder(&self, price: i64) -> bool {
-        self.grid.place(price).is_some()
+    #[inline(never)]
+    fn on_empty_elsewhere(&mut self, nodes: &mut Nodes, arena: &mut Arena, level: u32) {
+        let key = key_of(self.side, nodes.get(level).price());
+        if let Ok(at) = self.sorted.place(arena, key) {
+            self.sorted.remove(arena, at);
+            nodes.give_level(level);
+        }
+    }
+
+    #[inline]
+    fn find_best(&mut self, arena: &Arena) {
+        let best = self.iter(arena).next();
+        (self.best, self.best_key) = best.map_or((NO_NODE, 0), |(level, key)| (level, key));
+    }
+
+    /// Whether a price lies on the announced ladder; true where none was announced.
+    #[inline]
+    pub fn fits_band(&self, price: i64) -> bool {
+        self.ladder != Ladder::Announced || self.grid.place(price).is_some()
     }
 
     /// Levels that hold orders, best first.
-    pub fn iter<'a>(&'a self, levels: &'a Levels) -> LevelIter<'a> {
+    pub fn levels<'a>(&'a self, arena: &'a Arena) -> impl Iterator<Item = u32> + 'a {
+        self.iter(arena).map(|(level, _)| level)
+    }
+
+    fn iter<'a>(&'a self, arena: &'a Arena) -> LevelIter<'a> {
         let ladder = match self.side {
             Side::Bid => self.bits.at_or_below(LADDER_SLOTS_MAX as u32 - 1),
             _ => self.bits.at_or_above(0),
         };
-        LevelIter { index: self, levels, ladder, sorted: self.sorted.length }
+        LevelIter { index: self, sorted: self.sorted.entries(arena), ladder }
     }
 
     /// The best level that holds orders.
     #[inline]
-    pub fn best(&self, levels: &Levels) -> Option<u32> {
-        self.iter(levels).next()
+    pub fn best(&self) -> Option<u32> {
+        (self.best != NO_NODE).then_some(self.best)
+    }
+
+    /// Whether the best bid reaches the best ask.
+    #[inline]
+    pub fn cross(bids: &Self, asks: &Self) -> bool {
+        (bids.best != NO_NODE) & (asks.best != NO_NODE) & (!bids.best_key >= asks.best_key)
     }
 }
 
-/// Levels best first: the ladder and the sorted array, merged.
-pub(crate) struct LevelIter<'a> {
+/// Levels best first with their keys: the ladder and the sorted array, merged.
+struct LevelIter<'a> {
     index: &'a LevelIndex,
-    levels: &'a Levels,
+    /// What is left of the array.
+    sorted: &'a [Entry],
     ladder: Option<u32>,
-    sorted: u32,
 }
 
 impl Iterator for LevelIter<'_> {
-    type Item = u32;
+    type Item = (u32, i64);
 
     #[inline]
-    fn next(&mut self) -> Option<u32> {
+    fn next(&mut self) -> Option<(u32, i64)> {
         let index = self.index;
-        let sorted = self.sorted.checked_sub(1).map(|at| index.sorted.entries(self.levels)[at as usize]);
-        let from_ladder = match (self.ladder, sorted) {
-            (Some(place), Some(entry)) => !behind(index.side, index.grid.price(place), entry.price),
-            (Some(_), None) => true,
-            (None, Some(_)) => false,
-            (None, None) => return None,
-        };
-        if from_ladder {
-            let place = self.ladder?;
-            self.ladder = match index.side {
-                Side::Bid => place.checked_sub(1).and_then(|below| index.bits.at_or_below(below)),
-                _ => index.bits.at_or_above(place + 1),
-            };
-            Some(index.first + place)
-        } else {
-            self.sorted -= 1;
-            sorted.map(|entry| entry.level)
+        let on_ladder = self.ladder.map(|place| (place, key_of(index.side, index.grid.price(place))));
+        match (on_ladder, self.sorted.split_last()) {
+            (Some((place, key)), rest) if rest.is_none_or(|(entry, _)| key <= entry.key) => {
+                self.ladder = match index.side {
+                    Side::Bid => place.checked_sub(1).and_then(|below| index.bits.at_or_below(below)),
+                    _ => index.bits.at_or_above(place + 1),
+                };
+                Some((index.first + place, key))
+            }
+            (_, Some((entry, rest))) => {
+                self.sorted = rest;
+                Some((entry.level, entry.key))
+            }
+            _ => None,
         }
     }
 }
@@ -467,14 +535,9 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn grid(low: i64, step: i64, slots: u32) -> Grid {
-        let shift = step.trailing_zeros();
-        Grid { low, step, slots, shift, inverse: inverse_of((step >> shift) as u64) }
-    }
-
     #[test]
     fn a_price_off_the_grid_has_no_place() {
-        let grid = grid(1_000, 24, 10);
+        let grid = Grid::new(1_000, 24, 10);
         assert_eq!(grid.place(1_000), Some(0));
         assert_eq!(grid.place(1_216), Some(9));
         assert_eq!(grid.place(1_240), None);
@@ -486,42 +549,59 @@ mod tests {
         assert_eq!(grid.place(i64::MAX), None);
     }
 
+    #[test]
+    fn a_ladder_is_laid_around_the_first_price_on_its_own_step() {
+        for (price, step) in
+            [(5_430_000_000, 10_000_000), (5_431_500_000, 100_000), (7, 1), (0, 10_000_000), (-30_000_000, 10_000_000)]
+        {
+            let grid = Grid::around(price, 64).unwrap();
+            assert_eq!((grid.step, grid.place(price)), (step, Some(32)), "{price}");
+        }
+        assert!(Grid::around(i64::MAX - 1, 64).is_none());
+    }
+
     proptest! {
-        /// Random prices on and off a ladder, both sides, against a sorted set.
+        /// Random prices on and off a ladder, announced, guessed or none, both sides, against a sorted set.
         #[test]
-        fn the_index_equals_a_set(bid: bool, ladder: bool, steps in prop::collection::vec((0i64..200, any::<bool>()), 0..400)) {
+        fn the_index_equals_a_set(bid: bool, ladder in 0u8..3, steps in prop::collection::vec((0i64..200, any::<bool>()), 0..400)) {
             let side = if bid { Side::Bid } else { Side::Ask };
-            let mut levels = Levels::new(300, 4_096);
+            let mut nodes = Nodes::new(4_096, 300, 1);
+            let mut arena = Arena::new(300, if ladder == 2 { 128 } else { 0 }, 1);
             let mut index = LevelIndex::new(side);
-            if ladder {
-                index.lay_ladder(&mut levels, grid(50, 3, 30)).unwrap();
+            if ladder == 1 {
+                index.lay_ladder(&mut nodes, Grid::new(50, 3, 30)).unwrap();
             }
             let mut set = BTreeSet::new();
             for (price, add) in steps {
                 if add {
-                    let level = index.find_or_make(&mut levels, price).unwrap();
-                    prop_assert_eq!(levels.get(level).price, price);
+                    let level = index.find_or_make(&mut nodes, &mut arena, price).unwrap();
+                    prop_assert_eq!(nodes.get(level).price(), price);
+                    nodes.get_mut(level).owner = 1;
                     set.insert(price);
                 } else if set.remove(&price) {
-                    let level = index.find(&levels, price).unwrap();
-                    index.on_empty(&mut levels, level);
+                    let level = index.find(&arena, price).unwrap();
+                    nodes.get_mut(level).owner = 0;
+                    index.on_empty(&mut nodes, &mut arena, level);
                 }
-                let have: Vec<i64> = index.iter(&levels).map(|level| levels.get(level).price).collect();
+                let have: Vec<i64> = index.levels(&arena).map(|level| nodes.get(level).price()).collect();
                 let want: Vec<i64> = if bid { set.iter().rev().copied().collect() } else { set.iter().copied().collect() };
+                prop_assert_eq!(index.best().map(|level| nodes.get(level).price()), want.first().copied());
                 prop_assert_eq!(have, want);
+                prop_assert_eq!(index.ladder == Ladder::Guessed, ladder == 2 && index.has_ladder());
             }
         }
     }
 
     #[test]
     fn a_used_up_pool_refuses_a_new_price_and_keeps_the_old() {
-        let mut levels = Levels::new(2, 0);
+        let mut nodes = Nodes::new(0, 2, 1);
+        let mut arena = Arena::new(2, 0, 1);
         let mut index = LevelIndex::new(Side::Ask);
-        assert!(index.find_or_make(&mut levels, 1).is_some());
-        assert!(index.find_or_make(&mut levels, 2).is_some());
-        assert_eq!(index.find_or_make(&mut levels, 3), None);
-        let first = index.find(&levels, 1).unwrap();
-        index.on_empty(&mut levels, first);
-        assert!(index.find_or_make(&mut levels, 3).is_some());
+        assert!(index.find_or_make(&mut nodes, &mut arena, 1).is_some());
+        assert!(index.find_or_make(&mut nodes, &mut arena, 2).is_some());
+        assert_eq!(index.find_or_make(&mut nodes, &mut arena, 3), None);
+        let first = index.find(&arena, 1).unwrap();
+        index.on_empty(&mut nodes, &mut arena, first);
+        assert!(index.find_or_make(&mut nodes, &mut arena, 3).is_some());
     }
 }

@@ -7,6 +7,7 @@
 //! In the event ring (feed → book) `seq` of a record is 0: the book thread numbers every slot it takes,
 //! 1, 2, 3, … inside an epoch, and writes that number into whatever it publishes.
 
+use std::hint::select_unpredictable;
 use std::mem::{align_of, offset_of, size_of};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -619,6 +620,16 @@ pub enum View<'a> {
     Unknown(u8),
 }
 
+/// What an order event is about: see [`Slot::named`].
+#[derive(Clone, Copy)]
+pub(crate) struct Named {
+    pub book_id: u32,
+    /// 0 for bids, else 1.
+    pub side: usize,
+    pub order_id: u64,
+    pub price: i64,
+}
+
 impl Slot {
     /// A slot of zeros, of no known kind.
     pub const EMPTY: Self = Self { length: 16, rtype: 0, rest: [0; 62] };
@@ -654,6 +665,22 @@ impl Slot {
             rtype::EQUILIBRIUM_BEST => View::EquilibriumBest(zerocopy::transmute_ref!(self)),
             rtype::SYSTEM => View::System(zerocopy::transmute_ref!(self)),
             other => View::Unknown(other),
+        }
+    }
+
+    /// What an order event or an execution names, without a branch on which of them it is; for other kinds nothing
+    /// that means anything.
+    #[inline(always)]
+    pub(crate) fn named(&self) -> Named {
+        let event: &OrderEvent = zerocopy::transmute_ref!(self);
+        let execution: &Execution = zerocopy::transmute_ref!(self);
+        let is_order = self.rtype == rtype::ORDER;
+        let side = select_unpredictable(is_order, event.side, execution.side);
+        Named {
+            book_id: event.book_id,
+            side: usize::from(side != b'B'),
+            order_id: select_unpredictable(is_order, event.order_id, execution.order_id),
+            price: select_unpredictable(is_order, event.price, execution.price),
         }
     }
 

@@ -372,6 +372,8 @@ mod tests {
             orders_max: 5_000,
             levels_max: 1_000,
             ladder_slots: 0,
+            queues: true,
+            look_ahead_orders_min: 0,
             key: OrderKey::BookSideId,
             seed: 1,
         }

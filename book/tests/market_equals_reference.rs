@@ -158,7 +158,16 @@ fn band_slot(book_id: u32, from: i64, to: i64, tick: i64) -> Slot {
 }
 
 fn limits(key: OrderKey) -> Limits {
-    Limits { books_max: 8, orders_max: 256, levels_max: 256, ladder_slots: 4_096, key, seed: 42 }
+    Limits {
+        books_max: 8,
+        orders_max: 256,
+        levels_max: 256,
+        ladder_slots: 4_096,
+        queues: true,
+        look_ahead_orders_min: 0,
+        key,
+        seed: 42,
+    }
 }
 
 /// Kinds whose count does not depend on bounds or ladders.
@@ -216,6 +225,8 @@ fn check(steps: &[Step], key: OrderKey) {
         }
         compare(&market, &reference, &replica);
     }
+    looking_ahead_changes_nothing(steps, key);
+    levels_without_queues_are_the_same(&market, steps, key);
     // A reader that comes late learns the same from snapshots.
     let mut late = Replica::new(Options { orders: true, ..Options::default() });
     for book in market.books() {
@@ -232,6 +243,36 @@ fn check(steps: &[Step], key: OrderKey) {
         }
     }
     compare(&market, &reference, &late);
+}
+
+/// Event by event, and all at once with guesses about each: the same updates, bit for bit.
+fn looking_ahead_changes_nothing(steps: &[Step], key: OrderKey) {
+    let (mut one, mut all) = (Market::new(limits(key)), Market::new(limits(key)));
+    let events = events(steps);
+    let (mut want, mut updates) = (Vec::new(), Vec::new());
+    events.iter().for_each(|event| one.apply(event, &mut want));
+    let mut seen = 0;
+    all.apply_all(&events, &mut updates, |market, event, _| {
+        assert_eq!(event, &events[seen]);
+        seen += 1;
+        assert!(market.seq() > 0 || event.rtype == rtype::SYSTEM);
+    });
+    assert_eq!((seen, updates), (events.len(), want));
+    all.check_invariants();
+}
+
+fn levels_without_queues_are_the_same(market: &Market, steps: &[Step], key: OrderKey) {
+    let mut totals = Market::new(Limits { queues: false, ..limits(key) });
+    totals.apply_all(&events(steps), &mut (), |_, _, ()| {});
+    totals.check_invariants();
+    for (book_id, side) in BOOKS.map(BookId).into_iter().flat_map(|book| [(book, Side::Bid), (book, Side::Ask)]) {
+        assert_eq!(totals.levels(book_id, side).collect::<Vec<_>>(), market.levels(book_id, side).collect::<Vec<_>>());
+        assert_eq!(totals.queue(book_id, side).count(), 0);
+    }
+    assert_eq!(totals.orders(), market.orders());
+    for kind in COMPARED {
+        assert_eq!(totals.anomalies().get(kind), market.anomalies().get(kind), "{}", kind.name());
+    }
 }
 
 proptest! {
@@ -270,7 +311,13 @@ proptest! {
 
 #[test]
 fn used_up_bounds_refuse_and_count() {
-    let mut market = Market::new(Limits { books_max: 1, orders_max: 2, levels_max: 1, ..limits(OrderKey::BookSideId) });
+    let mut market = Market::new(Limits {
+        books_max: 1,
+        orders_max: 2,
+        levels_max: 1,
+        ladder_slots: 0,
+        ..limits(OrderKey::BookSideId)
+    });
     let add = |book: u32, id: u64, price: i64| {
         let stamp = Stamp { book_id: BookId(book), exchange_ns: 1, ..Stamp::default() };
         Slot::from(OrderEvent::add(stamp, Side::Bid, OrderId(id), Price(price), 1, 0))

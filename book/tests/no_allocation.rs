@@ -108,6 +108,8 @@ fn a_turn_of_the_book_thread_takes_no_memory() {
         orders_max: 20_000,
         levels_max: 5_000,
         ladder_slots: 40_000,
+        queues: true,
+        look_ahead_orders_min: 0,
         key: OrderKey::BookSideId,
         seed: 3,
     };

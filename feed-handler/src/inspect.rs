@@ -236,6 +236,7 @@ impl Books {
                 ladder_slots: 400_000.min(orders_max * 4),
                 key: recording.order_key(),
                 seed: 0,
+                ..Limits::default()
             });
             begin_session(&mut market);
             market

@@ -225,8 +225,16 @@ fn wrong_bytes_never_panic_reader_or_book() {
                 let at = random.random_range(0..bytes.len());
                 bytes[at] = random.random();
             }
-            let limits =
-                Limits { books_max: 64, orders_max: 2_000, levels_max: 1_000, ladder_slots: 500, key, seed: 1 };
+            let limits = Limits {
+                books_max: 64,
+                orders_max: 2_000,
+                levels_max: 1_000,
+                ladder_slots: 500,
+                queues: true,
+                look_ahead_orders_min: 0,
+                key,
+                seed: 1,
+            };
             let mut market = Market::new(limits);
             read(&bytes, &name, &mut |slot| market.apply(&slot, &mut ()));
             market.check_invariants();

@@ -32,8 +32,16 @@ struct Twin {
 
 impl Twin {
     fn new(key: OrderKey, compare_every: u64) -> Self {
-        let limits =
-            Limits { books_max: 2_000, orders_max: 100_000, levels_max: 50_000, ladder_slots: 20_000, key, seed: 7 };
+        let limits = Limits {
+            books_max: 2_000,
+            orders_max: 100_000,
+            levels_max: 50_000,
+            ladder_slots: 20_000,
+            queues: true,
+            look_ahead_orders_min: 0,
+            key,
+            seed: 7,
+        };
         let mut twin = Self {
             market: Market::new(limits),
             reference: ReferenceMarket::new(key),
@@ -286,8 +294,16 @@ fn each_row_changes_the_book_as_the_oracle_says(messages: &str, oracle: &str, ex
     let mut oracle = oracle.lines().map(oracle_row);
     let mut messages = messages.lines();
     let mut recording = open(&path);
-    let limits =
-        Limits { books_max: 4, orders_max: 64, levels_max: 64, ladder_slots: 1, key: OrderKey::BookSideId, seed: 1 };
+    let limits = Limits {
+        books_max: 4,
+        orders_max: 64,
+        levels_max: 64,
+        ladder_slots: 1,
+        queues: true,
+        look_ahead_orders_min: 0,
+        key: OrderKey::BookSideId,
+        seed: 1,
+    };
     let mut market = Market::new(limits);
     let book_id = BookId(1);
     let mut before: Option<[Vec<(i64, u64)>; 2]> = None;
