@@ -62,7 +62,7 @@ pub fn market(stream: &Stream, format: Format) -> Market {
         books_max: symbols + 1,
         orders_max: stream.live_orders.max(10_000) * 5 / 4,
         levels_max: 400_000,
-        ladder_slots: symbols * 2_000,
+        ladder_slots: (symbols * 2_000).max(65_536),
         key,
         ..Limits::default()
     })

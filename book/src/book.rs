@@ -46,8 +46,6 @@ pub(crate) struct NewOrder {
     /// Rank inside its level; `None` = behind all that are there.
     pub rank: Option<QueueRank>,
     pub tag: Tag,
-    /// Free place of the index, from [`Orders::find`].
-    pub place: usize,
 }
 
 /// What a change did to an order: for publishing.
@@ -248,9 +246,9 @@ impl Book {
     }
 
     /// Rests a new order. Its name must be free.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add(&mut self, pools: &mut Pools, new: &NewOrder) -> Result<Touched, Anomaly> {
-        let NewOrder { side, id, price, quantity, rank, tag, place } = *new;
+        let NewOrder { side, id, price, quantity, rank, tag } = *new;
         let Pools { nodes, orders, arena, queues } = pools;
         let order = nodes.take_order(self.dense << 1 | side.index() as u32, id, quantity);
         let order = order.ok_or(Anomaly::OrdersExhausted)?;
@@ -263,7 +261,7 @@ impl Book {
             nodes.give_order(order);
             return Err(Anomaly::LevelsExhausted);
         };
-        orders.put(place, tag, order);
+        orders.insert(tag, order);
         let behind = match (*queues, rank) {
             (true, Some(rank)) => nodes.push_ranked(level, order, rank),
             (true, None) => {
@@ -271,15 +269,12 @@ impl Book {
                 0
             }
             (false, _) => {
-                nodes.get_mut(order).owner = level;
+                nodes.count_in(level, order);
                 0
             }
         };
         self.orders += 1;
-        let node = nodes.get_mut(level);
-        node.quantity = node.quantity.wrapping_add(quantity);
-        node.owner += 1;
-        let position = if *queues { node.owner - behind } else { 0 };
+        let position = if *queues { nodes.get(level).count() - behind } else { 0 };
         let level = totals(nodes, level);
         Ok(Touched { side, order_id: id, price, left: quantity, position, level, excess: false, unchanged: false })
     }
@@ -296,7 +291,7 @@ impl Book {
     /// Takes `quantity` off an order, all of it for [`QUANTITY_REST`]; an order with nothing left is removed.
     ///
     /// `tag` is the order's in the index. An undisclosed order (quantity 0) stays until it is cancelled in full.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn reduce(&mut self, pools: &mut Pools, order: u32, tag: Tag, quantity: u64) -> Touched {
         let node = pools.nodes.get_mut(order);
         let (have, level, id) = (node.quantity, node.owner, node.key);
@@ -319,29 +314,29 @@ impl Book {
     }
 
     /// Takes an order out of its queue, the pool and the index; `quantity` is what it still adds to its level.
-    #[inline]
+    #[inline(always)]
     fn remove(&mut self, pools: &mut Pools, order: u32, tag: Tag, side: Side, level: u32, quantity: u64) -> Level {
         let Pools { nodes, orders, arena, queues } = pools;
-        if *queues {
-            nodes.unlink(order);
-        }
-        nodes.give_order(order);
+        nodes.take_off(order, quantity, *queues);
         orders.remove(tag, order);
         self.orders -= 1;
-        let node = nodes.get_mut(level);
-        node.quantity = node.quantity.wrapping_sub(quantity);
-        node.owner -= 1;
-        let empty = node.owner == 0;
         let result = totals(nodes, level);
-        if empty {
-            if level == self.market[side.index()] {
-                self.market[side.index()] = NO_NODE;
-                nodes.give_level(level);
-            } else {
-                self.sides[side.index()].on_empty(nodes, arena, level);
-            }
+        if result.price.is_some() {
+            self.sides[side.index()].on_less(nodes, arena, level);
+        } else {
+            self.on_less_market_orders(nodes, side, level);
         }
         result
+    }
+
+    #[cold]
+    fn on_less_market_orders(&mut self, nodes: &mut Nodes, side: Side, level: u32) {
+        let empty = nodes.get(level).count() == 0;
+        nodes.forget_rank(level, empty);
+        if empty {
+            self.market[side.index()] = NO_NODE;
+            nodes.give_level(level);
+        }
     }
 
     /// Removes every order.
@@ -432,7 +427,7 @@ impl Book {
                     assert_eq!((have.previous, have.owner), (previous, level));
                     assert_eq!(have.book_side, self.book_side(side));
                     let tag = pools.orders.tag(have.book_side, have.key);
-                    assert_eq!(pools.orders.find(&pools.nodes, tag, have.book_side, have.key), Err(order));
+                    assert_eq!(pools.orders.find(&pools.nodes, tag, have.book_side, have.key), Some(order));
                     quantity = quantity.wrapping_add(have.quantity);
                     count += 1;
                     previous = order;

@@ -4,6 +4,8 @@
 //! Never allocates after construction. Both structures hold numbers of levels in one pool (`nodes.rs`); a price is on
 //! the ladder if it lies on the ladder's grid and in the sorted array otherwise, so no price is ever refused.
 
+use std::hint::select_unpredictable;
+
 use crate::memory::table;
 use crate::nodes::{NO_NODE, Nodes};
 use crate::tick::TickTable;
@@ -236,19 +238,13 @@ struct Bits {
 impl Bits {
     const EMPTY: Self = Self { summary: 0, words: [0; 64] };
 
-    #[inline]
-    fn set(&mut self, place: u32) {
-        self.words[place as usize >> 6] |= 1 << (place & 63);
-        self.summary |= 1 << (place >> 6);
-    }
-
-    #[inline]
-    fn clear(&mut self, place: u32) {
-        let word = &mut self.words[place as usize >> 6];
-        *word &= !(1 << (place & 63));
-        if *word == 0 {
-            self.summary &= !(1 << (place >> 6));
-        }
+    /// Says whether a place holds orders. No branch: whether a level has just become empty is hard to predict.
+    #[inline(always)]
+    fn put(&mut self, place: u32, holds: bool) {
+        let (at, bit) = (place as usize >> 6 & 63, place & 63);
+        let word = self.words[at] & !(1 << bit) | u64::from(holds) << bit;
+        self.words[at] = word;
+        self.summary = self.summary & !(1 << at) | u64::from(word != 0) << at;
     }
 
     /// The lowest place at or above `from`.
@@ -396,19 +392,15 @@ impl LevelIndex {
     pub fn find_or_make(&mut self, nodes: &mut Nodes, arena: &mut Arena, price: i64) -> Option<u32> {
         let level = match self.grid.place(price) {
             Some(place) => {
-                let level = self.first + place;
-                if nodes.get(level).count() == 0 {
-                    self.bits.set(place);
-                }
-                level
+                self.bits.put(place, true);
+                self.first + place
             }
             None => self.find_or_make_elsewhere(nodes, arena, price)?,
         };
         let key = key_of(self.side, price);
-        if (self.best == NO_NODE) | (key < self.best_key) {
-            self.best = level;
-            self.best_key = key;
-        }
+        let better = (self.best == NO_NODE) | (key < self.best_key);
+        self.best = select_unpredictable(better, level, self.best);
+        self.best_key = select_unpredictable(better, key, self.best_key);
         Some(level)
     }
 
@@ -417,7 +409,7 @@ impl LevelIndex {
         if self.ladder == Ladder::Open && self.best == NO_NODE {
             self.lay_window(nodes, arena, price);
             if let Some(place) = self.grid.place(price) {
-                self.bits.set(place);
+                self.bits.put(place, true);
                 return Some(self.first + place);
             }
         }
@@ -435,17 +427,18 @@ impl LevelIndex {
         }
     }
 
-    /// Notes that a level lost its last order.
-    #[inline]
-    pub fn on_empty(&mut self, nodes: &mut Nodes, arena: &mut Arena, level: u32) {
-        nodes.forget_rank(level);
+    /// Notes that a level lost an order, perhaps its last.
+    #[inline(always)]
+    pub fn on_less(&mut self, nodes: &mut Nodes, arena: &mut Arena, level: u32) {
+        let empty = nodes.get(level).count() == 0;
         let place = level.wrapping_sub(self.first);
         if place < self.grid.slots {
-            self.bits.clear(place);
-        } else {
+            self.bits.put(place, !empty);
+        } else if empty {
             self.on_empty_elsewhere(nodes, arena, level);
         }
-        if level == self.best {
+        nodes.forget_rank(level, empty);
+        if empty & (level == self.best) {
             self.find_best(arena);
         }
     }
@@ -459,7 +452,7 @@ impl LevelIndex {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn find_best(&mut self, arena: &Arena) {
         let best = self.iter(arena).next();
         (self.best, self.best_key) = best.map_or((NO_NODE, 0), |(level, key)| (level, key));
@@ -581,7 +574,7 @@ mod tests {
                 } else if set.remove(&price) {
                     let level = index.find(&arena, price).unwrap();
                     nodes.get_mut(level).owner = 0;
-                    index.on_empty(&mut nodes, &mut arena, level);
+                    index.on_less(&mut nodes, &mut arena, level);
                 }
                 let have: Vec<i64> = index.levels(&arena).map(|level| nodes.get(level).price()).collect();
                 let want: Vec<i64> = if bid { set.iter().rev().copied().collect() } else { set.iter().copied().collect() };
@@ -601,7 +594,8 @@ mod tests {
         assert!(index.find_or_make(&mut nodes, &mut arena, 2).is_some());
         assert_eq!(index.find_or_make(&mut nodes, &mut arena, 3), None);
         let first = index.find(&arena, 1).unwrap();
-        index.on_empty(&mut nodes, &mut arena, first);
+        nodes.get_mut(first).owner = 0;
+        index.on_less(&mut nodes, &mut arena, first);
         assert!(index.find_or_make(&mut nodes, &mut arena, 3).is_some());
     }
 }

@@ -19,7 +19,7 @@ use crate::phase::Phase;
 use crate::replica::{Level, ticker};
 use crate::slot::{
     Execution, LevelUpdate, Mark, OrderEvent, OrderUpdate, QUANTITY_REST, Slot, System, TickBand, TradeUpdate, View,
-    action, conditions, flags, rtype, system,
+    action, conditions, flags, frequent, rtype, system,
 };
 use crate::types::{BookId, Nanos, OrderId, Price, Side};
 
@@ -99,7 +99,7 @@ struct Guess {
 }
 
 impl Guess {
-    const NONE: Self = Self { tag: 0, order: NO_NODE, node: NO_NODE, dense: NO_BOOK };
+    const NONE: Self = Self { tag: Tag::NONE, order: NO_NODE, node: NO_NODE, dense: NO_BOOK };
 }
 
 /// The scope of an order's name.
@@ -247,6 +247,7 @@ impl Market {
         self.dense(u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]))
     }
 
+    #[inline(always)]
     fn dense(&self, book_id: u32) -> Option<usize> {
         let dense = match self.direct.get(book_id as usize) {
             Some(&dense) => dense,
@@ -264,10 +265,13 @@ impl Market {
         at
     }
 
+    #[inline(always)]
     fn dense_or_new(&mut self, book_id: u32) -> Option<usize> {
-        if let Some(dense) = self.dense(book_id) {
-            return Some(dense);
-        }
+        self.dense(book_id).or_else(|| self.new_book(book_id))
+    }
+
+    #[cold]
+    fn new_book(&mut self, book_id: u32) -> Option<usize> {
         let dense = self.books.len();
         if dense == self.limits.books_max {
             self.anomalies.count(Anomaly::BooksExhausted);
@@ -335,22 +339,30 @@ impl Market {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn apply_guessed(&mut self, event: &Slot, guess: Guess, out: &mut impl Output) {
         self.seq += 1;
-        let rank = self.rank.take();
+        let rank = if self.rank.is_some() { self.take_rank(event) } else { None };
+        // The frequent kinds one after the other, the most frequent first: each is a guess of the processor's.
+        match event.code() {
+            code if code == frequent::ADD => self.on_add(event.as_order(), rank, guess, out),
+            code if code == frequent::CANCEL => self.on_cancel(event.as_order(), guess, out),
+            code if code == frequent::REPLACE => self.on_replace(event.as_execution(), guess, out),
+            code if code == frequent::EXECUTION => self.on_execution(event.as_execution(), guess, out),
+            _ => self.on_rare(event, guess, out),
+        }
+    }
+
+    #[inline(never)]
+    fn on_rare(&mut self, event: &Slot, guess: Guess, out: &mut impl Output) {
         match event.view() {
             View::Order(event) => {
                 self.on_clock(event.exchange_ns, event.received_ns, out);
-                self.on_order(event, rank, guess, out);
-            }
-            View::Execution(event) => {
-                self.on_clock(event.exchange_ns, event.received_ns, out);
-                self.on_execution(event, guess, out);
-            }
-            View::Replace(event) => {
-                self.on_clock(event.exchange_ns, event.received_ns, out);
-                self.on_replace(event, guess, out);
+                match event.action {
+                    action::MODIFY => self.on_modify(event, guess, out),
+                    action::CLEAR => self.on_clear(event, out),
+                    _ => self.anomaly(Anomaly::UnknownEvent, event.book_id),
+                }
             }
             View::Trade(event) => {
                 self.on_clock(event.exchange_ns, event.received_ns, out);
@@ -361,14 +373,19 @@ impl Market {
             View::Unknown(_) => self.anomalies.count(Anomaly::UnknownEvent),
             _ => self.on_record(event, out),
         }
-        if let (Some((book_id, _)), false) = (rank, matches!(event.rtype, rtype::ORDER)) {
-            self.stray_rank(book_id);
-        }
     }
 
+    /// The ranking time that the event before stated, if this is the add that it was stated for.
     #[cold]
-    fn stray_rank(&mut self, book_id: u32) {
+    fn take_rank(&mut self, event: &Slot) -> Option<u64> {
+        let (book_id, rank_ns) = self.rank.take()?;
+        if let View::Order(event) = event.view()
+            && (event.book_id, event.action) == (book_id, action::ADD)
+        {
+            return Some(rank_ns);
+        }
         self.anomaly(Anomaly::StrayRank, book_id);
+        None
     }
 
     #[cold]
@@ -382,7 +399,7 @@ impl Market {
     }
 
     /// The exchange's clock only moves forward; each new second closes candles and tells the readers.
-    #[inline]
+    #[inline(always)]
     fn on_clock(&mut self, exchange_ns: Nanos, received_ns: Nanos, out: &mut impl Output) {
         if exchange_ns >= self.next_second_ns {
             self.on_second(exchange_ns, received_ns, out);
@@ -403,33 +420,9 @@ impl Market {
         out.push(record.into());
     }
 
-    fn stamp(&mut self, dense: usize, exchange_ns: Nanos, received_ns: Nanos) -> Stamp {
-        let book = &mut self.books[dense];
-        book.seq = self.seq;
-        book.exchange_ns = exchange_ns;
-        book.received_ns = received_ns;
-        let flags = if book.maybe_bad { flags::MAYBE_BAD_BOOK } else { 0 };
-        Stamp { book_id: book.id.0, seq: self.seq, exchange_ns, received_ns, flags }
-    }
-
-    #[inline]
-    fn on_order(&mut self, event: &OrderEvent, rank: Option<(u32, u64)>, guess: Guess, out: &mut impl Output) {
-        if let Some((book_id, _)) = rank
-            && (book_id != event.book_id || event.action != action::ADD)
-        {
-            self.stray_rank(book_id);
-        }
-        match event.action {
-            action::ADD => self.on_add(event, rank, guess, out),
-            action::CANCEL => self.on_cancel(event, guess, out),
-            action::MODIFY => self.on_modify(event, guess, out),
-            action::CLEAR => self.on_clear(event, out),
-            _ => self.anomaly(Anomaly::UnknownEvent, event.book_id),
-        }
-    }
-
-    #[inline]
-    fn on_add(&mut self, event: &OrderEvent, rank: Option<(u32, u64)>, guess: Guess, out: &mut impl Output) {
+    #[inline(always)]
+    fn on_add(&mut self, event: &OrderEvent, rank: Option<u64>, guess: Guess, out: &mut impl Output) {
+        self.on_clock(event.exchange_ns, event.received_ns, out);
         let side = event.side();
         if side == Side::None {
             return self.anomaly(Anomaly::NoSide, event.book_id);
@@ -438,76 +431,76 @@ impl Market {
         let tag = self.tag(guess, dense, side, event.order_id);
         let rank = match (event.rank_sequence, rank) {
             (0, _) => None,
-            (sequence, Some((book_id, ns))) if book_id == event.book_id => Some(QueueRank { ns, sequence }),
-            (sequence, _) => Some(QueueRank { ns: event.exchange_ns, sequence }),
+            (sequence, ns) => Some(QueueRank { ns: ns.unwrap_or(event.exchange_ns), sequence }),
         };
         let (price, quantity) = (Price(event.price), event.quantity());
-        let new = NewOrder { side, id: event.order_id, price, quantity, rank, tag, place: 0 };
-        self.rest(dense, new, event, out);
+        self.rest(dense, NewOrder { side, id: event.order_id, price, quantity, rank, tag }, event, out);
     }
 
     /// The tag of an order's name; the guess knows it, unless it is about another book.
-    #[inline]
+    #[inline(always)]
     fn tag(&self, guess: Guess, dense: usize, side: Side, id: u64) -> Tag {
         if usize::from(guess.dense) == dense { guess.tag } else { self.pools.orders.tag(book_side(dense, side), id) }
     }
 
     /// Adds an order if its name is free, publishes it, and looks whether the book crossed.
-    #[inline]
-    fn rest(&mut self, dense: usize, mut new: NewOrder, event: &impl Stamped, out: &mut impl Output) {
-        let Pools { nodes, orders, .. } = &self.pools;
-        let book = &mut self.books[dense];
-        let book_id = book.id.0;
-        match orders.find(nodes, new.tag, book_side(dense, new.side), new.id) {
-            Ok(place) => new.place = place,
-            Err(_) => return self.anomaly(Anomaly::DuplicateOrder, book_id),
+    #[inline(always)]
+    fn rest(&mut self, dense: usize, new: NewOrder, event: &impl Stamped, out: &mut impl Output) {
+        let Self { pools, books, anomalies, seq, .. } = self;
+        let book = &mut books[dense];
+        if pools.orders.find(&pools.nodes, new.tag, book_side(dense, new.side), new.id).is_some() {
+            return spoil(anomalies, book, Anomaly::DuplicateOrder);
         }
         if book.off_ladder(new.side, new.price) {
-            self.anomalies.count(Anomaly::OffLadder);
+            anomalies.count(Anomaly::OffLadder);
         }
-        match book.add(&mut self.pools, &new) {
+        match book.add(pools, &new) {
             Ok(touched) => {
-                let stamp = self.stamp(dense, event.exchange_ns(), event.received_ns());
-                publish(stamp, action::ADD, &touched, out);
-                self.check_crossed(dense);
+                publish(stamp(book, *seq, event), action::ADD, &touched, out);
+                check_crossed(anomalies, book);
             }
-            Err(anomaly) => self.anomaly(anomaly, book_id),
+            Err(anomaly) => spoil(anomalies, book, anomaly),
         }
     }
 
     /// The order that an event names, with its book and tag; an unknown one is counted.
-    #[inline]
+    #[inline(always)]
     fn named(&mut self, book_id: u32, side: Side, id: u64, guess: Guess) -> Option<(usize, u32, Tag)> {
-        if side == Side::None && self.limits.key == OrderKey::BookSideId {
+        if (side == Side::None) & (self.limits.key == OrderKey::BookSideId) {
             self.anomaly(Anomaly::NoSide, book_id);
             return None;
         }
-        let found = self.dense(book_id).and_then(|dense| {
-            let tag = self.tag(guess, dense, side, id);
-            let Pools { nodes, orders, .. } = &self.pools;
-            let order = orders.find_guessed(nodes, tag, book_side(dense, side), id, guess.order)?;
+        let Some(dense) = self.dense(book_id) else { return self.unknown_order(book_id) };
+        let tag = self.tag(guess, dense, side, id);
+        let Pools { nodes, orders, .. } = &self.pools;
+        match orders.find_guessed(nodes, tag, book_side(dense, side), id, guess.order) {
             // An id that is unique for the day may still be named under the wrong book.
-            (nodes.get(order).book_side >> 1 == dense as u32).then_some((dense, order, tag))
-        });
-        if found.is_none() {
-            self.anomaly(Anomaly::UnknownOrder, book_id);
+            Some(order) if nodes.get(order).book_side >> 1 == dense as u32 => Some((dense, order, tag)),
+            _ => self.unknown_order(book_id),
         }
-        found
     }
 
-    #[inline]
+    #[cold]
+    fn unknown_order<T>(&mut self, book_id: u32) -> Option<T> {
+        self.anomaly(Anomaly::UnknownOrder, book_id);
+        None
+    }
+
+    #[inline(always)]
     fn on_cancel(&mut self, event: &OrderEvent, guess: Guess, out: &mut impl Output) {
+        self.on_clock(event.exchange_ns, event.received_ns, out);
         let Some((dense, order, tag)) = self.named(event.book_id, event.side(), event.order_id, guess) else { return };
         // DBN's undefined size means the same as our own sentinel.
-        let undefined = event.size_high == 0 && event.size == u32::MAX;
+        let undefined = event.quantity() == u64::from(u32::MAX);
         let quantity = if undefined { QUANTITY_REST } else { event.quantity() };
-        let touched = self.books[dense].reduce(&mut self.pools, order, tag, quantity);
+        let Self { pools, books, anomalies, seq, .. } = self;
+        let book = &mut books[dense];
+        let touched = book.reduce(pools, order, tag, quantity);
         if touched.excess {
-            self.anomaly(Anomaly::OverCancel, event.book_id);
+            spoil(anomalies, book, Anomaly::OverCancel);
         }
-        let stamp = self.stamp(dense, event.exchange_ns, event.received_ns);
-        publish(stamp, action::CANCEL, &touched, out);
-        self.check_uncrossed(dense);
+        publish(stamp(book, *seq, event), action::CANCEL, &touched, out);
+        check_uncrossed(book);
     }
 
     /// A new price or a larger quantity sends an order to the end of its new queue; less quantity keeps its place
@@ -517,17 +510,17 @@ impl Market {
         let have = *self.pools.nodes.get(order);
         let price = self.pools.nodes.get(have.owner).price();
         if price == event.price && event.quantity() <= have.quantity && event.quantity() > 0 {
-            let touched = self.books[dense].reduce(&mut self.pools, order, tag, have.quantity - event.quantity());
-            let stamp = self.stamp(dense, event.exchange_ns, event.received_ns);
-            publish(stamp, action::CANCEL, &touched, out);
-            return self.check_uncrossed(dense);
+            let book = &mut self.books[dense];
+            let touched = book.reduce(&mut self.pools, order, tag, have.quantity - event.quantity());
+            publish(stamp(book, self.seq, event), action::CANCEL, &touched, out);
+            return check_uncrossed(book);
         }
         let moved = (event.order_id, Price(event.price), event.quantity());
         self.move_order(dense, order, tag, moved, event, out);
     }
 
     /// Takes an order out and puts it in again under an id, price and quantity, behind all others.
-    #[inline]
+    #[inline(always)]
     fn move_order(
         &mut self,
         dense: usize,
@@ -537,18 +530,18 @@ impl Market {
         event: &impl Stamped,
         out: &mut impl Output,
     ) {
-        let gone = self.books[dense].reduce(&mut self.pools, order, tag, QUANTITY_REST);
-        let stamp = self.stamp(dense, event.exchange_ns(), event.received_ns());
-        publish(stamp, action::CANCEL, &gone, out);
-        self.check_uncrossed(dense);
+        let book = &mut self.books[dense];
+        let gone = book.reduce(&mut self.pools, order, tag, QUANTITY_REST);
+        publish(stamp(book, self.seq, event), action::CANCEL, &gone, out);
+        check_uncrossed(book);
         let side = gone.side;
         let tag = self.pools.orders.tag(book_side(dense, side), id);
-        let new = NewOrder { side, id, price, quantity, rank: None, tag, place: 0 };
-        self.rest(dense, new, event, out);
+        self.rest(dense, NewOrder { side, id, price, quantity, rank: None, tag }, event, out);
     }
 
-    #[inline]
+    #[inline(never)]
     fn on_replace(&mut self, event: &Execution, guess: Guess, out: &mut impl Output) {
+        self.on_clock(event.exchange_ns, event.received_ns, out);
         let Some((dense, order, tag)) = self.named(event.book_id, event.side(), event.order_id, guess) else { return };
         let moved = (event.other_id, Price(event.price), event.quantity);
         self.move_order(dense, order, tag, moved, event, out);
@@ -556,13 +549,15 @@ impl Market {
 
     fn on_clear(&mut self, event: &OrderEvent, out: &mut impl Output) {
         let Some(dense) = self.dense_or_new(event.book_id) else { return };
-        self.books[dense].clear(&mut self.pools);
-        let stamp = self.stamp(dense, event.exchange_ns, event.received_ns);
+        let book = &mut self.books[dense];
+        book.clear(&mut self.pools);
+        let stamp = stamp(book, self.seq, event);
         out.push(mark(rtype::CLEAR, stamp, 0, 0, false, self.epoch));
     }
 
-    #[inline]
+    #[inline(never)]
     fn on_execution(&mut self, event: &Execution, guess: Guess, out: &mut impl Output) {
+        self.on_clock(event.exchange_ns, event.received_ns, out);
         let Some((dense, order, tag)) = self.named(event.book_id, event.side(), event.order_id, guess) else {
             // The trade happened all the same, if only its price is known.
             if event.price != Price::NONE.0 {
@@ -570,72 +565,24 @@ impl Market {
             }
             return;
         };
-        let touched = self.books[dense].reduce(&mut self.pools, order, tag, event.quantity.min(QUANTITY_REST - 1));
+        let Self { pools, books, anomalies, seq, .. } = self;
+        let book = &mut books[dense];
+        let touched = book.reduce(pools, order, tag, event.quantity.min(QUANTITY_REST - 1));
         if touched.excess {
-            self.anomaly(Anomaly::OverExecution, event.book_id);
+            spoil(anomalies, book, Anomaly::OverExecution);
         }
-        let stamp = self.stamp(dense, event.exchange_ns, event.received_ns);
+        let stamp = stamp(book, *seq, event);
         publish(stamp, action::FILL, &touched, out);
         let price = if event.price == Price::NONE.0 { touched.price } else { Price(event.price) };
-        self.trade(dense, stamp, touched.side, price, event, out);
-        self.check_uncrossed(dense);
+        trade(book, stamp, touched.side, price, event, out);
+        check_uncrossed(book);
     }
 
     fn on_trade(&mut self, event: &Execution, out: &mut impl Output) {
         let Some(dense) = self.dense_or_new(event.book_id) else { return };
-        let stamp = self.stamp(dense, event.exchange_ns, event.received_ns);
-        self.trade(dense, stamp, event.side(), Price(event.price), event, out);
-    }
-
-    #[inline]
-    fn trade(
-        &mut self,
-        dense: usize,
-        stamp: Stamp,
-        resting: Side,
-        price: Price,
-        event: &Execution,
-        out: &mut impl Output,
-    ) {
         let book = &mut self.books[dense];
-        book.statistics.on_trade(price, event.quantity, event.conditions);
-        book.candles.on_trade(stamp.exchange_ns, price, event.quantity, event.conditions, &mut |_, _| {});
-        // In an auction both sides meet at one price: nobody is the aggressor.
-        let aggressor = if event.conditions & conditions::CROSS != 0 { Side::None } else { resting.opposite() };
-        let update = TradeUpdate {
-            length: 16,
-            rtype: rtype::TRADE_UPDATE,
-            flags: stamp.flags,
-            side: aggressor as u8,
-            book_id: stamp.book_id,
-            exchange_ns: stamp.exchange_ns,
-            seq: stamp.seq,
-            received_ns: stamp.received_ns,
-            match_id: event.other_id,
-            price: price.0,
-            quantity: event.quantity,
-            conditions: event.conditions,
-            reserved: [0; 7],
-        };
-        out.push(update.into());
-    }
-
-    #[inline]
-    fn check_crossed(&mut self, dense: usize) {
-        let book = &mut self.books[dense];
-        if !book.crossed && !book.phase.may_cross() && book.is_crossed() {
-            book.crossed = true;
-            let book_id = book.id.0;
-            self.anomaly(Anomaly::Crossed, book_id);
-        }
-    }
-
-    #[inline]
-    fn check_uncrossed(&mut self, dense: usize) {
-        let book = &mut self.books[dense];
-        if book.crossed {
-            book.crossed = book.is_crossed();
-        }
+        let stamp = stamp(book, self.seq, event);
+        trade(book, stamp, event.side(), Price(event.price), event, out);
     }
 
     fn on_system(&mut self, event: &System, out: &mut impl Output) {
@@ -679,7 +626,7 @@ impl Market {
         let (book_id, exchange_ns, received_ns) = ((word(0) >> 32) as u32, word(8), word(24));
         self.on_clock(exchange_ns, received_ns, out);
         let Some(dense) = self.dense_or_new(book_id) else { return };
-        self.stamp(dense, exchange_ns, received_ns);
+        stamp(&mut self.books[dense], self.seq, &(exchange_ns, received_ns));
         let numbered = event.with_seq(self.seq);
         let book = &mut self.books[dense];
         match event.view() {
@@ -720,7 +667,7 @@ impl Market {
                 if book.phase.may_cross() {
                     book.crossed = false;
                 } else {
-                    self.check_crossed(dense);
+                    check_crossed(&self.anomalies, book);
                 }
             }
             View::Equilibrium(_) => book.records.equilibrium = Some(numbered),
@@ -834,8 +781,73 @@ impl Stamped for Execution {
     }
 }
 
-/// The order, then its level (market orders have none).
+impl Stamped for (Nanos, Nanos) {
+    fn exchange_ns(&self) -> Nanos {
+        self.0
+    }
+    fn received_ns(&self) -> Nanos {
+        self.1
+    }
+}
+
+/// Notes in the book that this event was its newest.
+#[inline(always)]
+fn stamp(book: &mut Book, seq: u64, event: &impl Stamped) -> Stamp {
+    let (exchange_ns, received_ns) = (event.exchange_ns(), event.received_ns());
+    book.seq = seq;
+    book.exchange_ns = exchange_ns;
+    book.received_ns = received_ns;
+    let flags = if book.maybe_bad { flags::MAYBE_BAD_BOOK } else { 0 };
+    Stamp { book_id: book.id.0, seq, exchange_ns, received_ns, flags }
+}
+
+#[cold]
+fn spoil(anomalies: &Anomalies, book: &mut Book, anomaly: Anomaly) {
+    anomalies.count(anomaly);
+    book.maybe_bad |= anomaly.spoils_book();
+}
+
+#[inline(always)]
+fn check_crossed(anomalies: &Anomalies, book: &mut Book) {
+    if book.is_crossed() && !book.crossed && !book.phase.may_cross() {
+        book.crossed = true;
+        spoil(anomalies, book, Anomaly::Crossed);
+    }
+}
+
+#[inline(always)]
+fn check_uncrossed(book: &mut Book) {
+    if book.crossed {
+        book.crossed = book.is_crossed();
+    }
+}
+
 #[inline]
+fn trade(book: &mut Book, stamp: Stamp, resting: Side, price: Price, event: &Execution, out: &mut impl Output) {
+    book.statistics.on_trade(price, event.quantity, event.conditions);
+    book.candles.on_trade(stamp.exchange_ns, price, event.quantity, event.conditions, &mut |_, _| {});
+    // In an auction both sides meet at one price: nobody is the aggressor.
+    let aggressor = if event.conditions & conditions::CROSS != 0 { Side::None } else { resting.opposite() };
+    let update = TradeUpdate {
+        length: 16,
+        rtype: rtype::TRADE_UPDATE,
+        flags: stamp.flags,
+        side: aggressor as u8,
+        book_id: stamp.book_id,
+        exchange_ns: stamp.exchange_ns,
+        seq: stamp.seq,
+        received_ns: stamp.received_ns,
+        match_id: event.other_id,
+        price: price.0,
+        quantity: event.quantity,
+        conditions: event.conditions,
+        reserved: [0; 7],
+    };
+    out.push(update.into());
+}
+
+/// The order, then its level (market orders have none).
+#[inline(always)]
 fn publish(stamp: Stamp, action: u8, touched: &Touched, out: &mut impl Output) {
     let Touched { side, order_id, price, left, position, level, unchanged, .. } = *touched;
     if unchanged {
@@ -847,7 +859,7 @@ fn publish(stamp: Stamp, action: u8, touched: &Touched, out: &mut impl Output) {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn order_update(stamp: Stamp, side: Side, action: u8, order_id: u64, price: Price, left: u64, place: u32) -> Slot {
     let update = OrderUpdate {
         length: 16,
@@ -868,7 +880,7 @@ fn order_update(stamp: Stamp, side: Side, action: u8, order_id: u64, price: Pric
     update.into()
 }
 
-#[inline]
+#[inline(always)]
 fn level_update(stamp: Stamp, side: Side, level: Level) -> Slot {
     let update = LevelUpdate {
         length: 16,

@@ -4,6 +4,8 @@
 //! is linked and unlinked without a branch, half a cache line holds all of it, and one look-ahead serves both kinds.
 //! Never allocates after construction and never looks an order up: that is the index's work (`orders.rs`).
 
+use std::hint::select_unpredictable;
+
 use crate::memory::{prefetch, table};
 
 /// "No node".
@@ -151,13 +153,13 @@ impl Nodes {
     }
 
     /// Whether `at` is an order in use, of that name. Any number may be asked about.
-    #[inline]
+    #[inline(always)]
     pub fn is(&self, at: u32, book_side: u32, id: u64) -> bool {
         self.nodes.get(at as usize).is_some_and(|node| (node.key == id) & (node.book_side == book_side))
     }
 
     /// Whether `at` is an order in use with that id, of whatever book and side.
-    #[inline]
+    #[inline(always)]
     pub fn is_id(&self, at: u32, id: u64) -> bool {
         self.nodes.get(at as usize).is_some_and(|node| (node.key == id) & (node.book_side != NOT_AN_ORDER))
     }
@@ -191,8 +193,8 @@ impl Nodes {
         self.ranks[at as usize] = FIRST;
     }
 
-    /// An order, not yet in any queue. `None`: none is left.
-    #[inline]
+    /// An order, not yet on any level. `None`: none is left.
+    #[inline(always)]
     pub fn take_order(&mut self, book_side: u32, id: u64, quantity: u64) -> Option<u32> {
         let at = self.free_order;
         let node = self.nodes.get_mut(at as usize)?;
@@ -202,8 +204,8 @@ impl Nodes {
         Some(at)
     }
 
-    /// Gives an order back that is in no queue.
-    #[inline]
+    /// Gives an order back that is on no level.
+    #[inline(always)]
     pub fn give_order(&mut self, at: u32) {
         let node = &mut self.nodes[at as usize];
         node.book_side = NOT_AN_ORDER;
@@ -212,25 +214,8 @@ impl Nodes {
         self.live -= 1;
     }
 
-    /// Puts an order behind all others of a level.
-    #[inline]
-    pub fn push_back(&mut self, level: u32, order: u32) {
-        let last = self.nodes[level as usize].previous;
-        self.link(level, last, level, order);
-    }
-
-    #[inline]
-    fn link(&mut self, level: u32, before: u32, behind: u32, order: u32) {
-        let node = &mut self.nodes[order as usize];
-        node.owner = level;
-        node.previous = before;
-        node.next = behind;
-        self.nodes[before as usize].next = order;
-        self.nodes[behind as usize].previous = order;
-    }
-
-    /// Puts an order without a rank behind all others, and gives it the rank of the one before it.
-    #[inline]
+    /// Puts an order on a level and behind all others of it; without a rank it has that of the one before it.
+    #[inline(always)]
     pub fn push_unranked(&mut self, level: u32, order: u32) {
         if self.ranked {
             let last = self.nodes[level as usize].previous;
@@ -239,18 +224,35 @@ impl Nodes {
         self.push_back(level, order);
     }
 
-    /// Puts an order where its rank belongs, behind those of the same rank. Returns how many stand behind it.
-    #[inline]
+    /// Puts an order on a level where its rank belongs, behind those of the same rank. Returns how many stand behind
+    /// it.
+    #[inline(always)]
     pub fn push_ranked(&mut self, level: u32, order: u32, rank: QueueRank) -> u32 {
         self.ranked = true;
         self.ranks[order as usize] = rank;
         // Nearly always it ranks last; the level's own rank knows without a look at the last order's.
-        if rank >= self.ranks[level as usize] {
-            self.ranks[level as usize] = rank;
+        let highest = &mut self.ranks[level as usize];
+        if rank >= *highest {
+            *highest = rank;
             self.push_back(level, order);
             return 0;
         }
         self.push_before_higher(level, order, rank)
+    }
+
+    #[inline(always)]
+    fn push_back(&mut self, level: u32, order: u32) {
+        let quantity = self.nodes[order as usize].quantity;
+        let node = &mut self.nodes[level as usize];
+        let last = node.previous;
+        node.previous = order;
+        node.owner += 1;
+        node.quantity = node.quantity.wrapping_add(quantity);
+        self.nodes[last as usize].next = order;
+        let node = &mut self.nodes[order as usize];
+        node.owner = level;
+        node.previous = last;
+        node.next = level;
     }
 
     #[cold]
@@ -260,23 +262,52 @@ impl Nodes {
             (behind, before) = (before, self.nodes[before as usize].previous);
             passed += 1;
         }
-        self.link(level, before, behind, order);
+        self.count_in(level, order);
+        let node = &mut self.nodes[order as usize];
+        node.previous = before;
+        node.next = behind;
+        self.nodes[before as usize].next = order;
+        self.nodes[behind as usize].previous = order;
         passed
     }
 
-    /// Takes an order out of its queue; its level's totals are the caller's.
-    #[inline]
-    pub fn unlink(&mut self, order: u32) {
-        let Node { previous, next, .. } = self.nodes[order as usize];
-        self.nodes[previous as usize].next = next;
-        self.nodes[next as usize].previous = previous;
+    /// Puts an order on a level without a place in its queue, for levels that only have totals.
+    #[inline(always)]
+    pub fn count_in(&mut self, level: u32, order: u32) {
+        let node = &mut self.nodes[order as usize];
+        node.owner = level;
+        let quantity = node.quantity;
+        let node = &mut self.nodes[level as usize];
+        node.owner += 1;
+        node.quantity = node.quantity.wrapping_add(quantity);
     }
 
-    /// A level lost its last order: any rank is the highest again.
-    #[inline]
-    pub fn forget_rank(&mut self, level: u32) {
+    /// Takes an order off its level and out of its queue if it has one, and gives it back. `quantity` is what it still
+    /// adds to the level. Whether the level has orders left is the caller's to see.
+    #[inline(always)]
+    pub fn take_off(&mut self, order: u32, quantity: u64, queues: bool) {
+        let node = &mut self.nodes[order as usize];
+        let (previous, next, level) = (node.previous, node.next, node.owner);
+        node.book_side = NOT_AN_ORDER;
+        node.next = self.free_order;
+        self.free_order = order;
+        self.live -= 1;
+        if queues {
+            self.nodes[previous as usize].next = next;
+            self.nodes[next as usize].previous = previous;
+        }
+        let node = &mut self.nodes[level as usize];
+        node.owner -= 1;
+        node.quantity = node.quantity.wrapping_sub(quantity);
+    }
+
+    /// A level that is `empty` has no highest rank any more.
+    #[inline(always)]
+    pub fn forget_rank(&mut self, level: u32, empty: bool) {
         if self.ranked {
-            self.ranks[level as usize] = FIRST;
+            let highest = &mut self.ranks[level as usize];
+            highest.ns = select_unpredictable(empty, FIRST.ns, highest.ns);
+            highest.sequence = select_unpredictable(empty, FIRST.sequence, highest.sequence);
         }
     }
 
@@ -358,15 +389,13 @@ mod tests {
                     }
                 } else if !list.is_empty() {
                     let (order, _) = list.remove(place % list.len());
-                    nodes.unlink(order);
-                    nodes.give_order(order);
-                    if list.is_empty() {
-                        nodes.forget_rank(level);
-                    }
+                    nodes.take_off(order, 1, true);
+                    nodes.forget_rank(level, list.is_empty());
                 }
                 let have: Vec<u32> = nodes.queue(level).map(|(at, _)| at).collect();
                 let want: Vec<u32> = list.iter().map(|&(at, _)| at).collect();
                 prop_assert_eq!(have, want);
+                prop_assert_eq!((nodes.get(level).count(), nodes.get(level).quantity), (list.len() as u32, list.len() as u64));
             }
         }
     }

@@ -620,6 +620,16 @@ pub enum View<'a> {
     Unknown(u8),
 }
 
+/// Numbers of [`Slot::code`].
+pub(crate) mod frequent {
+    use super::{action, rtype};
+
+    pub const ADD: u16 = 0x100 | action::ADD as u16;
+    pub const CANCEL: u16 = 0x100 | action::CANCEL as u16;
+    pub const EXECUTION: u16 = rtype::EXECUTION as u16;
+    pub const REPLACE: u16 = rtype::REPLACE as u16;
+}
+
 /// What an order event is about: see [`Slot::named`].
 #[derive(Clone, Copy)]
 pub(crate) struct Named {
@@ -668,12 +678,30 @@ impl Slot {
         }
     }
 
+    /// Kind and, of an order event, action in one number: [`frequent`] names those that most of a day is made of.
+    #[inline(always)]
+    pub(crate) fn code(&self) -> u16 {
+        let action = u16::from(self.as_order().action);
+        select_unpredictable(self.rtype == rtype::ORDER, 0x100 | action, u16::from(self.rtype))
+    }
+
+    /// As an order event, which it is if its kind says so.
+    #[inline(always)]
+    pub(crate) fn as_order(&self) -> &OrderEvent {
+        zerocopy::transmute_ref!(self)
+    }
+
+    /// As an execution or a replace, which it is if its kind says so.
+    #[inline(always)]
+    pub(crate) fn as_execution(&self) -> &Execution {
+        zerocopy::transmute_ref!(self)
+    }
+
     /// What an order event or an execution names, without a branch on which of them it is; for other kinds nothing
     /// that means anything.
     #[inline(always)]
     pub(crate) fn named(&self) -> Named {
-        let event: &OrderEvent = zerocopy::transmute_ref!(self);
-        let execution: &Execution = zerocopy::transmute_ref!(self);
+        let (event, execution) = (self.as_order(), self.as_execution());
         let is_order = self.rtype == rtype::ORDER;
         let side = select_unpredictable(is_order, event.side, execution.side);
         Named {
