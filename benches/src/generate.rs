@@ -275,6 +275,7 @@ impl Generator {
 
     fn directory(&mut self) {
         self.wire.at(self.now_ns);
+        self.wire.begin();
         for symbol in 0..self.plan.symbols {
             let middle = self.rng.random_range(1_000..=5_000);
             // A BIST share's day is ten per cent either way; a NASDAQ stock's has no end, but its window has.
@@ -323,9 +324,9 @@ impl Generator {
         (self.base[symbol] + u32::from(tick)) * TICK
     }
 
-    /// Where a new order lies: ticks from the other side's touch, one of 33 far away.
+    /// Where a new order lies: ticks from the other side's touch, one of 20 far away.
     fn tick(&mut self, symbol: usize, bid: bool) -> u16 {
-        let away = if self.rng.random_bool(0.03) {
+        let away = if self.rng.random_bool(0.05) {
             self.rng.random_range(1..400)
         } else {
             let near: f64 = self.rng.sample(Exp1);

@@ -59,6 +59,18 @@ impl Wire {
         }
     }
 
+    /// The first message of a day.
+    pub fn begin(&mut self) {
+        let (kind, code) = (b'S', b'O');
+        match self.format {
+            Format::Itch50 => {
+                let time = self.time();
+                self.put(itch50::SystemEvent { kind, locate: 0.into(), time, code }.as_bytes());
+            }
+            Format::Bistech => self.put(bistech::SystemEvent { kind, nanos: self.nanos(), code }.as_bytes()),
+        }
+    }
+
     /// A symbol and its price band, in units of 10⁻⁴; one or two messages.
     pub fn directory(&mut self, symbol: usize, tick: u32, from: u32, to: u32) {
         match self.format {
@@ -67,14 +79,31 @@ impl Wire {
         }
     }
 
+    /// Every field as an exchange would fill it: strict parsers refuse others.
     fn itch50_directory(&mut self, symbol: usize) {
         let (locate, time, stock) = (locate(symbol), self.time(), self.names[symbol]);
-        let kind = b'R';
-        let directory = itch50::StockDirectory { kind, locate, time, stock, ..FromZeros::new_zeroed() };
+        let directory = itch50::StockDirectory {
+            kind: b'R',
+            locate,
+            time,
+            stock,
+            market_category: b'Q',
+            financial_status: b'N',
+            round_lot: 100.into(),
+            round_lots_only: b'N',
+            classification: b'C',
+            subtype: *b"Z ",
+            authenticity: b'P',
+            short_sale_threshold: b'N',
+            ipo: b'N',
+            luld_tier: b'1',
+            etp: b'N',
+            leverage: 0.into(),
+            inverse: b'N',
+        };
         self.put(directory.as_bytes());
-        let kind = b'H';
-        let action = itch50::TradingAction { kind, locate, time, stock, state: b'T', ..FromZeros::new_zeroed() };
-        self.put(action.as_bytes());
+        let (kind, state, reserved, reason) = (b'H', b'T', b' ', *b"    ");
+        self.put(itch50::TradingAction { kind, locate, time, stock, state, reserved, reason }.as_bytes());
     }
 
     fn bistech_directory(&mut self, symbol: usize, tick: u32, from: u32, to: u32) {
