@@ -278,11 +278,11 @@ pub struct Generate {
 /// Streams that figures are published for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Preset {
-    /// 16,000,000 ITCH 5.0 messages, 500 symbols, 400,000 live orders (500 MB).
+    /// 16,000,000 ITCH 5.0 messages, 500 symbols, 400,000 live orders (493 MB).
     A,
     /// 20,000,000 ITCH 5.0 messages, 8,000 symbols, 750,000 live orders (620 MB).
     Wide,
-    /// A day of Borsa Istanbul's shares: 113,000,000 BISTECH messages, 600 symbols, 400,000 live orders (4.3 GB).
+    /// A day of Borsa Istanbul's shares: 113,000,000 BISTECH messages, 600 symbols, 400,000 live orders (4 GB).
     Day,
 }
 

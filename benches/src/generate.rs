@@ -324,9 +324,9 @@ impl Generator {
         (self.base[symbol] + u32::from(tick)) * TICK
     }
 
-    /// Where a new order lies: ticks from the other side's touch, one of 20 far away.
+    /// Where a new order lies: ticks from the other side's touch, one of 14 far away.
     fn tick(&mut self, symbol: usize, bid: bool) -> u16 {
-        let away = if self.rng.random_bool(0.05) {
+        let away = if self.rng.random_bool(0.07) {
             self.rng.random_range(1..400)
         } else {
             let near: f64 = self.rng.sample(Exp1);

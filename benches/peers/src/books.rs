@@ -23,6 +23,7 @@ mod nautilus;
 
 /// A resting order, as an event names it. Prices are in units of 10⁻⁴.
 #[derive(Clone, Copy, Default)]
+#[cfg_attr(not(feature = "books"), allow(dead_code))] // what the books of frameworks read
 pub struct Order {
     /// Number.
     pub id: u64,

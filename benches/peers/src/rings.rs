@@ -2,7 +2,7 @@
 //!
 //! Every message is counted and one word of each is added up; a sum that is wrong has no figure.
 
-use std::sync::mpsc;
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::Instant;
 
@@ -97,9 +97,13 @@ pub fn round_trips(cores: &[CoreId], small: bool, rounds: usize, wanted: &impl F
     interleave(contestants, rounds, wanted)
 }
 
-fn on(core: CoreId, work: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
+/// A thread on a core of its own. It works once both threads are where they belong: at real-time priority one that spins
+/// would never let go of the core that the other is still to leave.
+fn on(core: CoreId, both: &Arc<Barrier>, work: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
+    let both = Arc::clone(both);
     thread::spawn(move || {
         core_affinity::set_for_current(core);
+        both.wait();
         work();
     })
 }
@@ -115,16 +119,17 @@ fn through(
     let run = move || {
         let (mut push, mut drain) = make.pair();
         let (done, took) = mpsc::channel();
-        let start = Instant::now();
-        let reader = on(other, move || {
+        let both = Arc::new(Barrier::new(2));
+        let reader = on(other, &both, move || {
             let mut sum = Sum::default();
+            let start = Instant::now();
             while sum.count < messages {
                 drain(&mut sum);
             }
             // The receiver waits for it.
             let _ = done.send((start.elapsed(), sum.sum));
         });
-        let writer = on(one, move || {
+        let writer = on(one, &both, move || {
             let batch = batch();
             for _ in 0..messages / BATCH as u64 {
                 batch.chunks(group).for_each(&mut push);
@@ -152,7 +157,8 @@ fn there_and_back(
     let run = move || {
         let (mut ask, mut hear) = make.pair();
         let (mut answer, mut receive) = make.pair();
-        let echo = on(other, move || {
+        let both = Arc::new(Barrier::new(2));
+        let echo = on(other, &both, move || {
             let mut sum = Sum::default();
             for trip in 1..=trips as u64 {
                 while sum.count < trip {
@@ -162,7 +168,7 @@ fn there_and_back(
             }
         });
         let (done, took) = mpsc::channel();
-        let asker = on(one, move || {
+        let asker = on(one, &both, move || {
             let mut sum = Sum::default();
             let mut nanos: Vec<u64> = (1..=trips as u64)
                 .map(|trip| {
@@ -272,8 +278,8 @@ fn channel() -> (impl FnMut(&[Slot]) + Send, impl FnMut(&mut Sum) + Send) {
 }
 
 fn array_queue() -> (impl FnMut(&[Slot]) + Send, impl FnMut(&mut Sum) + Send) {
-    let writer = std::sync::Arc::new(crossbeam_queue::ArrayQueue::<Slot>::new(SLOTS));
-    let reader = std::sync::Arc::clone(&writer);
+    let writer = Arc::new(crossbeam_queue::ArrayQueue::<Slot>::new(SLOTS));
+    let reader = Arc::clone(&writer);
     (
         move |slots: &[Slot]| slots.iter().for_each(|slot| spin(|| writer.push(*slot).is_ok())),
         move |sum: &mut Sum| {
