@@ -59,7 +59,9 @@ pub enum Command {
         bist serve --source itch --listen 127.0.0.1:21001\n  bist sim --destination 233.252.0.1:21001     to a multicast group on \
         loopback, read by\n                                               bist serve --source itch --listen 0.0.0.0:21001 \
         --group 233.252.0.1 --interface 127.0.0.1\n  bist sim --write day.bistech.gz --seed 7     a whole trading \
-        day into a file")]
+        day into a file\n  bist sim --write a.itch50 --generate --preset a\n                                               \
+        a stream for measurements, its answer beside it\n  bist sim --write t.bistech.zst --generate --messages 5000000 \
+        --symbols 100 --live-orders 50000")]
     Sim(SimArgs),
 
     /// Look into a recorded file: messages by type, instruments, gaps, errors; or one book, event by event.
@@ -181,7 +183,7 @@ pub struct SimFlags {
     #[arg(long, value_name = "FACTOR")]
     pub clock_speed: Option<u32>,
 
-    /// Shares, 1 to 50 [default: 50].
+    /// Shares, 1 to 50 [default: 50]; of `bist sim --generate` 1 to 65000 [default: 500].
     #[arg(long)]
     pub symbols: Option<usize>,
 
@@ -231,9 +233,13 @@ pub struct SimArgs {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
     pub requests: SocketAddr,
 
-    /// Write one trading day into a file instead: .bistech or .itch (length-prefixed), .pcap; add .gz to compress.
+    /// Write one trading day into a file instead: .bistech or .itch (length-prefixed), .pcap; add .gz to compress
+    /// (with --generate also .itch50, and .zst).
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub generate: Generate,
 
     /// Overwrite an existing file.
     #[arg(long)]
@@ -241,6 +247,43 @@ pub struct SimArgs {
 
     #[command(flatten)]
     pub sim: SimFlags,
+}
+
+/// `bist sim --generate`
+#[derive(Debug, Args)]
+pub struct Generate {
+    /// Write a stream for measurements instead of a simulated day: any size, correct in every message, the same for
+    /// the same seed. What it leaves in the books goes into FILE.answer.json.
+    #[arg(long, requires = "write", conflicts_with_all = ["destination", "requests", "rate", "clock", "clock_speed",
+        "no_halts"])]
+    pub generate: bool,
+
+    /// What the stream is like; the flags below change single numbers of it.
+    #[arg(long, value_enum, requires = "generate")]
+    pub preset: Option<Preset>,
+
+    /// Message format [default: by the name of FILE].
+    #[arg(long, value_enum, requires = "generate")]
+    pub format: Option<Protocol>,
+
+    /// Messages [default: 2000000].
+    #[arg(long, value_name = "COUNT", requires = "generate")]
+    pub messages: Option<usize>,
+
+    /// Resting orders to grow to, at most about a quarter of the messages [default: 100000].
+    #[arg(long, value_name = "COUNT", requires = "generate")]
+    pub live_orders: Option<usize>,
+}
+
+/// Streams that figures are published for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// 16,000,000 ITCH 5.0 messages, 500 symbols, 400,000 live orders (493 MB).
+    A,
+    /// 20,000,000 ITCH 5.0 messages, 8,000 symbols, 750,000 live orders (620 MB).
+    Wide,
+    /// A day of Borsa Istanbul's shares: 113,000,000 BISTECH messages, 600 symbols, 400,000 live orders (4 GB).
+    Day,
 }
 
 /// `bist inspect`

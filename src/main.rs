@@ -39,7 +39,8 @@ fn load(cli: &Cli) -> Result<Loaded> {
     let mut flags = match &cli.command {
         Some(Command::Serve(serve)) => serve.overrides(),
         Some(Command::Replay(replay)) => replay.overrides(),
-        Some(Command::Sim(sim)) => sim.sim.overrides(),
+        // A generated stream is no simulated market: its numbers have other bounds.
+        Some(Command::Sim(sim)) if !sim.generate.generate => sim.sim.overrides(),
         _ => Vec::new(),
     };
     flags.extend(cli.log_format.map(|format| {

@@ -112,7 +112,9 @@ fn documents_name_files_that_exist() {
 
 #[test]
 fn source_files_begin_with_what_they_are_for() {
-    for folder in ["src", "book/src", "feed-handler/src", "distributor/src", "api/src", "benches/src"] {
+    for folder in
+        ["src", "book/src", "feed-handler/src", "distributor/src", "api/src", "benches/src", "benches/peers/src"]
+    {
         for file in files(&root().join(folder), "rs") {
             let text = std::fs::read_to_string(&file).expect("source file");
             assert!(text.starts_with("//! "), "{} does not say what it is for", file.display());

@@ -3,19 +3,29 @@
 //! Executions always hit the head of the best level, books never cross, every reference is known: the stream is what a
 //! correct exchange would send. Prices lie within ticks of the touch with a tail far away, symbols are busy by Zipf's
 //! law, messages come in bursts. The mix is that of a NASDAQ day (adds 42 %, deletes 40 %, replaces 8 %, executions
-//! 5 %, cancels 3 %, the rest directory, trades and time).
+//! 5 %, cancels 3 %, trades 2 %); BISTECH has no replace and no partial cancel, each of them is a delete and an add
+//! there. Books fill up to the asked number of orders in the first fifth of the stream, and keep it. Never holds
+//! more of a stream than a few hundred kilobytes, unless asked for all of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, Write};
 
-use feed_handler::layout::bistech_2112 as bistech;
-use feed_handler::layout::itch_5_0 as itch50;
+use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Exp1, Geometric, LogNormal, Zipf};
-use zerocopy::{FromZeros, IntoBytes};
+use rand_distr::weighted::WeightedAliasIndex;
+use rand_distr::{Distribution, Exp1, Geometric, LogNormal};
+use serde::{Deserialize, Serialize};
+
+use crate::answer::{Answer, Best};
+use books::{Books, WINDOW_TICKS};
+use wire::{Named, Wire};
+
+mod books;
+mod wire;
 
 /// Message format of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// NASDAQ TotalView-ITCH 5.0.
     Itch50,
@@ -24,18 +34,94 @@ pub enum Format {
 }
 
 /// What to generate.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Format.
     pub format: Format,
     /// Decides everything.
     pub seed: u64,
-    /// Messages in all, directory included.
+    /// Messages in all, directory included; at most two more come out.
     pub messages: usize,
     /// Symbols, 1..=65,000.
     pub symbols: usize,
     /// Resting orders that the stream grows to.
     pub live_orders: usize,
+}
+
+/// A plan that cannot be carried out; each says what to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPlan {
+    /// Locate codes have 16 bits.
+    #[error("{0} symbols: ask for 1 to 65000")]
+    Symbols(usize),
+    /// Two messages of the directory for each symbol, and as many again to trade with.
+    #[error("{messages} messages are too few for {symbols} symbols: ask for {need} or more messages")]
+    FewMessages {
+        /// Asked for.
+        messages: usize,
+        /// Asked for.
+        symbols: usize,
+        /// Enough.
+        need: usize,
+    },
+    /// The books could not fill up in a quarter of the stream.
+    #[error(
+        "{live_orders} live orders cannot be reached with {messages} messages: ask for {most} or fewer, \
+        or for {need} or more messages"
+    )]
+    ManyOrders {
+        /// Asked for.
+        live_orders: usize,
+        /// Asked for.
+        messages: usize,
+        /// Most that these messages reach.
+        most: usize,
+        /// Messages that reach as many orders.
+        need: usize,
+    },
+}
+
+/// Why no stream was written.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerateError {
+    /// The plan.
+    #[error(transparent)]
+    Plan(#[from] BadPlan),
+    /// Whatever takes the bytes.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Plan {
+    /// 16,000,000 ITCH 5.0 messages, 500 symbols, 400,000 live orders: the stream that the peers were measured on.
+    pub const A: Self =
+        Self { format: Format::Itch50, seed: 1, messages: 16_000_000, symbols: 500, live_orders: 400_000 };
+    /// A wider market: 20,000,000 ITCH 5.0 messages, 8,000 symbols, 750,000 live orders.
+    pub const WIDE: Self =
+        Self { format: Format::Itch50, seed: 1, messages: 20_000_000, symbols: 8_000, live_orders: 750_000 };
+    /// A day of Borsa Istanbul's equities: 113,000,000 BISTECH messages, 600 symbols, 400,000 live orders.
+    pub const DAY: Self =
+        Self { format: Format::Bistech, seed: 1, messages: 113_000_000, symbols: 600, live_orders: 400_000 };
+
+    /// Whether the stream can be what was asked for.
+    ///
+    /// # Errors
+    /// [`BadPlan`], with the number to change.
+    pub fn check(&self) -> Result<(), BadPlan> {
+        let Self { messages, symbols, live_orders, .. } = *self;
+        if !(1..=65_000).contains(&symbols) {
+            return Err(BadPlan::Symbols(symbols));
+        }
+        let directory = 2 * symbols;
+        if messages < 2 * directory {
+            return Err(BadPlan::FewMessages { messages, symbols, need: 2 * directory });
+        }
+        let most = (messages / 4).saturating_sub(directory);
+        if live_orders > most {
+            return Err(BadPlan::ManyOrders { live_orders, messages, most, need: 4 * (live_orders + directory) });
+        }
+        Ok(())
+    }
 }
 
 /// A generated stream.
@@ -48,508 +134,444 @@ pub struct Stream {
     /// Resting orders at the end.
     pub live_orders: usize,
     /// Best bid and ask (in units of 10⁻⁴, with their quantity) of every symbol at the end.
-    pub best: Vec<[Option<(u32, u64)>; 2]>,
+    pub best: Best,
 }
 
-struct Order {
-    id: u64,
-    symbol: u32,
-    bid: bool,
-    price: u32,
-    quantity: u32,
-    /// Place in `Generator::live`.
-    at: u32,
-}
-
-#[derive(Default)]
-struct Side {
-    levels: BTreeMap<u32, (VecDeque<u32>, u64)>,
-}
-
-struct Generator {
-    rng: ChaCha8Rng,
-    plan: Plan,
-    bytes: Vec<u8>,
-    messages: usize,
-    books: Vec<[Side; 2]>,
-    middle: Vec<u32>,
-    orders: Vec<Order>,
-    free: Vec<u32>,
-    live: Vec<u32>,
-    next_id: u64,
-    match_id: u64,
-    now_ns: u64,
-    second: u64,
-}
-
-/// 09:30 in New York, and the day all streams are of, in UTC (1 Jun 2026 00:00 in Istanbul).
-const OPEN_NS: u64 = 34_200_000_000_000;
-const DAY_S: u64 = 1_780_261_200;
-const TICK: u32 = 100;
-
-/// Makes a stream.
+/// Makes a stream in memory.
 ///
 /// # Panics
 /// When the plan asks for no symbols or more than 65,000.
 #[must_use]
 pub fn generate(plan: Plan) -> Stream {
-    assert!((1..=65_000).contains(&plan.symbols), "symbols must be in 1..=65000");
-    let mut generator = Generator {
-        rng: ChaCha8Rng::seed_from_u64(plan.seed),
-        plan,
-        bytes: Vec::with_capacity(plan.messages * 32),
-        messages: 0,
-        books: (0..plan.symbols).map(|_| Default::default()).collect(),
-        middle: Vec::new(),
-        orders: Vec::new(),
-        free: Vec::new(),
-        live: Vec::with_capacity(plan.live_orders),
-        next_id: 1,
-        match_id: 1,
-        now_ns: OPEN_NS,
-        second: 0,
-    };
-    generator.run();
-    let best = generator.books.iter().map(|sides| {
-        let of = |level: Option<(&u32, &(VecDeque<u32>, u64))>| level.map(|(&price, &(_, quantity))| (price, quantity));
-        [of(sides[0].levels.last_key_value()), of(sides[1].levels.first_key_value())]
-    });
-    Stream {
-        best: best.collect(),
-        messages: generator.messages,
-        live_orders: generator.live.len(),
-        bytes: generator.bytes,
-    }
+    assert!((1..=65_000).contains(&plan.symbols), "{}", BadPlan::Symbols(plan.symbols));
+    let mut bytes = Vec::with_capacity(plan.messages * 36);
+    let answer = Generator::new(plan).run(&mut bytes, &mut |_| ()).expect("memory takes all bytes");
+    answer.into_stream(bytes)
+}
+
+/// Writes a stream, and says what it left in the books. `progress` is told the messages so far, now and then.
+///
+/// # Errors
+/// A plan that cannot be carried out, or `out`.
+pub fn write(plan: Plan, out: &mut impl Write, mut progress: impl FnMut(u64)) -> Result<Answer, GenerateError> {
+    plan.check()?;
+    Ok(Generator::new(plan).run(out, &mut progress)?)
+}
+
+/// 09:30, and the 6.5 hours that a NASDAQ day has.
+const OPEN_NS: u64 = 34_200_000_000_000;
+const DAY_NS: u64 = 23_400_000_000_000;
+/// One tick in units of 10⁻⁴.
+const TICK: u32 = 100;
+/// Where a symbol's price begins in its window.
+const MIDDLE: u32 = WINDOW_TICKS / 2;
+/// Messages in a burst, on average.
+const BURST_MESSAGES: u64 = 13;
+/// Longest mean pause between bursts: 25 ms keeps BISTECH's messages of time below one in 400.
+const PAUSE_NS_MAX: u64 = 25_000_000;
+/// Bytes that are handed on at once.
+const CHUNK_BYTES: usize = 1 << 18;
+
+// Shares of the mix, in fractions of all messages. Adds and deletes share the first one by how full the books are.
+const ADD_OR_DELETE: f64 = 0.82;
+const REPLACE: f64 = 0.08;
+const EXECUTE: f64 = 0.05;
+const CANCEL: f64 = 0.03;
+
+struct Generator {
+    rng: ChaCha8Rng,
+    plan: Plan,
+    wire: Wire,
+    books: Books,
+    /// Price of the window's first tick by symbol, in ticks.
+    base: Vec<u32>,
+    /// Ticks either side of the middle that a symbol may trade at.
+    band: Vec<u32>,
+    sizes: LogNormal<f64>,
+    next_id: u64,
+    match_id: u64,
+    now_ns: u64,
+    /// Adds among all messages while the books fill up, while they are short of the asked number, and when they have it.
+    adds: [f64; 3],
+    /// Executions that take the whole order.
+    whole: f64,
+    /// Message at which the books first held what was asked for.
+    full_at: Option<u64>,
 }
 
 impl Generator {
-    fn run(&mut self) {
-        for symbol in 0..self.plan.symbols {
-            self.middle.push(self.rng.random_range(50..4_000) * 50 * TICK / 50 + 20 * TICK);
-            self.directory(symbol);
+    fn new(plan: Plan) -> Self {
+        #[allow(clippy::cast_precision_loss)] // counts of messages and orders
+        let growth = plan.live_orders as f64 / plan.messages.max(1) as f64;
+        // Adds are two points more than deletes: what the growth leaves of them goes by whole executions.
+        let whole = ((0.02 - growth) / EXECUTE).clamp(0.2, 0.4);
+        let steady = (ADD_OR_DELETE + whole * EXECUTE) / 2.0;
+        // Full after a fifth, so that a quarter is kept in spite of chance and of the directory.
+        let filling = steady + growth * 5.0 / 2.0;
+        // More adds than there are places for them: then every message is one.
+        let filling = if filling > 0.8 { 1.0 } else { filling };
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(plan.seed),
+            plan,
+            wire: Wire::new(plan.format, plan.symbols),
+            books: Books::new(plan.symbols, plan.live_orders),
+            base: Vec::with_capacity(plan.symbols),
+            band: Vec::with_capacity(plan.symbols),
+            sizes: LogNormal::new(4.6, 0.9).expect("finite parameters"),
+            next_id: match plan.format {
+                Format::Itch50 => 1,
+                // All 64 bits; the exchange's own begin with 0x69C6.
+                Format::Bistech => 0xE9C6_AC81_0000_0000,
+            },
+            match_id: 1,
+            now_ns: OPEN_NS,
+            adds: [filling, steady + 0.02, steady - 0.02],
+            whole,
+            full_at: None,
         }
-        #[allow(clippy::cast_precision_loss)] // a count of symbols
-        let zipf = Zipf::new(self.plan.symbols as f64, 1.0).expect("a positive count");
-        let burst = Geometric::new(1.0 / 13.0).expect("a probability");
-        let mut left_in_burst = 0;
-        let mut symbol = 0;
-        while self.messages < self.plan.messages {
+    }
+
+    fn run(mut self, out: &mut impl Write, progress: &mut impl FnMut(u64)) -> io::Result<Answer> {
+        self.directory();
+        // Zipf's law, over symbols in any order: busy ones are not neighbours.
+        let mut by_rank: Vec<usize> = (0..self.plan.symbols).collect();
+        by_rank.shuffle(&mut self.rng);
+        let weights = (1..=self.plan.symbols as u64).map(|rank| (1 << 32) / rank).collect();
+        let rank = WeightedAliasIndex::new(weights).expect("positive weights");
+        #[allow(clippy::cast_precision_loss)] // a small number
+        let burst = Geometric::new(1.0 / BURST_MESSAGES as f64).expect("a probability");
+        let pause_ns = (DAY_NS / (self.plan.messages as u64 / (BURST_MESSAGES + 1) + 1)).min(PAUSE_NS_MAX);
+        let (mut left_in_burst, mut symbol, mut bytes) = (0, 0, 0);
+        while self.wire.messages < self.plan.messages as u64 {
             if left_in_burst == 0 {
                 left_in_burst = burst.sample(&mut self.rng) + 1;
                 let pause: f64 = self.rng.sample(Exp1);
-                self.pass((pause * 20_000.0) as u64);
+                #[allow(clippy::cast_precision_loss)] // at most 25 ms
+                let pause = (pause * pause_ns as f64) as u64;
+                self.now_ns += pause;
             }
             left_in_burst -= 1;
-            let step = self.rng.random_range(50..1_000);
-            self.pass(step);
+            self.now_ns += self.rng.random_range(50..1_000);
+            self.wire.at(self.now_ns);
             if self.rng.random_bool(0.6) {
-                symbol = zipf.sample(&mut self.rng) as usize - 1;
+                symbol = by_rank[rank.sample(&mut self.rng)];
             }
             self.one(symbol);
+            if self.wire.bytes.len() >= CHUNK_BYTES {
+                bytes += self.hand_on(out)?;
+                progress(self.wire.messages);
+            }
+        }
+        bytes += self.hand_on(out)?;
+        Ok(self.answer(bytes))
+    }
+
+    fn hand_on(&mut self, out: &mut impl Write) -> io::Result<u64> {
+        out.write_all(&self.wire.bytes)?;
+        let bytes = self.wire.bytes.len() as u64;
+        self.wire.bytes.clear();
+        Ok(bytes)
+    }
+
+    fn directory(&mut self) {
+        self.wire.at(self.now_ns);
+        self.wire.begin();
+        for symbol in 0..self.plan.symbols {
+            let middle = self.rng.random_range(1_000..=5_000);
+            // A BIST share's day is ten per cent either way; a NASDAQ stock's has no end, but its window has.
+            let band = match self.plan.format {
+                Format::Itch50 => MIDDLE - 12,
+                Format::Bistech => middle / 10,
+            };
+            self.base.push(middle - MIDDLE);
+            self.band.push(band);
+            self.wire.directory(symbol, TICK, (middle - band) * TICK, (middle + band) * TICK);
         }
     }
 
-    fn pass(&mut self, ns: u64) {
-        self.now_ns += ns;
-        let second = self.now_ns / 1_000_000_000;
-        if self.plan.format == Format::Bistech && second != self.second {
-            self.second = second;
-            let second = (DAY_S + second) as u32;
-            self.write(bistech::Seconds { kind: b'T', second: second.into() }.as_bytes());
-        }
-    }
-
-    /// One message about a symbol, or about a random old order.
+    /// One message about a symbol, or about an order that is about to leave.
     fn one(&mut self, symbol: usize) {
-        let full = self.live.len() >= self.plan.live_orders;
-        // Shares of the mix; adds give way to deletes once the stream is as wide as asked for.
-        let (add, delete) = if full { (0.40, 0.83) } else { (0.446, 0.835) };
+        let missing = self.books.live() < self.plan.live_orders;
+        if !missing && self.full_at.is_none() {
+            self.full_at = Some(self.wire.messages);
+        }
+        let add = self.adds[if self.full_at.is_none() { 0 } else { 2 - usize::from(missing) }];
+        let add_or_delete = ADD_OR_DELETE.max(add);
         let dice: f64 = self.rng.random();
-        if dice < add || self.live.is_empty() {
-            self.add(symbol);
-        } else if dice < delete {
-            let order = self.pick();
-            self.delete(order);
-        } else if dice < 0.915 {
-            let order = self.pick();
-            self.replace(order);
-        } else if dice < 0.967 {
-            self.execute(symbol);
-        } else if dice < 0.992 {
-            let order = self.pick();
-            self.cancel(order);
-        } else {
-            self.trade(symbol);
+        if dice < add {
+            return self.add(symbol);
+        }
+        if dice >= add_or_delete + REPLACE && dice < add_or_delete + REPLACE + EXECUTE {
+            return self.execute(symbol);
+        }
+        if dice >= add_or_delete + REPLACE + EXECUTE + CANCEL {
+            return self.trade(symbol);
+        }
+        match self.books.pick(&mut self.rng) {
+            None => self.add(symbol),
+            Some(slot) if dice < add_or_delete => self.delete(slot),
+            Some(slot) if dice < add_or_delete + REPLACE => self.replace(slot),
+            Some(slot) => self.cancel(slot),
         }
     }
 
-    /// A live order, the younger the likelier.
-    fn pick(&mut self) -> u32 {
-        let age: f64 = self.rng.sample(Exp1);
-        #[allow(clippy::cast_precision_loss)] // a count of orders
-        let back = (age * self.live.len() as f64 / 6.0) as usize % self.live.len();
-        self.live[self.live.len() - 1 - back]
+    fn named(&self, slot: u32) -> Named {
+        let order = self.books.order(slot);
+        Named { id: order.id, symbol: order.symbol as usize, bid: order.bid }
     }
 
-    fn price(&mut self, symbol: usize, bid: bool) -> u32 {
-        let side = &self.books[symbol];
-        let touch = if bid { side[1].levels.first_key_value() } else { side[0].levels.last_key_value() };
-        let middle = self.middle[symbol];
-        let touch = touch.map_or(if bid { middle + TICK } else { middle - TICK }, |(&price, _)| price);
-        let away = if self.rng.random_bool(0.03) {
+    fn price(&self, symbol: usize, tick: u16) -> u32 {
+        (self.base[symbol] + u32::from(tick)) * TICK
+    }
+
+    /// Where a new order lies: ticks from the other side's touch, one of 14 far away.
+    fn tick(&mut self, symbol: usize, bid: bool) -> u16 {
+        let away = if self.rng.random_bool(0.07) {
             self.rng.random_range(1..400)
         } else {
             let near: f64 = self.rng.sample(Exp1);
             1 + (near * 4.0) as u32
         };
-        let away = away * TICK;
-        if bid { touch.saturating_sub(away).max(TICK) } else { touch + away }
+        let (low, high) = (MIDDLE - self.band[symbol], MIDDLE + self.band[symbol]);
+        let other = self.books.touch(symbol, !bid).map(u32::from);
+        // Bids keep off the highest tick of the band and asks off the lowest: each side always has a place.
+        let tick = if bid {
+            other.unwrap_or(MIDDLE + 1).saturating_sub(away).clamp(low, high - 1)
+        } else {
+            (other.unwrap_or(MIDDLE - 1) + away).clamp(low + 1, high)
+        };
+        tick as u16
     }
 
     fn quantity(&mut self) -> u32 {
-        let size: f64 = LogNormal::new(4.6, 0.9).expect("finite").sample(&mut self.rng);
+        let size: f64 = self.sizes.sample(&mut self.rng);
         (size as u32).clamp(1, 50_000)
     }
 
     fn id(&mut self) -> u64 {
+        let stride = match self.plan.format {
+            Format::Itch50 => 1,
+            // Numbers increase, but one book sees only some of them: as in the recorded ones, none follows another.
+            Format::Bistech => self.rng.random_range(2..8_192),
+        };
         let id = self.next_id;
-        self.next_id += 1;
-        match self.plan.format {
-            Format::Itch50 => id,
-            // All 64 bits, neighbours in time are neighbours in number, as in real ones.
-            Format::Bistech => 0x69C5_1234_0000_0000 ^ (id << 20) ^ (id & 0xFFF),
-        }
+        self.next_id += stride;
+        id
     }
 
     fn add(&mut self, symbol: usize) {
         let bid = self.rng.random_bool(0.5);
-        let (price, quantity, id) = (self.price(symbol, bid), self.quantity(), self.id());
-        let (ns, locate) = (self.now_ns, symbol as u32 + 1);
-        match self.plan.format {
-            Format::Itch50 => {
-                let (locate, time) = ((locate as u16).into(), itch50::TrackedNanos::new(0, ns));
-                if self.rng.random_bool(0.02) {
-                    let message = itch50::AddOrderParticipant {
-                        kind: b'F',
-                        locate,
-                        time,
-                        reference: id.into(),
-                        side: side_byte(bid),
-                        shares: quantity.into(),
-                        stock: stock(symbol),
-                        price: price.into(),
-                        participant: *b"MPID",
-                    };
-                    self.write(message.as_bytes());
-                } else {
-                    let message = itch50::AddOrder {
-                        kind: b'A',
-                        locate,
-                        time,
-                        reference: id.into(),
-                        side: side_byte(bid),
-                        shares: quantity.into(),
-                        stock: stock(symbol),
-                        price: price.into(),
-                    };
-                    self.write(message.as_bytes());
-                }
-            }
-            Format::Bistech => self.bistech_add(symbol, bid, price, quantity, id),
-        }
-        self.rest(symbol, bid, price, quantity, id);
-    }
-
-    fn bistech_add(&mut self, symbol: usize, bid: bool, price: u32, quantity: u32, id: u64) {
-        let ns = self.now_ns;
-        let message = bistech::AddOrder {
-            kind: b'A',
-            nanos: ((ns % 1_000_000_000) as u32).into(),
-            order_id: id.into(),
-            book_id: (symbol as u32 + 1).into(),
-            side: side_byte(bid),
-            ranking_sequence: ((self.messages as u32) | 1).into(),
-            quantity: u64::from(quantity).into(),
-            price: (price as i32).into(),
-            attributes: 0.into(),
-            lot_type: 2,
-            ranking_ns: (DAY_S * 1_000_000_000 + ns).into(),
-        };
-        self.write(message.as_bytes());
-    }
-
-    fn rest(&mut self, symbol: usize, bid: bool, price: u32, quantity: u32, id: u64) {
-        let order = Order { id, symbol: symbol as u32, bid, price, quantity, at: self.live.len() as u32 };
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.orders[slot as usize] = order;
-                slot
-            }
-            None => {
-                self.orders.push(order);
-                self.orders.len() as u32 - 1
-            }
-        };
-        self.live.push(slot);
-        let level = self.books[symbol][usize::from(!bid)].levels.entry(price).or_default();
-        level.0.push_back(slot);
-        level.1 += u64::from(quantity);
-    }
-
-    fn gone(&mut self, slot: u32) {
-        let order = &self.orders[slot as usize];
-        let (symbol, bid, price, quantity, at) = (order.symbol, order.bid, order.price, order.quantity, order.at);
-        let levels = &mut self.books[symbol as usize][usize::from(!bid)].levels;
-        if let Some(level) = levels.get_mut(&price) {
-            level.0.retain(|&have| have != slot);
-            level.1 -= u64::from(quantity);
-            if level.0.is_empty() {
-                levels.remove(&price);
-            }
-        }
-        // Keeps the order of age: the last one takes the place, which is good enough for "the younger the likelier".
-        self.live.swap_remove(at as usize);
-        if let Some(&moved) = self.live.get(at as usize) {
-            self.orders[moved as usize].at = at;
-        }
-        self.free.push(slot);
+        let (tick, quantity, id) = (self.tick(symbol, bid), self.quantity(), self.id());
+        let participant = self.rng.random_bool(0.02);
+        self.wire.add(Named { id, symbol, bid }, self.price(symbol, tick), quantity, participant);
+        self.books.add(id, symbol, bid, tick, quantity);
     }
 
     fn delete(&mut self, slot: u32) {
-        let order = &self.orders[slot as usize];
-        let (id, locate, bid) = (order.id, order.symbol + 1, order.bid);
-        match self.plan.format {
-            Format::Itch50 => {
-                let (kind, locate, time) = (b'D', (locate as u16).into(), itch50::TrackedNanos::new(0, self.now_ns));
-                self.write(itch50::OrderDelete { kind, locate, time, reference: id.into() }.as_bytes());
-            }
-            Format::Bistech => self.bistech_delete(locate, bid, id),
-        }
-        self.gone(slot);
-    }
-
-    fn bistech_delete(&mut self, locate: u32, bid: bool, id: u64) {
-        let nanos = ((self.now_ns % 1_000_000_000) as u32).into();
-        let message = bistech::OrderDelete {
-            kind: b'D',
-            nanos,
-            order_id: id.into(),
-            book_id: locate.into(),
-            side: side_byte(bid),
-        };
-        self.write(message.as_bytes());
+        self.wire.delete(self.named(slot));
+        self.books.remove(slot);
     }
 
     fn replace(&mut self, slot: u32) {
-        let order = &self.orders[slot as usize];
-        let (id, symbol, bid) = (order.id, order.symbol as usize, order.bid);
-        let (price, quantity) = (self.price(symbol, bid), self.quantity());
-        let locate = symbol as u32 + 1;
+        let order = self.named(slot);
         let new_id = match self.plan.format {
-            Format::Itch50 => {
-                let new_id = self.id();
-                let (kind, locate, time) = (b'U', (locate as u16).into(), itch50::TrackedNanos::new(0, self.now_ns));
-                let message = itch50::OrderReplace {
-                    kind,
-                    locate,
-                    time,
-                    reference: id.into(),
-                    new_reference: new_id.into(),
-                    shares: quantity.into(),
-                    price: price.into(),
-                };
-                self.write(message.as_bytes());
-                new_id
-            }
-            Format::Bistech => {
-                self.bistech_delete(locate, bid, id);
-                self.bistech_add(symbol, bid, price, quantity, id);
-                id
-            }
+            Format::Itch50 => self.id(),
+            Format::Bistech => order.id,
         };
-        self.gone(slot);
-        self.rest(symbol, bid, price, quantity, new_id);
+        let (tick, quantity) = (self.tick(order.symbol, order.bid), self.quantity());
+        self.wire.replace(order, new_id, self.price(order.symbol, tick), quantity);
+        self.books.remove(slot);
+        self.books.add(new_id, order.symbol, order.bid, tick, quantity);
     }
 
     fn cancel(&mut self, slot: u32) {
-        let order = &mut self.orders[slot as usize];
-        if order.quantity < 2 {
+        let resting = self.books.order(slot);
+        if resting.quantity < 2 {
             return self.delete(slot);
         }
-        let taken = order.quantity / 2;
-        order.quantity -= taken;
-        let (id, symbol, bid, price, left) = (order.id, order.symbol as usize, order.bid, order.price, order.quantity);
-        if let Some(level) = self.books[symbol][usize::from(!bid)].levels.get_mut(&price) {
-            level.1 -= u64::from(taken);
-        }
-        let locate = symbol as u32 + 1;
+        let (order, taken) = (self.named(slot), resting.quantity / 2);
         match self.plan.format {
             Format::Itch50 => {
-                let (kind, locate, time) = (b'X', (locate as u16).into(), itch50::TrackedNanos::new(0, self.now_ns));
-                let message = itch50::OrderCancel { kind, locate, time, reference: id.into(), shares: taken.into() };
-                self.write(message.as_bytes());
+                self.wire.cancel(order, taken);
+                self.books.reduce(slot, taken);
             }
             Format::Bistech => {
-                // No partial cancel there: out, and in again at the end of the queue.
-                self.bistech_delete(locate, bid, id);
-                self.bistech_add(symbol, bid, price, left, id);
-                self.gone(slot);
-                self.rest(symbol, bid, price, left, id);
+                // Out, and in again at the end of the queue.
+                let (left, price) = (resting.quantity - taken, self.price(order.symbol, resting.tick));
+                self.wire.replace(order, order.id, price, left);
+                self.books.remove(slot);
+                self.books.add(order.id, order.symbol, order.bid, resting.tick, left);
             }
         }
     }
 
     fn execute(&mut self, symbol: usize) {
         let bid = self.rng.random_bool(0.5);
-        let levels = &self.books[symbol][usize::from(!bid)].levels;
-        let best = if bid { levels.last_key_value() } else { levels.first_key_value() };
-        let Some(slot) = best.and_then(|(_, (queue, _))| queue.front().copied()) else { return self.add(symbol) };
-        let whole = self.rng.random_bool(0.7);
-        let order = &mut self.orders[slot as usize];
-        let taken = if whole { order.quantity } else { (order.quantity / 3).max(1) };
-        let (id, price, all) = (order.id, order.price, taken == order.quantity);
-        let (locate, match_id) = (symbol as u32 + 1, self.match_id);
+        let Some(slot) = self.books.head(symbol, bid) else { return self.add(symbol) };
+        let resting = self.books.order(slot);
+        let whole = resting.quantity < 2 || self.rng.random_bool(self.whole);
+        let taken = if whole { resting.quantity } else { (resting.quantity / 3).max(1) };
+        // One of 25 at a price that has to be said.
+        let at = self.rng.random_bool(0.04).then(|| self.price(symbol, resting.tick));
+        self.wire.execute(self.named(slot), taken, self.match_id, at);
         self.match_id += 1;
-        if all {
-            self.gone(slot);
+        if whole {
+            self.books.remove(slot);
         } else {
-            order.quantity -= taken;
-            if let Some(level) = self.books[symbol][usize::from(!bid)].levels.get_mut(&price) {
-                level.1 -= u64::from(taken);
-            }
-        }
-        match self.plan.format {
-            Format::Itch50 => {
-                let (kind, locate, time) = (b'E', (locate as u16).into(), itch50::TrackedNanos::new(0, self.now_ns));
-                let message = itch50::OrderExecuted {
-                    kind,
-                    locate,
-                    time,
-                    reference: id.into(),
-                    shares: taken.into(),
-                    match_id: match_id.into(),
-                };
-                self.write(message.as_bytes());
-            }
-            Format::Bistech => {
-                let message = bistech::OrderExecuted {
-                    kind: b'E',
-                    nanos: ((self.now_ns % 1_000_000_000) as u32).into(),
-                    order_id: id.into(),
-                    book_id: locate.into(),
-                    side: side_byte(bid),
-                    quantity: u64::from(taken).into(),
-                    match_id: match_id.into(),
-                    ..FromZeros::new_zeroed()
-                };
-                self.write(message.as_bytes());
-            }
+            self.books.reduce(slot, taken);
         }
     }
 
     fn trade(&mut self, symbol: usize) {
-        let (locate, match_id) = (symbol as u32 + 1, self.match_id);
+        let tick = self.books.touch(symbol, true).unwrap_or(MIDDLE as u16);
+        let quantity = self.quantity();
+        self.wire.trade(symbol, self.price(symbol, tick), quantity, self.match_id);
         self.match_id += 1;
-        let (price, quantity) = (self.middle[symbol], self.quantity());
-        match self.plan.format {
-            Format::Itch50 => {
-                let message = itch50::Trade {
-                    kind: b'P',
-                    locate: (locate as u16).into(),
-                    time: itch50::TrackedNanos::new(0, self.now_ns),
-                    reference: 0.into(),
-                    side: b'B',
-                    shares: quantity.into(),
-                    stock: stock(symbol),
-                    price: price.into(),
-                    match_id: match_id.into(),
-                };
-                self.write(message.as_bytes());
-            }
-            Format::Bistech => {
-                let message = bistech::Trade {
-                    kind: b'P',
-                    nanos: ((self.now_ns % 1_000_000_000) as u32).into(),
-                    match_id: match_id.into(),
-                    side: b' ',
-                    quantity: u64::from(quantity).into(),
-                    book_id: locate.into(),
-                    price: (price as i32).into(),
-                    printable: b'Y',
-                    cross: b'N',
-                    ..FromZeros::new_zeroed()
-                };
-                self.write(message.as_bytes());
-            }
-        }
     }
 
-    fn directory(&mut self, symbol: usize) {
-        let locate = symbol as u32 + 1;
-        match self.plan.format {
-            Format::Itch50 => {
-                let (kind, locate, time) = (b'R', (locate as u16).into(), itch50::TrackedNanos::new(0, OPEN_NS));
-                self.write(
-                    itch50::StockDirectory { kind, locate, time, stock: stock(symbol), ..FromZeros::new_zeroed() }
-                        .as_bytes(),
-                );
-                let kind = b'H';
-                let action = itch50::TradingAction {
-                    kind,
-                    locate,
-                    time,
-                    stock: stock(symbol),
-                    state: b'T',
-                    ..FromZeros::new_zeroed()
-                };
-                self.write(action.as_bytes());
-            }
-            Format::Bistech => {
-                self.pass(0);
-                let mut name = [b' '; 32];
-                name[..8].copy_from_slice(&stock(symbol));
-                let directory = bistech::OrderBookDirectory {
-                    kind: b'R',
-                    book_id: locate.into(),
-                    symbol: name,
-                    long_name: name,
-                    financial_product: 5,
-                    price_decimals: 4.into(),
-                    round_lot: 1.into(),
-                    ranking_type: 1,
-                    ..FromZeros::new_zeroed()
-                };
-                self.write(directory.as_bytes());
-                // A BIST share's day: ten per cent either way, on its tick.
-                let middle = self.middle[symbol];
-                let band = middle / 10 / TICK * TICK;
-                let tick = bistech::TickSize {
-                    kind: b'L',
-                    nanos: 0.into(),
-                    book_id: locate.into(),
-                    tick: u64::from(TICK).into(),
-                    price_from: ((middle - band) as i32).into(),
-                    price_to: ((middle + band) as i32).into(),
-                };
-                self.write(tick.as_bytes());
-            }
+    fn answer(&self, bytes: u64) -> Answer {
+        let top = |symbol: usize, bid: bool| self.books.top(symbol, bid);
+        let both = |symbol: usize| [top(symbol, true), top(symbol, false)];
+        Answer {
+            plan: self.plan,
+            bytes,
+            messages: self.wire.messages,
+            kinds: (0u8..).zip(self.wire.kinds).filter(|&(_, count)| count > 0).map(|(k, n)| (k.into(), n)).collect(),
+            live_orders: self.books.live(),
+            live_levels: self.books.live_levels(),
+            full_at_message: self.full_at,
+            best: (0..self.plan.symbols)
+                .map(|symbol| both(symbol).map(|top| top.map(|top| (self.price(symbol, top.tick), top.quantity))))
+                .collect(),
+            orders_at_best: (0..self.plan.symbols)
+                .map(|symbol| both(symbol).map(|top| top.map_or(0, |top| top.orders)))
+                .collect(),
         }
-    }
-
-    fn write(&mut self, message: &[u8]) {
-        self.bytes.extend((message.len() as u16).to_be_bytes());
-        self.bytes.extend(message);
-        self.messages += 1;
     }
 }
 
-fn side_byte(bid: bool) -> u8 {
-    if bid { b'B' } else { b'S' }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run;
+    use book::Slot;
+    use feed_handler::sink::Received;
+    use feed_handler::{bistech, itch50};
 
-fn stock(symbol: usize) -> [u8; 8] {
-    let mut name = *b"S       ";
-    let digits = format!("{symbol:05}");
-    name[1..6].copy_from_slice(digits.as_bytes());
-    name
+    const BOTH: [Format; 2] = [Format::Itch50, Format::Bistech];
+
+    fn written(plan: Plan) -> (Answer, Vec<u8>) {
+        let mut bytes = Vec::new();
+        let answer = write(plan, &mut bytes, |_| ()).expect("a good plan");
+        assert_eq!(answer.bytes, bytes.len() as u64);
+        (answer, bytes)
+    }
+
+    fn share(answer: &Answer, kinds: &str) -> f64 {
+        let count: u64 = kinds.chars().filter_map(|kind| answer.kinds.get(&kind)).sum();
+        #[allow(clippy::cast_precision_loss)] // counts of messages
+        let share = count as f64 / answer.messages as f64;
+        share * 100.0
+    }
+
+    #[test]
+    fn the_mix_is_the_asked_one_and_the_books_fill_up_and_stay_full() {
+        for (format, asked) in [
+            (Format::Itch50, [("AF", 42.0), ("D", 40.0), ("U", 8.0), ("EC", 5.0), ("X", 3.0), ("P", 2.0)].as_slice()),
+            // Of 100 intended messages 11 are two.
+            (Format::Bistech, &[("A", 53.0 / 1.11), ("D", 51.0 / 1.11), ("E", 5.0 / 1.11), ("P", 2.0 / 1.11)]),
+        ] {
+            let plan = Plan { format, seed: 5, messages: 1_000_000, symbols: 100, live_orders: 10_000 };
+            let (answer, _) = written(plan);
+            for &(kinds, percent) in asked {
+                assert!((share(&answer, kinds) - percent).abs() < 1.0, "{format:?} {kinds}: {}", share(&answer, kinds));
+            }
+            let full_at = answer.full_at_message.expect("full at some time");
+            assert!(full_at < 250_000, "full only at message {full_at}");
+            assert!(answer.live_orders.abs_diff(10_000) < 200, "{} at the end", answer.live_orders);
+        }
+    }
+
+    #[test]
+    fn a_quarter_of_the_messages_suffices_to_fill_the_books() {
+        for format in BOTH {
+            let plan = Plan { format, seed: 5, messages: 44_000, symbols: 100, live_orders: 10_800 };
+            assert_eq!(plan.check(), Ok(()));
+            let (answer, _) = written(plan);
+            assert!(answer.full_at_message.is_some_and(|at| at <= 11_100), "{:?}", answer.full_at_message);
+        }
+    }
+
+    #[test]
+    fn decodes_without_refusal_and_no_book_ever_crosses() {
+        let (symbols, live_orders) = (20, 2_000);
+        for format in BOTH {
+            let plan = Plan { format, seed: 9, messages: 60_000, symbols, live_orders };
+            let stream = generate(plan);
+            let mut market = run::market(&stream, format);
+            let received = Received::default();
+            let mut itch50 = itch50::Decoder::new(0, 65_535);
+            let mut bistech = bistech::Decoder::new(65_535, None);
+            for (at, message) in run::messages(&stream.bytes).enumerate() {
+                let mut sink = |slot: Slot| market.apply(&slot, &mut ());
+                match format {
+                    Format::Itch50 => itch50.decode(message, received, &mut sink),
+                    Format::Bistech => bistech.decode(message, received, &mut sink),
+                }
+                .expect("a message that is not refused");
+                let book = book::BookId((at % symbols) as u32 + 1);
+                let best = |side| market.levels(book, side).next().map(|level| level.price);
+                if let (Some(bid), Some(ask)) = (best(book::Side::Bid), best(book::Side::Ask)) {
+                    assert!(bid < ask, "crossed after message {at}");
+                }
+            }
+            assert_eq!(market.anomalies().iter().filter(|(kind, _)| kind.spoils_book()).count(), 0);
+        }
+    }
+
+    #[test]
+    fn order_numbers_of_bistech_increase_use_all_bits_and_do_not_follow_each_other() {
+        let (_, bytes) = written(Plan { live_orders: 500, ..small(Format::Bistech) });
+        let mut last = 0;
+        let adds = run::messages(&bytes).filter(|message| message[0] == b'A');
+        for id in adds.map(|message| u64::from_be_bytes(message[5..13].try_into().expect("eight bytes"))) {
+            assert!(id >> 63 == 1);
+            if id > last {
+                assert!(id > last + 1, "a new number is not the next one");
+                last = id;
+            }
+        }
+        assert!(last & 0xFFFF_FFFF > 1_000_000, "strides of thousands");
+    }
+
+    #[test]
+    fn the_seed_decides_every_byte() {
+        for format in BOTH {
+            let plan = small(format);
+            let (answer, bytes) = written(plan);
+            assert_eq!(written(plan), (answer, bytes.clone()));
+            assert_eq!(generate(plan).bytes, bytes, "in memory as into a file");
+            assert_ne!(written(Plan { seed: 2, ..plan }).1, bytes);
+        }
+    }
+
+    #[test]
+    fn plans_that_cannot_be_carried_out_say_what_to_change() {
+        let check = |plan: Plan, said: &str| {
+            let error = write(plan, &mut Vec::new(), |_| ()).expect_err("a bad plan").to_string();
+            assert!(error.contains(said), "{error}");
+        };
+        let plan = small(Format::Itch50);
+        check(Plan { symbols: 0, ..plan }, "ask for 1 to 65000");
+        check(Plan { symbols: 65_001, ..plan }, "ask for 1 to 65000");
+        check(Plan { messages: 39, ..plan }, "ask for 40 or more messages");
+        check(Plan { live_orders: 5_000, ..plan }, "ask for 4980 or fewer, or for 20080 or more messages");
+        for good in [Plan::A, Plan::WIDE, Plan::DAY] {
+            assert_eq!(good.check(), Ok(()));
+        }
+    }
+
+    fn small(format: Format) -> Plan {
+        Plan { format, seed: 1, messages: 20_000, symbols: 10, live_orders: 1_000 }
+    }
 }

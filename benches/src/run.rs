@@ -7,10 +7,8 @@ use book::{BookId, Side, Slot};
 use feed_handler::sink::{Received, Sink};
 use feed_handler::{bistech, itch50};
 
+pub use crate::answer::Best;
 use crate::generate::{Format, Stream};
-
-/// Best bid and ask of every symbol, in units of 10⁻⁴ with their quantity.
-pub type Best = Vec<[Option<(u32, u64)>; 2]>;
 
 /// Walks the length prefixes: the messages of a stream.
 pub fn messages(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {

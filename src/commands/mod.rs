@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod doctor;
+pub mod generate;
 pub mod inspect;
 pub mod serve;
 pub mod sim;

@@ -10,11 +10,12 @@ use feed_handler::sim;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::SimArgs;
+use crate::commands::generate;
 use crate::platform::sim_config;
 use crate::settings::Settings;
 use crate::threads::now_ns;
 
-/// Sends until a signal, or writes one day.
+/// Sends until a signal, or writes one day or one generated stream.
 pub fn run(arguments: &SimArgs, settings: &Settings) -> Result<ExitCode> {
     let config =
         sim::SimConfig { destination: arguments.destination, bind: arguments.requests, ..sim_config(&settings.sim) };
@@ -23,7 +24,7 @@ pub fn run(arguments: &SimArgs, settings: &Settings) -> Result<ExitCode> {
             if file.exists() && !arguments.force {
                 bail!("{} exists; --force overwrites it", file.display());
             }
-            write(file, &config)
+            if arguments.generate.generate { generate::run(file, arguments) } else { write(file, &config) }
         }
         // A receiver must see a restart on the same day as a new session.
         None => send(sim::SimConfig { run: (now_ns() / 1_000_000_000 % 46_656) as u32, ..config }),
