@@ -364,7 +364,8 @@ impl LevelIndex {
     #[cold]
     fn lay_window(&mut self, nodes: &mut Nodes, arena: &Arena, price: i64) {
         self.ladder = Ladder::Without;
-        let slots = arena.window_slots.saturating_sub(STAGGER_SLOTS * u32::from(arena.window_slots % 128 == 0));
+        let slots =
+            arena.window_slots.saturating_sub(STAGGER_SLOTS * u32::from(arena.window_slots.is_multiple_of(128)));
         if let (true, Some(grid)) = (slots > 0, Grid::around(price, slots)) {
             // OK because without a ladder the sorted array takes every price.
             let _ = self.lay(nodes, grid, Ladder::Guessed);
@@ -558,7 +559,7 @@ mod tests {
         #[test]
         fn the_index_equals_a_set(bid: bool, ladder in 0u8..3, steps in prop::collection::vec((0i64..200, any::<bool>()), 0..400)) {
             let side = if bid { Side::Bid } else { Side::Ask };
-            let mut nodes = Nodes::new(4_096, 300, 1);
+            let mut nodes = Nodes::new(4_096, 300, 1, false);
             let mut arena = Arena::new(300, if ladder == 2 { 128 } else { 0 }, 1);
             let mut index = LevelIndex::new(side);
             if ladder == 1 {
@@ -587,7 +588,7 @@ mod tests {
 
     #[test]
     fn a_used_up_pool_refuses_a_new_price_and_keeps_the_old() {
-        let mut nodes = Nodes::new(0, 2, 1);
+        let mut nodes = Nodes::new(0, 2, 1, false);
         let mut arena = Arena::new(2, 0, 1);
         let mut index = LevelIndex::new(Side::Ask);
         assert!(index.find_or_make(&mut nodes, &mut arena, 1).is_some());

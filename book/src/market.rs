@@ -153,7 +153,12 @@ impl Market {
             direct: vec![NO_BOOK; DIRECT_BOOKS],
             probed: vec![(0, NO_BOOK); (limits.books_max * 2).next_power_of_two()],
             pools: Pools {
-                nodes: Nodes::new(limits.ladder_slots, limits.levels_max, limits.orders_max),
+                nodes: Nodes::new(
+                    limits.ladder_slots,
+                    limits.levels_max,
+                    limits.orders_max,
+                    limits.key == OrderKey::BookSideId,
+                ),
                 orders: Orders::new(limits.orders_max, limits.key, limits.seed),
                 arena: Arena::new(limits.levels_max, limits.ladder_slots, limits.books_max),
                 queues: limits.queues,

@@ -6,6 +6,8 @@
 
 use std::hint::select_unpredictable;
 
+use zerocopy::FromZeros;
+
 use crate::memory::{prefetch, table};
 
 /// "No node".
@@ -53,7 +55,7 @@ impl Node {
 }
 
 /// Where an order ranks inside its level: by time, then by sequence number. Of a level: no order of it ranks higher.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, FromZeros)]
 #[repr(C)]
 pub(crate) struct QueueRank {
     pub ns: u64,
@@ -80,16 +82,22 @@ pub(crate) struct Nodes {
 }
 
 impl Nodes {
+    /// `ranked`: the feed is one that states ranks, so that the memory for them is touched now and not with the first.
+    ///
     /// # Panics
-    /// When a bound is 0 or all together do not fit 31 bits.
-    pub fn new(ladder_slots: usize, levels_max: usize, orders_max: usize) -> Self {
+    /// When a bound is 0, all together do not fit 31 bits, or there is not enough memory.
+    pub fn new(ladder_slots: usize, levels_max: usize, orders_max: usize, ranked: bool) -> Self {
         assert!(levels_max > 0, "levels_max must be above 0");
         assert!(orders_max > 0, "orders_max must be above 0");
         let all = ladder_slots.saturating_add(levels_max).saturating_add(orders_max);
         assert!(all < 1 << 31, "ladder_slots + levels_max + orders_max must be below 2^31");
         let mut nodes = Self {
             nodes: table(all, Node::level(0, 0)),
-            ranks: table(all, FIRST),
+            ranks: if ranked {
+                table(all, FIRST)
+            } else {
+                QueueRank::new_vec_zeroed(all).expect("memory for the ranks of all orders and levels")
+            },
             ranked: false,
             ladder_next: 0,
             levels_first: ladder_slots as u32,
@@ -341,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_used_up_pool_refuses() {
-        let mut nodes = Nodes::new(4, 1, 2);
+        let mut nodes = Nodes::new(4, 1, 2, true);
         let first = nodes.take_order(0, 1, 1).unwrap();
         nodes.take_order(0, 2, 1).unwrap();
         assert_eq!(nodes.take_order(0, 3, 1), None);
@@ -355,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_free_node_is_no_order() {
-        let mut nodes = Nodes::new(0, 1, 2);
+        let mut nodes = Nodes::new(0, 1, 2, true);
         let order = nodes.take_order(3, 7, 1).unwrap();
         assert!(nodes.is(order, 3, 7) && nodes.is_id(order, 7));
         assert!(!nodes.is(order, 2, 7) && !nodes.is(NO_NODE, 3, 7));
@@ -367,7 +375,7 @@ mod tests {
         /// Ranked and unranked orders in and out of one level, against a list that is sorted by insertion.
         #[test]
         fn a_queue_is_ordered_by_rank(steps in prop::collection::vec((any::<bool>(), prop::option::of((1u64..6, 0u32..4)), 0usize..8), 0..60)) {
-            let mut nodes = Nodes::new(0, 1, 64);
+            let mut nodes = Nodes::new(0, 1, 64, true);
             let level = nodes.take_level(1).unwrap();
             let mut list: Vec<(u32, QueueRank)> = Vec::new();
             for (add, rank, place) in steps {

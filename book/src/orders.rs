@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_name_is_book_side_and_id() {
-        let mut nodes = Nodes::new(0, 1, 8);
+        let mut nodes = Nodes::new(0, 1, 8, false);
         let mut orders = Orders::new(8, OrderKey::BookSideId, 1);
         let bid = insert(&mut orders, &mut nodes, 2, 7).unwrap();
         let ask = insert(&mut orders, &mut nodes, 3, 7).unwrap();
@@ -318,7 +318,7 @@ mod tests {
     fn lines_that_overflow_are_left_as_if_nothing_had_been() {
         // Two lines for ten orders: whatever the hash, one of them overflows.
         for seed in 0..50 {
-            let mut nodes = Nodes::new(0, 1, 9);
+            let mut nodes = Nodes::new(0, 1, 9, false);
             let mut orders = Orders::new(9, OrderKey::Id, seed);
             assert_eq!(orders.lines.len(), 2);
             let all: Vec<u32> = (0..9).map(|id| insert(&mut orders, &mut nodes, 0, id).unwrap()).collect();
@@ -337,7 +337,7 @@ mod tests {
         /// Against a std map, with ids that collide on purpose (same low bits, same blocks).
         #[test]
         fn the_index_equals_a_map(seed: u64, steps in prop::collection::vec((0u64..40, 0u32..3, any::<bool>()), 0..300)) {
-            let mut nodes = Nodes::new(0, 1, 32);
+            let mut nodes = Nodes::new(0, 1, 32, false);
             let mut orders = Orders::new(32, OrderKey::BookSideId, seed);
             let mut map: HashMap<(u32, u64), u32> = HashMap::new();
             for (number, book_side, add) in steps {
