@@ -2,5 +2,7 @@
 //!
 //! Never prints a figure without an answer beside it: every run returns what it found, and that is compared.
 
+pub mod environment;
 pub mod generate;
+pub mod report;
 pub mod run;
