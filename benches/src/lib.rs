@@ -4,5 +4,6 @@
 
 pub mod environment;
 pub mod generate;
+pub mod measure;
 pub mod report;
 pub mod run;
