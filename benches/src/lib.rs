@@ -2,8 +2,13 @@
 //!
 //! Never prints a figure without an answer beside it: every run returns what it found, and that is compared.
 
+pub mod book;
+pub mod decode;
 pub mod environment;
 pub mod generate;
+pub mod input;
 pub mod measure;
+pub mod replay;
 pub mod report;
+pub mod ring;
 pub mod run;

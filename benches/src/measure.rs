@@ -312,10 +312,10 @@ mod tests {
         assert!(free.core.is_none_or(|core| free.allowed.contains(&core)));
     }
 
+    /// Other tests give memory back meanwhile: only what this one holds is certain.
     #[test]
-    fn resident_memory_grows_with_what_is_touched() {
-        let Some(before) = resident_bytes() else { return };
-        let touched = vec![1u8; 64 << 20];
-        assert!(resident_bytes().unwrap() >= before + (60 << 20), "{}", touched.len());
+    fn resident_memory_has_what_is_touched() {
+        let touched = std::hint::black_box(vec![1u8; 64 << 20]);
+        assert!(resident_bytes().is_none_or(|resident| resident >= touched.len() as u64));
     }
 }
