@@ -283,14 +283,18 @@ pub fn limits(key: OrderKey) -> Limits {
     }
 }
 
-fn key(format: Format) -> OrderKey {
+/// What names an order in this format.
+#[must_use]
+pub const fn key(format: Format) -> OrderKey {
     match format {
         Format::Itch50 => OrderKey::Id,
         Format::Bistech => OrderKey::BookSideId,
     }
 }
 
-fn decoder(format: Format) -> Decoder {
+/// A decoder that takes any number of books; times of ITCH 5.0 are times of day.
+#[must_use]
+pub fn decoder(format: Format) -> Decoder {
     match format {
         Format::Itch50 => itch50::Decoder::new(0, 65_535).into(),
         Format::Bistech => bistech::Decoder::new(65_535, None).into(),

@@ -3,7 +3,9 @@
 //! Never prints a figure without an answer beside it: every run returns what it found, and that is compared.
 
 pub mod book;
+pub mod compare;
 pub mod decode;
+pub mod encode;
 pub mod environment;
 pub mod generate;
 pub mod input;

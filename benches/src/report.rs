@@ -1,7 +1,14 @@
 //! What a measurement found: the question, the answers that were checked, and the figures with their spread.
 //!
-//! Plain values; never measures, prints or writes anything itself. Floats are here and nowhere else in the project:
+//! Plain values; never measures anything. The files below it show one: text, JSON, histograms, HTML. Floats are here and nowhere else in the project:
 //! statistics over finished measurements.
+
+pub mod hdr;
+pub mod html;
+pub mod output;
+mod plot;
+pub mod saved;
+pub mod table;
 
 use hdrhistogram::Histogram;
 
@@ -161,10 +168,14 @@ impl LatencySeries {
     /// Name and rate together, unique in a report.
     #[must_use]
     pub fn title(&self) -> String {
-        match self.rate_per_s {
-            Some(rate) => format!("{} at {}/s", self.name, grouped(rate)),
-            None => self.name.clone(),
-        }
+        title(&self.name, self.rate_per_s)
+    }
+}
+
+fn title(name: &str, rate_per_s: Option<u64>) -> String {
+    match rate_per_s {
+        Some(rate) => format!("{name} at {}/s", grouped(rate)),
+        None => name.to_owned(),
     }
 }
 
