@@ -244,8 +244,8 @@ fn check(updates: &Updates, market: &Market) -> Result<(Made, String), BenchErro
     }
     let (frames, books) = (grouped(made.frames), grouped(market.books().len() as u64));
     let checked = format!(
-        "a client applied all {frames} frames: no hole, every checksum right, and the best levels of {books} books at \
-         the end"
+        "a client applied all {frames} frames: no hole, every checksum right, and at the end the best \
+         levels of every book ({books})"
     );
     Ok((made, checked))
 }

@@ -12,7 +12,7 @@ use book::replica::Level;
 use book::{BookId, Side, Slot};
 use feed_handler::sink::Received;
 use feed_handler::source::protocol::{Decoder, Protocol};
-use feed_handler::source::recording::{Loaded, Options as ReadOptions, Recording, Step};
+use feed_handler::source::recording::{Loaded, OpenError, Options as ReadOptions, Recording, Step};
 use feed_handler::{bistech, itch50};
 
 use crate::generate::{Format, Plan, Stream, generate};
@@ -66,8 +66,12 @@ impl Input {
     fn of_file(file: &Path, options: &Options) -> Result<Self, BenchError> {
         (options.tell)(&format!("reading {}", file.display()));
         let loaded = Loaded::open(file, &ReadOptions::default(), BYTES_MAX).map_err(|error| {
+            let why = match error {
+                OpenError::Unrecognised => "has no length-prefixed messages".to_owned(),
+                other => other.to_string(),
+            };
             BenchError::Input(format!(
-                "{}: {error}. This bench takes length-prefixed BISTECH ITCH or ITCH 5.0 (also .gz and .zst); \
+                "{} {why}. This bench takes length-prefixed BISTECH ITCH or ITCH 5.0 (also .gz and .zst); \
                  `bist bench replay` takes every format that `bist inspect` reads",
                 file.display()
             ))
@@ -100,7 +104,7 @@ impl Input {
             let (books, orders) = shape(&self.stream.bytes, self.format, self.stream.messages)?;
             self.stream.live_orders = orders;
             self.stream.best = vec![[None, None]; books];
-            self.says = format!("{}, {books} books, up to {} orders at once", self.says, grouped(orders as u64));
+            self.says = format!("{}, books: {books}, up to {} orders at once", self.says, grouped(orders as u64));
         }
         Ok(self)
     }
@@ -170,7 +174,7 @@ impl Input {
         let books = same_books(&market, &reference)?;
         let (count, books) = (grouped(count as u64), grouped(books as u64));
         Ok(format!(
-            "every level and every order in its queue of {books} books equals the plain reference book after {all} {count} messages"
+            "every book ({books}) equals the plain reference book, level by level and order by order, after {all} {count} messages"
         ))
     }
 }
@@ -196,20 +200,21 @@ fn shape(bytes: &[u8], format: Format, count: usize) -> Result<(usize, usize), B
         })?;
         orders = orders.max(market.orders());
     }
-    let spoilt: Vec<String> = market
-        .anomalies()
-        .iter()
-        .filter(|(kind, times)| kind.spoils_book() && *times > 0)
-        .map(|(kind, times)| format!("{times} times {}", kind.name()))
-        .collect();
-    if !spoilt.is_empty() {
-        let spoilt = spoilt.join(", ");
+    if let Some(spoilt) = spoilt(&market) {
         return Err(BenchError::Input(format!(
             "the books of this recording are not whole ({spoilt}), as of one that begins in the middle of a day; \
              `bist bench decode` and `bist bench replay` take it"
         )));
     }
     Ok((market.books().len(), orders))
+}
+
+/// What made books doubtful, and how often; `None` when nothing did.
+#[must_use]
+pub fn spoilt(market: &Market) -> Option<String> {
+    let kinds = market.anomalies().iter().filter(|(kind, times)| kind.spoils_book() && *times > 0);
+    let kinds: Vec<String> = kinds.map(|(kind, times)| format!("{times} times {}", kind.name())).collect();
+    (!kinds.is_empty()).then(|| kinds.join(", "))
 }
 
 /// Compares all books; how many there are.
@@ -243,22 +248,21 @@ pub fn check_recording(file: &Path) -> Result<String, BenchError> {
     let mut recording = open(file)?;
     let mut market = Market::new(limits(recording.order_key()));
     let mut reference = ReferenceMarket::new(recording.order_key());
-    let mut count = 0;
-    while count < REFERENCE_MESSAGES_MAX {
+    while recording.counts().messages < REFERENCE_MESSAGES_MAX as u64 {
         let mut sink = |slot: Slot| {
             market.apply(&slot, &mut ());
             reference.apply(&slot);
         };
         let step = recording.next(&mut sink);
-        match step.map_err(|error| BenchError::Input(format!("{}: {error}", file.display())))? {
-            Step::End => break,
-            Step::Message(_) => count += 1,
-            Step::Gap { .. } | Step::Session => {}
+        if step.map_err(|error| BenchError::Input(format!("{}: {error}", file.display())))? == Step::End {
+            break;
         }
     }
     let books = same_books(&market, &reference)?;
-    let (books, count) = (grouped(books as u64), grouped(count as u64));
-    Ok(format!("every level and order of {books} books equals the plain reference book after {count} messages"))
+    let (books, count) = (grouped(books as u64), grouped(recording.counts().messages));
+    Ok(format!(
+        "every book ({books}) equals the plain reference book, level by level and order by order, after {count} messages"
+    ))
 }
 
 /// Opens a recording of any format.
@@ -266,8 +270,13 @@ pub fn check_recording(file: &Path) -> Result<String, BenchError> {
 /// # Errors
 /// [`BenchError::Input`] with the file's name.
 pub fn open(file: &Path) -> Result<Recording, BenchError> {
-    let opened = Recording::open(file, &ReadOptions::default());
-    opened.map_err(|error| BenchError::Input(format!("{} {error}", file.display())))
+    Recording::open(file, &ReadOptions::default()).map_err(|error| {
+        let why = match error {
+            OpenError::Unrecognised => "is in no format that is known (`bist inspect --help` lists them)".to_owned(),
+            other => other.to_string(),
+        };
+        BenchError::Input(format!("{} {why}", file.display()))
+    })
 }
 
 /// Bounds for a recording whose size is not known before: a whole NASDAQ day.

@@ -273,12 +273,27 @@ pub fn millions_per_s(spent: Duration, count: usize) -> f64 {
 }
 
 /// Resident memory of this process in bytes; `None` where `/proc` is not there.
+///
+/// Memory that was freed and is kept by the allocator is given back first: what is built next would grow into it unseen.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
+    give_back();
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     Some(pages * page_bytes())
 }
+
+#[cfg(target_env = "gnu")]
+fn give_back() {
+    // SAFETY: `malloc_trim` takes no pointer and may be called by any thread at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Other allocators have no such call, or give back by themselves.
+#[cfg(not(target_env = "gnu"))]
+fn give_back() {}
 
 /// Bytes of a page, from what the kernel says of the program's first mapping; 4 KiB where it does not.
 fn page_bytes() -> u64 {

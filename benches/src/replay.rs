@@ -7,6 +7,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use book::anomaly::Anomaly;
 use book::market::{Limits, Market};
 use book::{Side, Slot};
 use feed_handler::source::recording::Step;
@@ -60,6 +61,15 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
         grouped(expected.books as u64),
         grouped(expected.orders as u64),
     ));
+    if let Some(spoilt) = input::spoilt(&market) {
+        checked.push(format!("the recording itself leaves books in doubt: {spoilt}"));
+    }
+    for bound in [Anomaly::BooksExhausted, Anomaly::OrdersExhausted, Anomaly::LevelsExhausted] {
+        if market.anomalies().get(bound) > 0 {
+            let doing = if options.small { "; without --small there is more room" } else { "" };
+            return Err(BenchError::Input(format!("the market of this bench is too small ({}){doing}", bound.name())));
+        }
+    }
     drop(market);
 
     let mut rates = Vec::new();
@@ -169,6 +179,6 @@ mod tests {
         file.write_all(b"hello, world").unwrap();
         let options = Options { file: Some(file.path().to_owned()), ..Options::small() };
         let error = run(&options).unwrap_err().to_string();
-        assert!(error.contains("itch50"), "{error}");
+        assert!(error.contains("bist inspect"), "{error}");
     }
 }

@@ -42,9 +42,10 @@ const FRAMES: [Frame; 2] = [
     Frame { class: "narrow", width: 350.0, height: 300.0, left: 50.0, bottom: 42.0 },
 ];
 const TOP: f64 = 10.0;
-const RIGHT: f64 = 16.0;
-/// Units of x that a tick's text needs.
-const TICK_SPACE: f64 = 46.0;
+const RIGHT: f64 = 26.0;
+/// Width of a character of a tick's text, and the space between two texts.
+const CHARACTER: f64 = 6.4;
+const TICK_SPACE: f64 = 6.0;
 
 /// Ticks for percentiles at 1/(1-percentile) up to one of `count` values.
 #[must_use]
@@ -110,8 +111,9 @@ impl Plot {
             let at = x(*place);
             let _ = write!(out, "<line x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{floor}\"/>");
             // A tick whose text would run into the one before keeps its line only.
-            if at - taken >= TICK_SPACE {
-                taken = at;
+            let half = text.chars().count() as f64 * CHARACTER / 2.0;
+            if at - half - taken >= TICK_SPACE {
+                taken = at + half;
                 let _ =
                     write!(out, "<text x=\"{at:.1}\" y=\"{:.1}\" class=\"mid\">{}</text>", floor + 17.0, escape(text));
             }
