@@ -14,7 +14,7 @@ use zerocopy::FromZeros;
 
 use crate::environment::Environment;
 use crate::measure::{BenchError, Options, Pin, millions_per_s};
-use crate::report::{Better, LatencySeries, Report, Row, histogram};
+use crate::report::{Better, LatencySeries, Report, Row, grouped, histogram};
 
 /// Slots written together, as the feed thread does for a packet.
 const BATCH: usize = 32;
@@ -75,9 +75,9 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
             .into(),
         input: format!(
             "{} numbered slots in batches, {} one by one, {} round trips; second thread on core {}",
-            sizes.batched,
-            sizes.single,
-            sizes.trips,
+            grouped(sizes.batched as u64),
+            grouped(sizes.single as u64),
+            grouped(sizes.trips as u64),
             pin.partner.map_or_else(|| "of the scheduler's choice".to_owned(), |core| core.to_string()),
         ),
         command: options.command.clone(),
@@ -86,6 +86,7 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
         excluded: vec![
             "decoding and books: a slot is filled with its number and only checked at the other end".into(),
             "sleeping readers: both threads spin".into(),
+            "nothing is taken off for the clock: a round trip holds one of its two readings".into(),
         ],
         rows,
         latencies: vec![LatencySeries::of_runs("round trip", trips)],

@@ -102,12 +102,15 @@ fn latencies(out: &mut String, all: &[LatencySeries]) {
     if all.is_empty() {
         return;
     }
-    let _ = writeln!(
-        out,
-        "<section><h2>Latency</h2>\n<p class=\"note\">Solid: from the planned send time, so that a stall counts against \
-         everything that was due meanwhile. Dashed: from the real send time, which hides stalls. {}</p>",
-        escape(DISCLAIMER),
-    );
+    // A round trip has no plan: each one waits for the one before.
+    let planned = all.iter().any(|series| series.rate_per_s.is_some());
+    let curves = if planned {
+        "Solid: from the planned send time, so that a stall counts against everything that was due meanwhile. Dashed: \
+         from the real send time, which hides stalls. "
+    } else {
+        ""
+    };
+    let _ = writeln!(out, "<section><h2>Latency</h2>\n<p class=\"note\">{curves}{}</p>", escape(DISCLAIMER));
     let names = names(all);
     for name in &names {
         let of_name: Vec<&LatencySeries> = all.iter().filter(|series| series.name == *name).collect();
