@@ -39,7 +39,10 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     let environment = Environment::read(&options.build, &pin);
     // Lives as long as the runs: dropped, it takes the generated file with it.
     let (file, says, _kept) = match &options.file {
-        Some(file) => (file.clone(), file.file_name().unwrap_or_default().to_string_lossy().into_owned(), None),
+        Some(file) => {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            (file.clone(), format!("{name}: {}", input::open(file)?.format()), None)
+        }
         None => {
             let (kept, says) = written(options)?;
             (kept.path().to_owned(), says, Some(kept))
@@ -88,7 +91,7 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     Ok(Report {
         name: "replay".into(),
         question: "How fast does a recording become books, flat out, reading included?".into(),
-        input: format!("{says}: {} messages", grouped(expected.messages)),
+        input: says,
         command: options.command.clone(),
         environment,
         checked,
