@@ -72,6 +72,15 @@ pub enum Command {
     )]
     Inspect(Inspect),
 
+    /// Measure this machine: decoding, books, rings, frames; or compare two results.
+    ///
+    /// Every bench says its question, its input and the machine, checks its answer, and prints no figure when the answer
+    /// is wrong (exit code 1).
+    #[command(after_help = "Examples:\n  bist bench decode                            the fastest way to a first \
+        figure\n  bist bench book --out before                 keep JSON and an HTML report\n  bist bench compare before \
+        after            what changed by more than the spread\n\ndocs/benchmarking.md says how to read a report.")]
+    Bench(BenchArgs),
+
     /// Show or check the configuration.
     Config(ConfigArgs),
 
@@ -307,6 +316,140 @@ pub struct Inspect {
     /// Write the book after each event into this file (- for standard output).
     #[arg(long, value_name = "OUT", requires = "book")]
     pub csv: Option<PathBuf>,
+}
+
+/// `bist bench`
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub bench: Bench,
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// From bytes in memory to normalised events, all book fields read: ns per message.
+    #[command(after_help = "Examples:\n  bist bench decode                            4,000,000 generated ITCH 5.0 \
+        messages\n  bist bench decode --format bistech           the same in BISTECH ITCH\n  bist bench decode \
+        day.itch50.gz              a recording (length-prefixed, gzip or zstd too)")]
+    Decode(BenchStream),
+
+    /// From bytes in memory to the full market-by-order book: ns per message, and resident memory.
+    #[command(after_help = "Examples:\n  bist bench book --messages 16000000          500 symbols, 400,000 live \
+        orders\n  bist bench book --messages 20000000 --symbols 8000 --live-orders 750000\n                                               \
+        a whole wide market\n  bist bench book day.itch50.gz                a recording")]
+    Book(BenchStream),
+
+    /// From thread to thread through our ring: million 64-byte slots per second, and the round trip.
+    #[command(after_help = "Example:\n  bist bench ring --runs 9                     wants two free cores")]
+    Ring(BenchCommon),
+
+    /// From the events of a book to the JSON frame of channel `book`: ns per event and per frame.
+    #[command(after_help = "Example:\n  bist bench encode --format bistech --messages 1000000")]
+    Encode(BenchStream),
+
+    /// A recording flat out into books, reading included: ns per message, messages per second.
+    #[command(after_help = "Examples:\n  bist bench replay morning.pcap.gz            any format that `bist inspect` \
+        reads\n  bist bench replay                            a generated stream, from a temporary file")]
+    Replay(BenchStream),
+
+    /// Two results of one bench: differences with their 95 % intervals; exit code 3 when B is worse.
+    #[command(after_help = "Example:\n  bist bench book --out before; (change something); bist bench book --out \
+        after\n  bist bench compare before after --tolerance 3\n\nExit codes: 0 nothing got worse, 2 not comparable or not \
+        readable, 3 something got worse by more\nthan the tolerance.")]
+    Compare(BenchCompare),
+}
+
+/// Flags of every bench.
+#[derive(Debug, Args)]
+pub struct BenchCommon {
+    /// Measured runs; the table shows their median and spread [default: 5].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub runs: Option<u32>,
+
+    /// Runs before them that are thrown away [default: 1].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub warm_up: Option<u32>,
+
+    /// Core of the measured thread: a number, `none`, or `free` for the least busy one [default: free].
+    #[arg(long, value_name = "CORE", value_parser = bench_core)]
+    pub core: Option<benches::measure::Core>,
+
+    /// Write result.json, report.html and the latency histograms into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+
+    /// A few seconds instead of minutes: shows that it works; its figures say nothing about speed.
+    #[arg(long)]
+    pub small: bool,
+}
+
+/// Flags of a bench that takes a stream of messages.
+#[derive(Debug, Args)]
+pub struct BenchStream {
+    /// A recording; a stream is generated when left out.
+    pub file: Option<PathBuf>,
+
+    /// Format of the generated stream [default: itch50].
+    #[arg(long, value_enum, conflicts_with = "file")]
+    pub format: Option<BenchFormat>,
+
+    /// Messages of the generated stream [default: 4000000; of `encode` 1000000].
+    #[arg(long, value_name = "COUNT", conflicts_with = "file", value_parser = clap::value_parser!(u64).range(1_000..=500_000_000))]
+    pub messages: Option<u64>,
+
+    /// Its symbols [default: 500].
+    #[arg(long, value_name = "COUNT", conflicts_with = "file", value_parser = clap::value_parser!(u64).range(1..=65_000))]
+    pub symbols: Option<u64>,
+
+    /// Resting orders that it grows to [default: 400000].
+    #[arg(long, value_name = "COUNT", conflicts_with = "file", value_parser = clap::value_parser!(u64).range(1..=3_000_000))]
+    pub live_orders: Option<u64>,
+
+    /// Its seed: same seed, same bytes [default: 1].
+    #[arg(long, conflicts_with = "file")]
+    pub seed: Option<u64>,
+
+    #[command(flatten)]
+    pub common: BenchCommon,
+}
+
+/// Message format of a generated stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchFormat {
+    /// NASDAQ TotalView-ITCH 5.0.
+    Itch50,
+    /// BISTECH ITCH 2112, order ids of 64 bits.
+    Bistech,
+}
+
+/// `bist bench compare`
+#[derive(Debug, Args)]
+pub struct BenchCompare {
+    /// The earlier result: a folder made with --out, or its result.json.
+    pub a: PathBuf,
+
+    /// The later result.
+    pub b: PathBuf,
+
+    /// How much worse a median may get, in percent, before it counts as a regression.
+    #[arg(long, value_name = "PERCENT", default_value_t = 5.0, value_parser = bench_tolerance)]
+    pub tolerance: f64,
+}
+
+fn bench_core(text: &str) -> Result<benches::measure::Core, String> {
+    use benches::measure::Core;
+    match text {
+        "free" => Ok(Core::Free),
+        "none" => Ok(Core::Unpinned),
+        _ => text.parse().map(Core::Number).map_err(|_| "not a core number, `free` or `none`".to_owned()),
+    }
+}
+
+fn bench_tolerance(text: &str) -> Result<f64, String> {
+    let percent = text.parse().ok().filter(|percent: &f64| percent.is_finite() && *percent >= 0.0);
+    percent.ok_or_else(|| "not a percentage of 0 or more".to_owned())
 }
 
 /// `bist config`

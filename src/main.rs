@@ -75,6 +75,7 @@ fn run(cli: Cli, loaded: &Loaded) -> Result<ExitCode> {
         Command::Replay(arguments) => commands::serve::run(&loaded.settings, arguments.exit),
         Command::Sim(arguments) => commands::sim::run(&arguments, &loaded.settings),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Config(arguments) => commands::config::run(&arguments, loaded),
         Command::Doctor(arguments) => commands::doctor::run(&arguments, &loaded.settings),
         Command::Completions { shell } => commands::texts::completions(shell),

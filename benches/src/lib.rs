@@ -3,6 +3,16 @@
 //! Never prints a figure without an answer beside it: every run returns what it found, and that is compared.
 
 pub mod answer;
+pub mod book;
+pub mod compare;
+pub mod decode;
+pub mod encode;
+pub mod environment;
 pub mod file;
 pub mod generate;
+pub mod input;
+pub mod measure;
+pub mod replay;
+pub mod report;
+pub mod ring;
 pub mod run;

@@ -7,8 +7,9 @@
 //! Read in this order: [`config`] (every bound), `fanout` (one turn), `market` (what changed), `fanout/publish` (from
 //! the ring to frames), `topic` (one stream of frames), `encode` (its text), `outlet` (what a client has not taken yet),
 //! `fanout/clients` and `session` (clients), `fanout/answers` and `request` (what they ask), `frame` and `handshake`
-//! (RFC 6455).
+//! (RFC 6455). [`BookFrames`] makes the frames of one channel without a server.
 
+mod book_frames;
 pub mod config;
 mod encode;
 mod fanout;
@@ -22,5 +23,6 @@ pub mod request;
 mod session;
 mod topic;
 
+pub use book_frames::BookFrames;
 pub use config::{Config, Page, Pages};
 pub use fanout::FanOut;

@@ -1,5 +1,6 @@
 //! One file per command; each takes its arguments and settings and returns an exit code.
 
+pub mod bench;
 pub mod config;
 pub mod doctor;
 pub mod generate;

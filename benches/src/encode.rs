@@ -1,0 +1,293 @@
+//! Question: how long does it take from an event of a book to the encoded JSON frame of channel `book`?
+//!
+//! Input: the updates that the book thread makes of a generated stream or a recording, in memory. One thread, one core.
+//! Before anything is timed a client built for this check applies every frame, verifies every checksum with the rule as
+//! it is worded, and must end with the best levels of the books.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+
+use book::checksum::checksum_of_text;
+use book::market::Market;
+use book::ring::{Bell, ring};
+use book::slot::{View, system};
+use book::stage::BookStage;
+use book::{Price, Side, Slot};
+use distributor::BookFrames;
+use feed_handler::sink::Received;
+use serde::Deserialize;
+
+use crate::environment::Environment;
+use crate::input::{self, Input};
+use crate::measure::{BenchError, Options, Pin, ns_each, timed};
+use crate::report::{Better, Report, Row, grouped};
+use crate::run;
+
+/// Levels a side.
+const DEPTH: u8 = 10;
+/// Slots of the rings on the way to the updates: the least that a reader may have.
+const RING_SLOTS: usize = 1_024;
+/// What the project promises, ns per frame.
+const TARGET_NS: f64 = 200.0;
+
+/// Updates of all events, one event after the other.
+struct Updates {
+    slots: Vec<Slot>,
+    /// End of each event in `slots`.
+    ends: Vec<usize>,
+}
+
+/// What every run must make: frames and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Made {
+    frames: u64,
+    bytes: u64,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// The input cannot be used, or the answer is wrong.
+pub fn run(options: &Options) -> Result<Report, BenchError> {
+    let pin = Pin::choose(options.core)?;
+    let environment = Environment::read(&options.build, &pin);
+    let input = Input::new(options)?.with_books()?;
+    pin.measured_thread();
+    (options.tell)("checking the answer");
+    let mut checked = input.check_books()?;
+    let (updates, stage) = updates(&input)?;
+    let (expected, of_frames) = check(&updates, stage.market())?;
+    checked.push(of_frames);
+    drop(stage);
+    checked.push(format!("every run: {} frames of {} bytes in all", grouped(expected.frames), grouped(expected.bytes)));
+
+    let events = updates.ends.len();
+    let replica = options.samples("replica", || {
+        let mut frames = BookFrames::new(DEPTH);
+        let ((), spent) = timed(|| updates.slots.iter().for_each(|slot| frames.apply(slot)));
+        Ok(ns_each(spent, events))
+    })?;
+    let mut per_frame = Vec::new();
+    let both = options.samples("replica and frames", || {
+        let (made, spent) = timed(|| encode(&updates));
+        if made != expected {
+            return Err(BenchError::Wrong(format!("{made:?} instead of {expected:?}")));
+        }
+        per_frame.push(ns_each(spent, usize::try_from(expected.frames).unwrap_or(usize::MAX)));
+        Ok(ns_each(spent, events))
+    })?;
+    per_frame.drain(..options.warm_up.min(per_frame.len()));
+    let row = Row::new("event to frame, everything included", "ns/frame", Better::Lower, per_frame);
+    Ok(Report {
+        name: "encode".into(),
+        question: "How long does it take from an event of a book to the encoded JSON frame of channel book?".into(),
+        input: format!(
+            "{}; {} events in {} updates",
+            input.says,
+            grouped(events as u64),
+            grouped(updates.slots.len() as u64)
+        ),
+        command: options.command.clone(),
+        environment,
+        checked,
+        excluded: vec![
+            "decoding, the books themselves and the ring before the fan-out".into(),
+            "handing frames to clients, and their sockets".into(),
+            format!("an event below the best {DEPTH} levels makes no frame; its time counts for those that do"),
+        ],
+        rows: vec![
+            Row::new("replica", "ns/event", Better::Lower, replica),
+            Row::new("replica and frames", "ns/event", Better::Lower, both),
+            if options.small { row } else { row.with_target(TARGET_NS) },
+        ],
+        latencies: Vec::new(),
+    })
+}
+
+/// What the book thread publishes, through its own turn and a reader's ring; the books at the end beside it.
+fn updates(input: &Input) -> Result<(Updates, BookStage), BenchError> {
+    let stream = &input.stream;
+    let books_max = stream.best.len() + 1;
+    let market = run::market(stream, input.format);
+    let (mut events, at_stage) = ring("events", RING_SLOTS, Bell::new());
+    let (at_reader, mut reader) = ring("reader", RING_SLOTS, Bell::new());
+    let mut stage = BookStage::new(at_stage, market);
+    stage.add_reader(at_reader, true, books_max);
+    let mut updates = Updates { slots: Vec::new(), ends: Vec::new() };
+    let mut decoder = input::decoder(input.format);
+    for message in run::messages(&stream.bytes) {
+        // OK because the ring is empty before every message, and far larger than what one message becomes.
+        let mut sink = |slot: Slot| {
+            let _ = events.push(slot);
+        };
+        let refused = decoder.decode(message, Received::default(), &mut sink);
+        refused.map_err(|refused| BenchError::Wrong(format!("a message was refused: {refused}")))?;
+        stage.do_work(0);
+        reader.drain(usize::MAX, |slot| updates.slots.push(*slot));
+        let ends_in_time = updates.slots.last().is_some_and(is_time);
+        if updates.slots.len() > updates.ends.last().copied().unwrap_or(0) && !ends_in_time {
+            updates.ends.push(updates.slots.len());
+        }
+    }
+    Ok((updates, stage))
+}
+
+/// A tick of the clock has the number of the event behind it, and goes out together with it.
+fn is_time(slot: &Slot) -> bool {
+    matches!(slot.view(), View::System(record) if record.code == system::TIME)
+}
+
+fn encode(updates: &Updates) -> Made {
+    let mut frames = BookFrames::new(DEPTH);
+    let mut made = Made::default();
+    each_frame(&mut frames, updates, |frame| {
+        made.frames += 1;
+        made.bytes += frame.len() as u64;
+    });
+    made
+}
+
+#[inline]
+fn each_frame(frames: &mut BookFrames, updates: &Updates, mut each: impl FnMut(&[u8])) {
+    let mut begin = 0;
+    for (n, &end) in updates.ends.iter().enumerate() {
+        updates.slots[begin..end].iter().for_each(|slot| frames.apply(slot));
+        frames.publish(n as u64, &mut each);
+        begin = end;
+    }
+}
+
+#[derive(Deserialize)]
+struct Frame<'a> {
+    symbol: &'a str,
+    seq: u64,
+    prev_seq: u64,
+    bids: Vec<(&'a str, &'a str, u32)>,
+    asks: Vec<(&'a str, &'a str, u32)>,
+    checksum: u32,
+}
+
+/// One book as a client holds it: bids by falling, asks by rising price; texts as written.
+#[derive(Default)]
+struct Client {
+    seq: u64,
+    bids: BTreeMap<Reverse<u64>, (String, String)>,
+    asks: BTreeMap<u64, (String, String)>,
+}
+
+impl Client {
+    fn apply(&mut self, frame: &Frame<'_>) -> Result<(), String> {
+        if frame.prev_seq != self.seq || frame.seq <= self.seq {
+            return Err(format!(
+                "{} goes from {} to {}, not from {}",
+                frame.symbol, frame.prev_seq, frame.seq, self.seq
+            ));
+        }
+        self.seq = frame.seq;
+        for &(price, quantity, _) in &frame.bids {
+            put(&mut self.bids, Reverse(units(price)?), price, quantity);
+        }
+        for &(price, quantity, _) in &frame.asks {
+            put(&mut self.asks, units(price)?, price, quantity);
+        }
+        while self.bids.len() > usize::from(DEPTH) {
+            self.bids.pop_last();
+        }
+        while self.asks.len() > usize::from(DEPTH) {
+            self.asks.pop_last();
+        }
+        fn texts<K>(side: &BTreeMap<K, (String, String)>) -> Vec<(&str, &str)> {
+            side.values().map(|(price, quantity)| (price.as_str(), quantity.as_str())).collect()
+        }
+        let ours = checksum_of_text(&texts(&self.asks), &texts(&self.bids));
+        if ours == frame.checksum { Ok(()) } else { Err(format!("checksum of {} at {}", frame.symbol, frame.seq)) }
+    }
+}
+
+fn put<K: Ord>(side: &mut BTreeMap<K, (String, String)>, key: K, price: &str, quantity: &str) {
+    if quantity == "0" {
+        side.remove(&key);
+    } else {
+        side.insert(key, (price.to_owned(), quantity.to_owned()));
+    }
+}
+
+/// A price's digits without its dot: comparable within one book, whose prices have the same decimals.
+fn units(price: &str) -> Result<u64, String> {
+    price.replace('.', "").parse().map_err(|_| format!("price {price:?}"))
+}
+
+/// Every frame through a client; then its best levels against those of the books.
+fn check(updates: &Updates, market: &Market) -> Result<(Made, String), BenchError> {
+    let mut clients: HashMap<String, Client> = HashMap::new();
+    let mut made = Made::default();
+    let mut fault = None;
+    let mut frames = BookFrames::new(DEPTH);
+    each_frame(&mut frames, updates, |bytes| {
+        made.frames += 1;
+        made.bytes += bytes.len() as u64;
+        if fault.is_none() {
+            fault = client_takes(&mut clients, bytes).err();
+        }
+    });
+    if let Some(fault) = fault {
+        return Err(BenchError::Wrong(fault));
+    }
+    for book in market.books() {
+        let client = clients.get(book::replica::ticker(book.symbol()));
+        let level = |side| market.levels(book.id(), side).next().map(|level| (level.price, level.quantity));
+        let bid = client.and_then(|client| client.bids.values().next());
+        let ask = client.and_then(|client| client.asks.values().next());
+        if !same(level(Side::Bid), bid, book.price_decimals()) || !same(level(Side::Ask), ask, book.price_decimals()) {
+            return Err(BenchError::Wrong(format!("a client's best level of {} is not the book's", book.symbol())));
+        }
+    }
+    let (frames, books) = (grouped(made.frames), grouped(market.books().len() as u64));
+    let checked = format!(
+        "a client applied all {frames} frames: no hole, every checksum right, and at the end the best \
+         levels of every book ({books})"
+    );
+    Ok((made, checked))
+}
+
+fn client_takes(clients: &mut HashMap<String, Client>, bytes: &[u8]) -> Result<(), String> {
+    let json = bytes.iter().position(|&byte| byte == b'{').map_or(&[][..], |at| &bytes[at..]);
+    let frame: Frame<'_> = serde_json::from_slice(json).map_err(|error| format!("a frame is no JSON: {error}"))?;
+    clients.entry(frame.symbol.to_owned()).or_default().apply(&frame)
+}
+
+fn same(level: Option<(Price, u64)>, text: Option<&(String, String)>, decimals: u8) -> bool {
+    match (level, text) {
+        (Some((price, quantity)), Some((price_text, quantity_text))) => {
+            price.write(decimals, &mut [0; 24]) == price_text && quantity.to_string() == *quantity_text
+        }
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::Format;
+
+    #[test]
+    fn the_small_mode_answers_for_both_formats() {
+        for format in [Format::Itch50, Format::Bistech] {
+            let report = run(&Options { format, ..Options::small() }).unwrap();
+            assert!(report.rows.iter().all(|row| row.samples.len() == 3), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn missing_updates_give_no_figure() {
+        let input = Input::new(&Options::small()).unwrap().with_books().unwrap();
+        let (mut updates, stage) = updates(&input).unwrap();
+        check(&updates, stage.market()).unwrap();
+        let is_level = |slot: &Slot| matches!(slot.view(), View::Level(_));
+        // All of the second half: after one alone the best levels could still be right by chance.
+        let late = updates.slots.len() / 2;
+        updates.slots[late..].iter_mut().filter(|slot| is_level(slot)).for_each(|slot| *slot = Slot::EMPTY);
+        assert!(matches!(check(&updates, stage.market()), Err(BenchError::Wrong(_))));
+    }
+}

@@ -1,0 +1,320 @@
+//! What a bench is fed with: a generated stream, or a recording that was read into memory before anything is timed.
+//!
+//! Knows the right answer: of a generated stream the generator's best levels, of a recording what the plain reference
+//! book (`book::reference`) makes of it. Measures nothing itself.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use book::market::{Limits, Market, OrderKey};
+use book::reference::ReferenceMarket;
+use book::replica::Level;
+use book::{BookId, Side, Slot};
+use feed_handler::sink::Received;
+use feed_handler::source::protocol::{Decoder, Protocol};
+use feed_handler::source::recording::{Loaded, OpenError, Options as ReadOptions, Recording, Step};
+use feed_handler::{bistech, itch50};
+
+use crate::generate::{Format, Plan, Stream, generate};
+use crate::measure::{BenchError, Options};
+use crate::report::grouped;
+use crate::run::{self, messages};
+
+/// Most bytes of a recording that is held in memory: 12 GiB, a busy NASDAQ day.
+const BYTES_MAX: usize = 12 << 30;
+/// Messages that the reference book follows: it is plain, and slow on deep books.
+const REFERENCE_MESSAGES_MAX: usize = 200_000;
+
+/// Length-prefixed messages in memory, and what the books are at their end.
+pub struct Input {
+    /// Bytes, counts, and of a generated stream the best levels. Of a recording [`Input::with_books`] finds out how
+    /// many orders and books there are, and only the number of `best` counts.
+    pub stream: Stream,
+    /// Their format.
+    pub format: Format,
+    /// What it is, for the report.
+    pub says: String,
+    generated: bool,
+}
+
+impl Input {
+    /// Generates or reads what `options` ask for.
+    ///
+    /// # Errors
+    /// A recording that cannot be read, or that has no length-prefixed messages.
+    pub fn new(options: &Options) -> Result<Self, BenchError> {
+        match &options.file {
+            Some(file) => Self::of_file(file, options),
+            None => Ok(Self::generated(options)),
+        }
+    }
+
+    fn generated(options: &Options) -> Self {
+        let &Options { format, seed, messages, symbols, live_orders, .. } = options;
+        (options.tell)(&format!("generating {} messages", grouped(messages as u64)));
+        let stream = generate(Plan { format, seed, messages, symbols, live_orders });
+        let says = format!(
+            "generated {}, seed {seed}: {} messages, {symbols} symbols, {} orders live at the end, {} MB",
+            name(format),
+            grouped(stream.messages as u64),
+            grouped(stream.live_orders as u64),
+            stream.bytes.len() / 1_000_000,
+        );
+        Self { stream, format, says, generated: true }
+    }
+
+    fn of_file(file: &Path, options: &Options) -> Result<Self, BenchError> {
+        (options.tell)(&format!("reading {}", file.display()));
+        let loaded = Loaded::open(file, &ReadOptions::default(), BYTES_MAX).map_err(|error| {
+            let why = match error {
+                OpenError::Unrecognised => "has no length-prefixed messages".to_owned(),
+                other => other.to_string(),
+            };
+            BenchError::Input(format!(
+                "{} {why}. This bench takes length-prefixed BISTECH ITCH or ITCH 5.0 (also .gz and .zst); \
+                 `bist bench replay` takes every format that `bist inspect` reads",
+                file.display()
+            ))
+        })?;
+        let format = match loaded.protocol {
+            Protocol::Itch50 => Format::Itch50,
+            Protocol::Bistech => Format::Bistech,
+        };
+        let mut bytes = Vec::new();
+        for message in loaded.messages() {
+            // OK because the reader took the length from two bytes, or from its table of types.
+            bytes.extend((message.len() as u16).to_be_bytes());
+            bytes.extend(message);
+        }
+        let count = loaded.messages().len();
+        drop(loaded);
+        let file_name = file.file_name().unwrap_or_default().to_string_lossy();
+        let (messages, bytes_len) = (grouped(count as u64), grouped(bytes.len() as u64));
+        let says = format!("{file_name}: {}, {messages} messages, {bytes_len} bytes", name(format));
+        let stream = Stream { bytes, messages: count, live_orders: 0, best: Vec::new() };
+        Ok(Self { stream, format, says, generated: false })
+    }
+
+    /// The same, ready for books: of a recording, how many there are and how many orders rest at once.
+    ///
+    /// # Errors
+    /// A recording that whole books cannot be made of.
+    pub fn with_books(mut self) -> Result<Self, BenchError> {
+        if !self.generated {
+            let (books, orders) = shape(&self.stream.bytes, self.format, self.stream.messages)?;
+            self.stream.live_orders = orders;
+            self.stream.best = vec![[None, None]; books];
+            self.says = format!("{}, books: {books}, up to {} orders at once", self.says, grouped(orders as u64));
+        }
+        Ok(self)
+    }
+
+    /// Whether it was generated, and not recorded.
+    #[must_use]
+    pub fn is_generated(&self) -> bool {
+        self.generated
+    }
+
+    /// Books that a run must compare: those of the generator; none of a recording, whose books are checked before.
+    #[must_use]
+    pub fn symbols(&self) -> usize {
+        if self.generated { self.stream.best.len() } else { 0 }
+    }
+
+    /// Whether what a run returned is the generator's answer.
+    #[must_use]
+    pub fn is_right(&self, best: &run::Best) -> bool {
+        !self.generated || *best == self.stream.best
+    }
+
+    /// Proves the books before any figure: the whole input through decoder and books, and the plain reference book
+    /// beside them for as long as it can keep up. Returns what was checked.
+    ///
+    /// # Errors
+    /// [`BenchError::Wrong`] at the first difference.
+    pub fn check_books(&self) -> Result<Vec<String>, BenchError> {
+        let mut checked = vec![self.check_reference()?];
+        let mut market = run::market(&self.stream, self.format);
+        let best = run::decode_book(&self.stream.bytes, self.format, &mut market, self.symbols());
+        if !self.is_right(&best) {
+            return Err(BenchError::Wrong("the best levels at the end are not the generator's".into()));
+        }
+        market.check_invariants();
+        if self.generated {
+            if market.orders() != self.stream.live_orders {
+                let (have, want) = (market.orders(), self.stream.live_orders);
+                return Err(BenchError::Wrong(format!("{have} orders rest at the end, not {want}")));
+            }
+            checked.push(format!(
+                "whole input: best bid and ask of all {} books and the {} resting orders equal the generator's",
+                grouped(best.len() as u64),
+                grouped(market.orders() as u64),
+            ));
+        }
+        checked.push("whole input: no message refused, no anomaly, the books' own invariants hold at the end".into());
+        Ok(checked)
+    }
+
+    /// Every level and order of every book against the plain book, over the first messages.
+    fn check_reference(&self) -> Result<String, BenchError> {
+        let mut market = run::market(&self.stream, self.format);
+        let mut reference = ReferenceMarket::new(key(self.format));
+        let mut decoder = decoder(self.format);
+        let mut count = 0;
+        for message in messages(&self.stream.bytes).take(REFERENCE_MESSAGES_MAX) {
+            let mut sink = |slot: Slot| {
+                market.apply(&slot, &mut ());
+                reference.apply(&slot);
+            };
+            let refused = decoder.decode(message, Received::default(), &mut sink);
+            refused.map_err(|refused| BenchError::Wrong(format!("message {count}: {refused}")))?;
+            count += 1;
+        }
+        let all = if count == self.stream.messages { "all" } else { "the first" };
+        let books = same_books(&market, &reference)?;
+        let (count, books) = (grouped(count as u64), grouped(books as u64));
+        Ok(format!(
+            "every book ({books}) equals the plain reference book, level by level and order by order, after {all} {count} messages"
+        ))
+    }
+}
+
+/// How many books a recording has, and the most orders that rest at once.
+///
+/// Refuses what would make figures meaningless: messages that are refused, orders that are not known.
+fn shape(bytes: &[u8], format: Format, count: usize) -> Result<(usize, usize), BenchError> {
+    let mut market = Market::new(Limits {
+        books_max: count.clamp(1, 16_384),
+        orders_max: (count + 1).min(3_000_000),
+        levels_max: count.clamp(1_000, 1_000_000),
+        ladder_slots: 1_000_000,
+        key: key(format),
+        ..Limits::default()
+    });
+    let mut decoder = decoder(format);
+    let mut orders = 0;
+    for (n, message) in messages(bytes).enumerate() {
+        let refused = decoder.decode(message, Received::default(), &mut |slot: Slot| market.apply(&slot, &mut ()));
+        refused.map_err(|refused| {
+            BenchError::Input(format!("message {}: {refused}; `bist inspect` lists what is wrong with the file", n + 1))
+        })?;
+        orders = orders.max(market.orders());
+    }
+    if let Some(spoilt) = spoilt(&market) {
+        return Err(BenchError::Input(format!(
+            "the books of this recording are not whole ({spoilt}), as of one that begins in the middle of a day; \
+             `bist bench decode` and `bist bench replay` take it"
+        )));
+    }
+    Ok((market.books().len(), orders))
+}
+
+/// What made books doubtful, and how often; `None` when nothing did.
+#[must_use]
+pub fn spoilt(market: &Market) -> Option<String> {
+    let kinds = market.anomalies().iter().filter(|(kind, times)| kind.spoils_book() && *times > 0);
+    let kinds: Vec<String> = kinds.map(|(kind, times)| format!("{times} times {}", kind.name())).collect();
+    (!kinds.is_empty()).then(|| kinds.join(", "))
+}
+
+/// Compares all books; how many there are.
+///
+/// # Errors
+/// The first difference.
+pub fn same_books(market: &Market, reference: &ReferenceMarket) -> Result<usize, BenchError> {
+    let ids: BTreeSet<BookId> = market.books().iter().map(book::book::Book::id).chain(reference.books()).collect();
+    for &book_id in &ids {
+        for side in [Side::Bid, Side::Ask] {
+            let wrong = |what| BenchError::Wrong(format!("{what} of book {} differ from the reference", book_id.0));
+            let levels: Vec<Level> = market.levels(book_id, side).collect();
+            if levels != reference.levels(book_id, side) {
+                return Err(wrong("levels"));
+            }
+            let ours = market.queue(book_id, side).map(|(price, id, quantity, _)| (price, id, quantity));
+            let theirs = reference.orders(book_id, side).iter().map(|order| (order.price, order.id, order.quantity));
+            if !ours.eq(theirs) {
+                return Err(wrong("queues"));
+            }
+        }
+    }
+    Ok(ids.len())
+}
+
+/// Walks a recording of any format through plain books and ours, message by message; what was checked.
+///
+/// # Errors
+/// The recording cannot be read, or a book differs.
+pub fn check_recording(file: &Path) -> Result<String, BenchError> {
+    let mut recording = open(file)?;
+    let mut market = Market::new(limits(recording.order_key()));
+    let mut reference = ReferenceMarket::new(recording.order_key());
+    while recording.counts().messages < REFERENCE_MESSAGES_MAX as u64 {
+        let mut sink = |slot: Slot| {
+            market.apply(&slot, &mut ());
+            reference.apply(&slot);
+        };
+        let step = recording.next(&mut sink);
+        if step.map_err(|error| BenchError::Input(format!("{}: {error}", file.display())))? == Step::End {
+            break;
+        }
+    }
+    let books = same_books(&market, &reference)?;
+    let (books, count) = (grouped(books as u64), grouped(recording.counts().messages));
+    Ok(format!(
+        "every book ({books}) equals the plain reference book, level by level and order by order, after {count} messages"
+    ))
+}
+
+/// Opens a recording of any format.
+///
+/// # Errors
+/// [`BenchError::Input`] with the file's name.
+pub fn open(file: &Path) -> Result<Recording, BenchError> {
+    Recording::open(file, &ReadOptions::default()).map_err(|error| {
+        let why = match error {
+            OpenError::Unrecognised => "is in no format that is known (`bist inspect --help` lists them)".to_owned(),
+            other => other.to_string(),
+        };
+        BenchError::Input(format!("{} {why}", file.display()))
+    })
+}
+
+/// Bounds for a recording whose size is not known before: a whole NASDAQ day.
+#[must_use]
+pub fn limits(key: OrderKey) -> Limits {
+    Limits {
+        books_max: 16_384,
+        orders_max: 3_000_000,
+        levels_max: 1_000_000,
+        ladder_slots: 1_000_000,
+        key,
+        ..Limits::default()
+    }
+}
+
+/// What names an order in this format.
+#[must_use]
+pub const fn key(format: Format) -> OrderKey {
+    match format {
+        Format::Itch50 => OrderKey::Id,
+        Format::Bistech => OrderKey::BookSideId,
+    }
+}
+
+/// A decoder that takes any number of books; times of ITCH 5.0 are times of day.
+#[must_use]
+pub fn decoder(format: Format) -> Decoder {
+    match format {
+        Format::Itch50 => itch50::Decoder::new(0, 65_535).into(),
+        Format::Bistech => bistech::Decoder::new(65_535, None).into(),
+    }
+}
+
+/// The name of a format for people.
+#[must_use]
+pub const fn name(format: Format) -> &'static str {
+    match format {
+        Format::Itch50 => "ITCH 5.0",
+        Format::Bistech => "BISTECH ITCH",
+    }
+}

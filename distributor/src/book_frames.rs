@@ -1,0 +1,85 @@
+//! The frames of channel `book` without a server: the same replica, topics and encoder as the fan-out thread's, for who
+//! measures or checks the text. Knows no sockets, followers or conflation.
+
+use book::Nanos;
+use book::replica::Level;
+use book::slot::Slot;
+
+use crate::market::Market;
+use crate::topic::{Channel, Key, Moment, Topic, touched};
+
+/// Takes updates, makes a frame of every book that they changed.
+pub struct BookFrames {
+    market: Market,
+    /// Beside the books of the market; `None` until a book's definition was whole once.
+    topics: Vec<Option<Topic>>,
+    /// Levels a side, 1..=100.
+    depth: u8,
+    turn: Vec<u8>,
+    levels: Vec<Level>,
+}
+
+impl BookFrames {
+    /// Knows no books yet; frames show `depth` levels a side (1..=100, others are brought into that range).
+    #[must_use]
+    pub fn new(depth: u8) -> Self {
+        let depth = depth.clamp(1, 100);
+        let levels = Vec::with_capacity(usize::from(depth));
+        Self { market: Market::new(), topics: Vec::new(), depth, turn: Vec::with_capacity(4 * 1024), levels }
+    }
+
+    /// Takes one update of the book thread.
+    #[inline]
+    pub fn apply(&mut self, update: &Slot) {
+        self.market.apply(update);
+    }
+
+    /// Encodes every book that changed since the last call and hands out each frame, with its WebSocket head, as it would
+    /// go to a socket. `now_ns` is stamped as `ts_out`. Returns how many there were.
+    ///
+    /// The first frame of a book is the difference to an empty one.
+    pub fn publish(&mut self, now_ns: Nanos, mut each: impl FnMut(&[u8])) -> usize {
+        let mut frames = 0;
+        while let Some(at) = self.market.next_changed() {
+            let bits = std::mem::take(&mut self.market.books[at].touched);
+            if bits & touched::DEFINITION != 0 {
+                self.on_definition(at);
+            }
+            if bits & touched::LEVELS == 0 || !self.market.may_show(at) {
+                continue;
+            }
+            let seq = self.market.seq(at);
+            let moment = Moment { now_ns, epoch: self.market.replica.epoch };
+            let Some(topic) = self.topics.get_mut(at).and_then(Option::as_mut).filter(|topic| topic.head < seq) else {
+                continue;
+            };
+            let (view, book) = (&self.market.replica.books()[at], &self.market.books[at]);
+            let place = topic.write_update(&mut self.turn, view, &book.fresh, seq, moment, &mut self.levels);
+            if let Some(place) = place {
+                frames += 1;
+                each(&self.turn[place]);
+            }
+            self.turn.clear();
+        }
+        frames
+    }
+
+    #[cold]
+    fn on_definition(&mut self, at: usize) {
+        let view = &self.market.replica.books()[at];
+        if !view.definition.complete || view.definition.symbol.is_empty() {
+            return;
+        }
+        let book = &mut self.market.books[at];
+        view.definition.ticker().clone_into(&mut book.ticker);
+        book.decimals = view.definition.price_decimals;
+        if self.topics.len() <= at {
+            self.topics.resize_with(at + 1, || None);
+        }
+        let depth = self.depth;
+        self.topics[at].get_or_insert_with(|| {
+            let key = Key { book: at as u32, channel: Channel::Book, depth, conflate_ms: 0, rfc3339: false };
+            Topic::new(key, view, 0)
+        });
+    }
+}

@@ -1,0 +1,105 @@
+//! `bist bench`: runs one measurement of the harness and shows it, or compares two results.
+
+use std::io::{IsTerminal, stderr};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use benches::compare::compare_files;
+use benches::generate::Format;
+use benches::measure::{BenchError, Build, Options};
+use benches::report::{Report, output, table};
+
+use crate::cli::{Bench, BenchArgs, BenchCommon, BenchCompare, BenchFormat, BenchStream};
+
+/// Results that cannot be read or compared.
+const NOT_COMPARABLE: u8 = 2;
+/// Something got worse.
+const REGRESSED: u8 = 3;
+/// Messages of the generated stream of `encode`.
+const ENCODE_MESSAGES: usize = 1_000_000;
+
+/// Measures and prints; exit code 1 when an answer was wrong, 3 when a comparison found a regression.
+pub fn run(arguments: &BenchArgs) -> Result<ExitCode> {
+    match &arguments.bench {
+        Bench::Decode(stream) => show(benches::decode::run, stream_options(stream), stream.common.out.as_deref()),
+        Bench::Book(stream) => show(benches::book::run, stream_options(stream), stream.common.out.as_deref()),
+        Bench::Ring(common) => show(benches::ring::run, options(common), common.out.as_deref()),
+        Bench::Encode(stream) => show(benches::encode::run, encode_options(stream), stream.common.out.as_deref()),
+        Bench::Replay(stream) => show(benches::replay::run, stream_options(stream), stream.common.out.as_deref()),
+        Bench::Compare(two) => Ok(compare(two)),
+    }
+}
+
+/// Runs a bench, prints its table and writes its files.
+fn show(
+    bench: impl FnOnce(&Options) -> Result<Report, BenchError>,
+    options: Options,
+    out: Option<&Path>,
+) -> Result<ExitCode> {
+    let report = bench(&options)?;
+    print!("{}", table::text(&report));
+    if let Some(folder) = out {
+        let files = output::write(&report, folder)?;
+        println!("\n  {} files in {}", files.len(), folder.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn compare(two: &BenchCompare) -> ExitCode {
+    match compare_files(&two.a, &two.b, two.tolerance) {
+        Ok(comparison) => {
+            print!("{}", comparison.text());
+            if comparison.has_regressed() { ExitCode::from(REGRESSED) } else { ExitCode::SUCCESS }
+        }
+        Err(error) => {
+            eprintln!("bist: {error}");
+            ExitCode::from(NOT_COMPARABLE)
+        }
+    }
+}
+
+/// What the flags of every bench say.
+fn options(common: &BenchCommon) -> Options {
+    let defaults = if common.small { Options::small() } else { Options::default() };
+    Options {
+        runs: common.runs.map_or(defaults.runs, |runs| runs as usize),
+        warm_up: common.warm_up.map_or(defaults.warm_up, |runs| runs as usize),
+        core: common.core.unwrap_or(defaults.core),
+        command: std::env::args().collect::<Vec<_>>().join(" "),
+        build: Build {
+            version: env!("CARGO_PKG_VERSION"),
+            commit: env!("BIST_REVISION"),
+            compiler: env!("BIST_RUSTC"),
+            ..Build::default()
+        },
+        tell: if stderr().is_terminal() { |doing| eprintln!("{doing} …") } else { |_| {} },
+        ..defaults
+    }
+}
+
+/// The updates of a stream take many times its memory: a million messages say as much.
+fn encode_options(stream: &BenchStream) -> Options {
+    let options = stream_options(stream);
+    let messages = if stream.messages.is_none() { options.messages.min(ENCODE_MESSAGES) } else { options.messages };
+    Options { messages, ..options }
+}
+
+/// The same with those of a stream.
+fn stream_options(stream: &BenchStream) -> Options {
+    let defaults = options(&stream.common);
+    let number = |given: Option<u64>, default: usize| given.map_or(default, |given| given as usize);
+    Options {
+        file: stream.file.clone(),
+        format: match stream.format {
+            Some(BenchFormat::Bistech) => Format::Bistech,
+            Some(BenchFormat::Itch50) => Format::Itch50,
+            None => defaults.format,
+        },
+        messages: number(stream.messages, defaults.messages),
+        symbols: number(stream.symbols, defaults.symbols),
+        live_orders: number(stream.live_orders, defaults.live_orders),
+        seed: stream.seed.unwrap_or(defaults.seed),
+        ..defaults
+    }
+}

@@ -1,0 +1,103 @@
+//! `bist bench` as its users run it: every bench in small mode, its files, and the exit codes of `compare`.
+
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::Value;
+
+mod common;
+
+fn bench(arguments: &[&str]) -> Output {
+    common::command(&[&["bench"], arguments].concat()).output().expect("the program starts")
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn result(folder: &Path) -> Value {
+    let json = std::fs::read_to_string(folder.join("result.json")).expect("result.json");
+    serde_json::from_str(&json).expect("JSON")
+}
+
+#[test]
+fn every_bench_answers_in_small_mode_and_writes_its_files() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    for (name, latency) in
+        [("decode", None), ("book", None), ("ring", Some("round-trip")), ("encode", None), ("replay", None)]
+    {
+        let folder = scratch.path().join(name);
+        let output = bench(&[name, "--small", "--runs", "2", "--out", &folder.to_string_lossy()]);
+        let shown = text(&output);
+        assert_eq!(output.status.code(), Some(0), "{name}: {shown}");
+        for part in ["input", "machine", "checked", "excluded", "median"] {
+            assert!(shown.contains(part), "{name} does not show {part}: {shown}");
+        }
+        let result = result(&folder);
+        assert_eq!((&result["schema"], &result["name"]), (&Value::from(1), &Value::from(name)));
+        let rows = result["rows"].as_array().expect("rows");
+        assert!(rows.iter().all(|row| row["samples"].as_array().is_some_and(|samples| samples.len() == 2)), "{name}");
+        assert!(result["checked"].as_array().is_some_and(|checked| !checked.is_empty()), "{name}");
+        let page = std::fs::read_to_string(folder.join("report.html")).expect("report.html");
+        assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"), "{name}");
+        for ending in latency.iter().flat_map(|series| [format!("{series}.hgrm"), format!("{series}.hlog")]) {
+            assert!(folder.join(&ending).is_file(), "{name} wrote no {ending}");
+        }
+    }
+}
+
+#[test]
+fn compare_finds_a_regression_and_refuses_what_it_cannot_compare() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
+    let (good, bad, other) = (path("good"), path("bad"), path("other"));
+    assert!(bench(&["decode", "--small", "--out", &good]).status.success());
+    let same = bench(&["compare", &good, &good]);
+    assert_eq!(same.status.code(), Some(0), "{}", text(&same));
+
+    let mut doctored = result(Path::new(&good));
+    for sample in doctored["rows"][1]["samples"].as_array_mut().expect("samples") {
+        *sample = Value::from(sample.as_f64().expect("a number") * 100.0);
+    }
+    std::fs::write(&bad, doctored.to_string()).expect("written");
+    let worse = bench(&["compare", &good, &bad]);
+    assert_eq!(worse.status.code(), Some(3), "{}", text(&worse));
+    assert!(text(&worse).contains("worse, beyond 5 %"), "{}", text(&worse));
+    assert_eq!(bench(&["compare", &bad, &good]).status.code(), Some(0), "better is no regression");
+    assert_eq!(bench(&["compare", &good, &bad, "--tolerance", "100000000"]).status.code(), Some(0));
+
+    doctored["name"] = Value::from("book");
+    std::fs::write(&other, doctored.to_string()).expect("written");
+    for (second, says) in [(other.as_str(), "different benches"), (path("nothing").as_str(), "--out")] {
+        let refused = bench(&["compare", &good, second]);
+        assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+        assert!(text(&refused).contains(says), "{}", text(&refused));
+    }
+}
+
+#[test]
+fn an_input_that_cannot_be_used_says_what_can() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let file = scratch.path().join("day.itch50");
+    std::fs::write(&file, b"hello, world").expect("written");
+    let output = bench(&["book", "--small", &file.to_string_lossy()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("bist bench replay"), "{}", text(&output));
+    let usage = bench(&["decode", "--core", "99999", "--small"]);
+    assert!(!usage.status.success() && text(&usage).contains("--core none"), "{}", text(&usage));
+    assert_eq!(bench(&["decode", "--runs", "0"]).status.code(), Some(2));
+}
+
+/// Real recordings, where this checkout has them: every bench that takes a file takes them.
+#[test]
+fn recordings_are_measured_too() {
+    let Some(data) = common::shared_data() else { return };
+    let day = data.join("bist-itch/GARAN.E_20220921_first6002.bistech2112.gz").to_string_lossy().into_owned();
+    for name in ["decode", "book", "encode", "replay"] {
+        let output = bench(&[name, "--small", "--runs", "1", &day]);
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", text(&output));
+    }
+    let capture = data.join("bist-itch/GARAN.E_20220921_first6002.bistech2112.pcap.gz").to_string_lossy().into_owned();
+    let output = bench(&["replay", "--small", "--runs", "1", &capture]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+}
