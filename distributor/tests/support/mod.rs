@@ -64,6 +64,7 @@ impl World {
             ladder_slots: 0,
             key: OrderKey::BookSideId,
             seed: 1,
+            ..Limits::default()
         };
         let mut stage = BookStage::new(consumer, Market::new(limits));
         stage.add_reader(updates, true, 64);
