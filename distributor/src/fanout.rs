@@ -18,7 +18,7 @@ use book::metrics::MetricSource;
 use book::replica::Level;
 use book::ring::{Bell, Consumer};
 use mio::net::TcpListener;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 use crate::config::{Config, Pages};
 use crate::market::Market;
@@ -84,6 +84,9 @@ pub struct FanOut {
 }
 
 impl FanOut {
+    /// Token of sockets that are not ours, see [`FanOut::registry`].
+    pub const OUTSIDE: Token = Token(usize::MAX);
+
     /// Listens on `config.listen` and reads `consumer`, whose producer rings `bell`.
     ///
     /// `pages` answers plain HTTP. `clock` is only used to measure stages; the time that frames carry is handed to
@@ -123,6 +126,20 @@ impl FanOut {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The poll that [`FanOut::wait`] sleeps on: whoever also does other work in this thread registers its sockets there
+    /// under [`FanOut::OUTSIDE`]. An event of theirs ends the wait and counts as work of the next turn.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+
+    /// Slots that wait in the ring.
+    #[inline]
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.consumer.waiting()
     }
 
     /// What the scrape reads.
@@ -189,7 +206,7 @@ impl FanOut {
             }
             if self.poll.poll(&mut self.events, Some(Duration::from_millis(20))).is_ok() {
                 for event in &self.events {
-                    if event.is_writable() && event.token().0 >= FIRST_CLIENT {
+                    if event.is_writable() && event.token() != Self::OUTSIDE && event.token().0 >= FIRST_CLIENT {
                         self.core.on_writable(event.token().0 - FIRST_CLIENT);
                     }
                 }
@@ -214,6 +231,8 @@ impl FanOut {
             match event.token() {
                 LISTENER => self.core.accept_more = true,
                 WAKER => {}
+                // Something may have come since its owner last looked, and this poll has now forgotten it.
+                Self::OUTSIDE => work += 1,
                 Token(token) => {
                     work += 1;
                     let at = token - FIRST_CLIENT;

@@ -292,16 +292,43 @@ impl FeedStage {
         if self.finished.is_some() {
             return;
         }
-        if self.blocked {
-            return std::thread::park_timeout(RING_FULL_WAIT.min(timeout));
-        }
+        let timeout = timeout.min(self.rest());
         match &mut self.source {
+            Source::Live(live) if !self.blocked => live.udp.wait(timeout),
+            _ => std::thread::park_timeout(timeout),
+        }
+    }
+
+    /// How long nothing of our own needs a turn; zero when something is there already. For who waits elsewhere, with the
+    /// sockets watched by [`FeedStage::watch`].
+    #[must_use]
+    pub fn rest(&self) -> Duration {
+        if self.finished.is_some() {
+            return Duration::MAX;
+        }
+        if self.blocked {
+            return RING_FULL_WAIT;
+        }
+        match &self.source {
+            Source::Live(live) if !live.udp.is_drained() => Duration::ZERO,
             Source::Live(live) => {
                 // A gap is asked for or given up on time even if nothing else comes.
                 let deadline_ns = live.sequencer.deadline_ns().unwrap_or(Nanos::MAX);
-                live.udp.wait(timeout.min(Duration::from_nanos(deadline_ns.saturating_sub(live.turn_ns))));
+                Duration::from_nanos(deadline_ns.saturating_sub(live.turn_ns))
             }
-            Source::Replay(replay) => std::thread::park_timeout(Duration::from_nanos(replay.wait_ns).min(timeout)),
+            Source::Replay(replay) => Duration::from_nanos(replay.wait_ns),
+        }
+    }
+
+    /// Has another poll told, under `token`, that a live feed's socket has something; a replay has no sockets.
+    ///
+    /// # Errors
+    /// The system takes no more registrations.
+    #[cfg(unix)]
+    pub fn watch(&self, registry: &mio::Registry, token: mio::Token) -> std::io::Result<()> {
+        match &self.source {
+            Source::Live(live) => live.udp.watch(registry, token),
+            Source::Replay(_) => Ok(()),
         }
     }
 
