@@ -11,6 +11,7 @@
 
 mod book_frames;
 pub mod config;
+mod digest;
 mod encode;
 mod fanout;
 pub mod frame;
@@ -21,7 +22,7 @@ mod metrics;
 mod outlet;
 pub mod request;
 mod session;
-mod topic;
+pub mod topic;
 
 pub use book_frames::BookFrames;
 pub use config::{Config, Page, Pages};
