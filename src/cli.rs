@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::settings::{LogFormat, Pin, Protocol, SimClock, SourceKind, Wait};
+use crate::settings::{Layout, LogFormat, Pin, Protocol, SimClock, SourceKind, Wait};
 
 /// Market-data plant and trading platform for Borsa Istanbul.
 ///
@@ -157,6 +157,10 @@ pub struct Common {
     /// What a thread does when there is nothing to do.
     #[arg(long, value_enum)]
     pub wait: Option<Wait>,
+
+    /// A thread for each hot stage, or one for all of them.
+    #[arg(long, value_enum)]
+    pub layout: Option<Layout>,
 
     /// Address and port of REST and the web page [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDR:PORT")]
@@ -449,6 +453,7 @@ impl Common {
         let mut flags = Vec::new();
         put(&mut flags, "threads.pin", self.pin.map(name).as_ref());
         put(&mut flags, "threads.wait", self.wait.map(name).as_ref());
+        put(&mut flags, "threads.layout", self.layout.map(name).as_ref());
         put(&mut flags, "api.listen", self.api_listen.as_ref());
         put(&mut flags, "market_data.listen", self.market_data_listen.as_ref());
         put(&mut flags, "admin.listen", self.admin_listen.as_ref());
