@@ -7,6 +7,7 @@ pub mod compare;
 pub mod decode;
 pub mod encode;
 pub mod environment;
+pub mod fanout;
 pub mod generate;
 pub mod input;
 pub mod load;

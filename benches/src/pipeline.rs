@@ -13,11 +13,11 @@ use hdrhistogram::Histogram;
 
 use crate::load::client::{Arrived, Clients, Target};
 use crate::load::follow::{Follow, Latencies};
-use crate::load::now_ns;
 use crate::load::sender::{Sender, Times, plan};
 use crate::load::server::{Layout, Options as ServerOptions, Server, Wait, pin};
 use crate::load::stream::{Choice, Message, Stream};
 use crate::load::verify::{Proof, Transcript, verify};
+use crate::load::{SUBSCRIBE_BOOKS, now_ns};
 use crate::report::{Better, LatencySeries, Row, grouped, sum};
 
 /// The first rate of the ladder, messages per second.
@@ -150,8 +150,7 @@ pub fn measure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Outcome> 
                 }
             }
             let proved = plant.finish()?;
-            proof.checksums += proved.checksums;
-            proof.books += proved.books;
+            proof.add(proved);
             std::thread::sleep(PAUSE);
         }
         if runs.len() < options.runs.max(1) {
@@ -299,10 +298,7 @@ impl Plant {
         let mut transcript = Transcript::default();
         let times = Times::default();
         for client in 0..options.clients {
-            clients.send(
-                client,
-                r#"{"method":"subscribe","params":{"channel":"book","symbol":["*"],"slow_reader":"disconnect"}}"#,
-            )?;
+            clients.send(client, SUBSCRIBE_BOOKS)?;
         }
         let mut turns = Silence::default();
         while follow.snapshots.iter().any(|&snapshots| snapshots < options.symbols) {
@@ -431,14 +427,14 @@ fn receive_all(
 }
 
 #[inline]
-fn on_frame(arrived: Arrived<'_>, follow: &mut Follow, times: &Times, transcript: &mut Transcript) {
+pub(crate) fn on_frame(arrived: Arrived<'_>, follow: &mut Follow, times: &Times, transcript: &mut Transcript) {
     if follow.on_frame(arrived, times) && arrived.client == 0 {
         transcript.push(arrived.payload);
     }
 }
 
 /// How long nothing has happened.
-struct Silence(Instant);
+pub(crate) struct Silence(Instant);
 
 impl Default for Silence {
     fn default() -> Self {
@@ -447,14 +443,14 @@ impl Default for Silence {
 }
 
 impl Silence {
-    fn is_over(&mut self, something: bool) -> bool {
+    pub(crate) fn is_over(&mut self, something: bool) -> bool {
         if something {
             self.0 = Instant::now();
         }
         !something && self.0.elapsed() > SILENCE_MAX
     }
 
-    fn check(&mut self, something: bool, what: &str) -> Result<()> {
+    pub(crate) fn check(&mut self, something: bool, what: &str) -> Result<()> {
         ensure!(!self.is_over(something), "waited {} s in vain for {what}", SILENCE_MAX.as_secs());
         Ok(())
     }

@@ -22,7 +22,7 @@ mod metrics;
 mod outlet;
 pub mod request;
 mod session;
-pub mod topic;
+mod topic;
 
 pub use book_frames::BookFrames;
 pub use config::{Config, Page, Pages};

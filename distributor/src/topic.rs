@@ -238,6 +238,27 @@ enum Shadow {
     Auction(Option<Auction>),
 }
 
+/// The text that all updates of a topic begin with, written once for a ticker and an epoch.
+#[derive(Debug, Default)]
+struct Prefix {
+    ticker: String,
+    epoch: u64,
+    bytes: Vec<u8>,
+}
+
+impl Prefix {
+    #[inline]
+    fn renew(&mut self, key: Key, ticker: &str, snapshot: bool, epoch: u64) {
+        if self.epoch == epoch && self.ticker == ticker && !self.bytes.is_empty() {
+            return;
+        }
+        self.epoch = epoch;
+        ticker.clone_into(&mut self.ticker);
+        self.bytes.clear();
+        encode::prefix(&mut self.bytes, key, ticker, snapshot, epoch);
+    }
+}
+
 /// One stream of frames.
 #[derive(Debug)]
 pub struct Topic {
@@ -256,6 +277,7 @@ pub struct Topic {
     /// Conflated: what waits.
     collected: Fresh,
     shadow: Shadow,
+    prefix: Prefix,
     /// Turn and place of the last snapshot, so that newcomers of one turn share it.
     pub snapshot_place: Option<(u64, Range<usize>)>,
 }
@@ -273,6 +295,7 @@ impl Topic {
             waiting: false,
             collected: Fresh::default(),
             shadow: Shadow::None,
+            prefix: Prefix::default(),
             snapshot_place: None,
         };
         topic.refresh(view, head);
@@ -354,8 +377,9 @@ impl Topic {
         let at = frame::begin(out);
         // Whole-picture channels are snapshots in every frame.
         let snapshot = matches!(key.channel, Channel::Mbp1 | Channel::Mbp10);
-        let head = Head { key, view, snapshot, seq, prev_seq: self.head, moment };
-        encode::head(out, &head);
+        self.prefix.renew(key, view.definition.ticker(), snapshot, moment.epoch);
+        out.extend_from_slice(&self.prefix.bytes);
+        encode::numbers(out, &Head { key, view, snapshot, seq, prev_seq: self.head, moment });
         let changed = match (&mut self.shadow, key.channel) {
             (Shadow::Levels { bids, asks, maybe_bad, digest: Some(digest) }, Channel::Book) => {
                 let depth = usize::from(key.depth);

@@ -102,6 +102,8 @@ pub struct Follow {
     symbols: usize,
     /// Numbers of the messages of each symbol, in order.
     of_symbol: Vec<Vec<u32>>,
+    /// Messages named.
+    messages: u32,
     places: Vec<Place>,
     /// Messages that each client has been shown.
     pub delivered: Vec<u64>,
@@ -128,6 +130,7 @@ impl Follow {
         Self {
             symbols,
             of_symbol: vec![Vec::new(); symbols],
+            messages: 0,
             places: vec![Place::default(); clients * symbols],
             delivered: vec![0; clients],
             snapshots: vec![0; clients],
@@ -143,12 +146,17 @@ impl Follow {
     /// Names the messages of a run by their symbols: counting begins anew, the chains of frames go on.
     pub fn begin(&mut self, symbols: impl Iterator<Item = usize>) {
         self.of_symbol.iter_mut().for_each(Vec::clear);
-        for (number, symbol) in symbols.enumerate() {
-            self.of_symbol[symbol].push(number as u32);
-        }
+        self.messages = 0;
+        symbols.for_each(|symbol| self.add(symbol));
         self.places.iter_mut().for_each(|place| place.shown = 0);
         self.delivered.fill(0);
         self.latencies = Latencies::default();
+    }
+
+    /// Names one more message of a run.
+    pub fn add(&mut self, symbol: usize) {
+        self.of_symbol[symbol].push(self.messages);
+        self.messages += 1;
     }
 
     /// Takes a message of a client; false when it is not a `book` frame.

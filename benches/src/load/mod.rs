@@ -18,6 +18,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use book::Nanos;
 
+/// What a client of ours asks for: the best ten levels of every symbol; falling behind ends a run at once.
+pub const SUBSCRIBE_BOOKS: &str =
+    r#"{"method":"subscribe","params":{"channel":"book","symbol":["*"],"slow_reader":"disconnect"}}"#;
+
 /// The clock of all stamps: Unix nanoseconds, as the server's.
 #[must_use]
 pub fn now_ns() -> Nanos {

@@ -60,6 +60,14 @@ pub struct Proof {
     pub books: usize,
 }
 
+impl Proof {
+    /// Adds that of another run.
+    pub fn add(&mut self, other: Self) {
+        self.checksums += other.checksums;
+        self.books += other.books;
+    }
+}
+
 /// Rebuilds the books of `transcript` and compares them with the end of `stream`.
 ///
 /// # Errors
