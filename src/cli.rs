@@ -310,6 +310,18 @@ pub enum Bench {
     #[command(after_help = "Example:\n  bist bench encode --format bistech --messages 1000000")]
     Encode(BenchStream),
 
+    /// From packets on loopback to WebSocket clients, at planned rates: latency by stage and end to end, up to saturation.
+    #[command(
+        after_help = "Examples:\n  bist bench pipeline --rates 1000             ten clients, everything on one core, \
+        spinning\n  bist bench pipeline --out FOLDER             doubles the rate until something gives way\n  chrt -f 1 bist \
+        bench pipeline --rates 1000   where other programs disturb"
+    )]
+    Pipeline(BenchPipeline),
+
+    /// From the update ring to WebSocket clients: most frames per second, and latency at fixed rates.
+    #[command(after_help = "Example:\n  bist bench fanout --clients 10,100 --rates 1000")]
+    Fanout(BenchFanout),
+
     /// A recording flat out into books, reading included: ns per message, messages per second.
     #[command(after_help = "Examples:\n  bist bench replay morning.pcap.gz            any format that `bist inspect` \
         reads\n  bist bench replay                            a generated stream, from a temporary file")]
@@ -374,6 +386,65 @@ pub struct BenchStream {
 
     #[command(flatten)]
     pub common: BenchCommon,
+}
+
+/// `bist bench pipeline`
+#[derive(Debug, Args)]
+pub struct BenchPipeline {
+    /// Rates in messages per second [default: 1000 and doubling, until something gives way].
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub rates: Vec<u64>,
+
+    /// WebSocket clients [default: 10].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=5_000))]
+    pub clients: Option<u64>,
+
+    /// Symbols [default: 50].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=5_000))]
+    pub symbols: Option<u64>,
+
+    /// One thread for all stages of the server, or one for each [default: single].
+    #[arg(long, value_enum)]
+    pub layout: Option<Layout>,
+
+    /// What its idle threads do: `spin` or `park` [default: spin].
+    #[arg(long, value_enum, value_name = "WAIT")]
+    pub wait: Option<BenchWait>,
+
+    /// Send from a thread of its own instead of the clients'.
+    #[arg(long)]
+    pub sender_apart: bool,
+
+    #[command(flatten)]
+    pub common: BenchCommon,
+}
+
+/// `bist bench fanout`
+#[derive(Debug, Args)]
+pub struct BenchFanout {
+    /// Numbers of WebSocket clients [default: 10,100,1000].
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=5_000))]
+    pub clients: Vec<u64>,
+
+    /// Rates for latency, messages per second [default: 100,1000,10000, up to a million frames per second].
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub rates: Vec<u64>,
+
+    /// What the idle server does: `spin` or `park` [default: spin].
+    #[arg(long, value_enum, value_name = "WAIT")]
+    pub wait: Option<BenchWait>,
+
+    #[command(flatten)]
+    pub common: BenchCommon,
+}
+
+/// What an idle thread of a measured server does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchWait {
+    /// Looks again at once.
+    Spin,
+    /// Sleeps until woken.
+    Park,
 }
 
 /// Message format of a generated stream.

@@ -16,6 +16,7 @@ use book::stage::BookStage;
 use feed_handler::bistech;
 use feed_handler::sink::Received;
 
+use crate::environment::Environment;
 use crate::load::client::{Clients, Target};
 use crate::load::follow::Follow;
 use crate::load::now_ns;
@@ -23,8 +24,9 @@ use crate::load::sender::{Times, plan};
 use crate::load::server::{Layout, Options as ServerOptions, Server, Wait, pin};
 use crate::load::stream::{Choice, Message, Stream};
 use crate::load::verify::{Proof, Transcript, verify};
-use crate::pipeline::{Silence, on_frame};
-use crate::report::{Better, LatencySeries, Row, grouped, sum};
+use crate::measure::{self, BenchError, Pin};
+use crate::pipeline::{Silence, failed, on_frame};
+use crate::report::{Better, LatencySeries, Report, Row, grouped, sum};
 
 /// Messages not yet received by the slowest client, in the closed loop.
 const WINDOW: usize = 256;
@@ -40,7 +42,7 @@ const RING_SLOTS: usize = 65_536;
 const LEAD_NS: u64 = 20_000_000;
 
 /// The question, for the report.
-pub const QUESTION: &str = "How many frames a second reach WebSocket clients, and how late are they at fixed rates?";
+const QUESTION: &str = "How many frames a second reach WebSocket clients, and how late are they at fixed rates?";
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -88,6 +90,37 @@ pub struct Outcome {
     pub latencies: Vec<LatencySeries>,
     /// What was proved.
     pub checked: Vec<String>,
+}
+
+/// Measures on the cores that `bench` chooses, and makes the report.
+///
+/// # Errors
+/// The system lacks something, or an answer is wrong: then there is no figure.
+pub fn run(bench: &measure::Options, options: Options) -> Result<Report, BenchError> {
+    let pin = Pin::choose(bench.core)?;
+    let environment = Environment::read(&bench.build, &pin);
+    let options = Options { server_core: pin.core, client_core: pin.partner, ..options };
+    let outcome = measure(&options, &mut |line| (bench.tell)(line)).map_err(failed)?;
+    Ok(Report {
+        name: "fanout".to_owned(),
+        question: QUESTION.to_owned(),
+        input: format!(
+            "one-level updates of {} symbols in turn ({} from 1,000 clients on), at most half as many under way, each a frame \
+             of about 255 bytes for every client; {:?} when idle",
+            2 * WINDOW,
+            2 * WINDOW_MANY,
+            options.wait
+        ),
+        command: bench.command.clone(),
+        environment,
+        checked: outcome.checked,
+        excluded: vec![
+            "the network: loopback only, software stamps".to_owned(),
+            "feed and books: the client's thread makes the updates".to_owned(),
+        ],
+        rows: outcome.rows,
+        latencies: outcome.latencies,
+    })
 }
 
 /// Measures everything asked for; `say` gets a line for a person after each.

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use book::Nanos;
 use hdrhistogram::Histogram;
 
+use crate::environment::Environment;
 use crate::load::client::{Arrived, Clients, Target};
 use crate::load::follow::{Follow, Latencies};
 use crate::load::sender::{Sender, Times, plan};
@@ -18,7 +19,8 @@ use crate::load::server::{Layout, Options as ServerOptions, Server, Wait, pin};
 use crate::load::stream::{Choice, Message, Stream};
 use crate::load::verify::{Proof, Transcript, verify};
 use crate::load::{SUBSCRIBE_BOOKS, now_ns};
-use crate::report::{Better, LatencySeries, Row, grouped, sum};
+use crate::measure::{self, BenchError, Pin};
+use crate::report::{Better, LatencySeries, Report, Row, grouped, sum};
 
 /// The first rate of the ladder, messages per second.
 const FIRST_RATE: u64 = 1_000;
@@ -114,15 +116,60 @@ pub struct Outcome {
 }
 
 /// The question, for the report.
-pub const QUESTION: &str =
-    "How long does a message take from the wire to WebSocket clients, by stage, at planned rates?";
+const QUESTION: &str = "How long does a message take from the wire to WebSocket clients, by stage, at planned rates?";
 
 /// What is not in the figures, for the report.
-pub const EXCLUDED: [&str; 3] = [
+const EXCLUDED: [&str; 3] = [
     "the network: loopback only, software stamps",
     "recovery, other protocols, conflation, REST and the page's copy of the books",
     "load on other symbols than those that every client follows",
 ];
+
+/// Measures on the cores that `bench` chooses, and makes the report.
+///
+/// # Errors
+/// The system lacks something, or an answer is wrong: then there is no figure.
+pub fn run(bench: &measure::Options, options: Options) -> Result<Report, BenchError> {
+    let pin = Pin::choose(bench.core)?;
+    let environment = Environment::read(&bench.build, &pin);
+    let server_cores = match options.layout {
+        Layout::Single => pin.core.into_iter().collect(),
+        // Three threads need three cores beside the clients' one; with fewer the scheduler knows better.
+        Layout::Split if pin.allowed.len() >= 4 && pin.core.is_some() => {
+            pin.allowed.iter().copied().filter(|&core| Some(core) != pin.partner).collect()
+        }
+        Layout::Split => Vec::new(),
+    };
+    let options = Options { server_cores, client_core: pin.partner, ..options };
+    let outcome = measure(&options, &mut |line| (bench.tell)(line)).map_err(failed)?;
+    let mut excluded: Vec<String> = EXCLUDED.map(str::to_owned).to_vec();
+    excluded.push(format!("rates above: the ladder ended because of {}", outcome.ended));
+    Ok(Report {
+        name: "pipeline".to_owned(),
+        question: QUESTION.to_owned(),
+        input: format!(
+            "BISTECH ITCH in MoldUDP64 over loopback, {} symbols, one level changed per message, seed {}; {} clients of all \
+             books, depth 10; layout {:?}, {:?} when idle, {}",
+            options.symbols,
+            options.seed,
+            options.clients,
+            options.layout,
+            options.wait,
+            if options.sender_apart { "sender in a thread of its own" } else { "sender and clients in one thread" },
+        ),
+        command: bench.command.clone(),
+        environment,
+        checked: outcome.checked,
+        excluded,
+        rows: outcome.rows,
+        latencies: outcome.latencies,
+    })
+}
+
+/// What stopped a run, with what was being done.
+pub(crate) fn failed(error: anyhow::Error) -> BenchError {
+    BenchError::Io { doing: "measuring over loopback".to_owned(), source: std::io::Error::other(format!("{error:#}")) }
+}
 
 /// Measures every rate; `say` gets a line for a person after each.
 ///
