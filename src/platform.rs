@@ -573,6 +573,7 @@ fn live_options(settings: &Settings, from_the_start: bool) -> LiveOptions {
             ..config
         },
         stale_ns: settings.feed.stale_ms * 1_000_000,
+        clock: Some(now_ns),
         ..LiveOptions::default()
     }
 }

@@ -100,6 +100,8 @@ pub struct Run {
     pub messages: usize,
     /// Updates received by all clients.
     pub frames: u64,
+    /// What the server's own stages took, warm-up and opening included: name, median and 99th percentile, ns.
+    pub stages: Vec<(&'static str, u64, u64)>,
 }
 
 /// What a measurement found.
@@ -289,6 +291,13 @@ fn rows(rate: u64, runs: &[Run]) -> Vec<Row> {
             runs.iter().map(|run| run.achieved_per_s).collect(),
         ),
     ];
+    for (at, (stage, ..)) in runs.first().map(|run| run.stages.as_slice()).unwrap_or_default().iter().enumerate() {
+        let of = |pick: fn(&(&str, u64, u64)) -> u64| {
+            runs.iter().filter_map(|run| run.stages.get(at)).map(|stage| pick(stage) as f64 / 1_000.0).collect()
+        };
+        rows.push(Row::new(format!("stage {stage} p50 at {rate_text}/s"), "us", Better::Lower, of(|stage| stage.1)));
+        rows.push(Row::new(format!("stage {stage} p99 at {rate_text}/s"), "us", Better::Lower, of(|stage| stage.2)));
+    }
     if rate == FIRST_RATE {
         for (row, target_us) in rows.iter_mut().zip([50.0, 100.0]) {
             row.target = Some(target_us);
@@ -403,6 +412,7 @@ impl Plant {
             achieved_per_s: measured as f64 * 1e9 / took_ns as f64,
             messages: messages.len(),
             frames: self.follow.updates - frames_before,
+            stages: self.server.stages(),
         })))
     }
 

@@ -26,6 +26,8 @@ use crate::source::udp::UdpSource;
 
 /// Packets of one turn: at 1,400 bytes each about 60 µs of decoding, so that a stop request is seen soon.
 const PACKETS_PER_TURN_MAX: usize = 64;
+/// One turn in so many has its time recorded: reading the clock costs as much as decoding two messages.
+const LATENCY_SAMPLE: u64 = 4;
 /// Recorded messages of one turn.
 const MESSAGES_PER_TURN_MAX: usize = 256;
 /// Most bytes of a UDP payload over IPv4.
@@ -91,12 +93,20 @@ pub struct LiveOptions {
     pub stop_at_end: bool,
     /// Partition, written into every order event.
     pub channel_id: u8,
+    /// Our clock, to measure turns with; `None` = they are not measured.
+    pub clock: Option<fn() -> Nanos>,
 }
 
 impl Default for LiveOptions {
     /// Stale after five seconds; waits for the next session.
     fn default() -> Self {
-        Self { sequencer: sequencer::Config::default(), stale_ns: 5_000_000_000, stop_at_end: false, channel_id: 0 }
+        Self {
+            sequencer: sequencer::Config::default(),
+            stale_ns: 5_000_000_000,
+            stop_at_end: false,
+            channel_id: 0,
+            clock: None,
+        }
     }
 }
 
@@ -147,6 +157,9 @@ struct Live {
     stale_ns: u64,
     stop_at_end: bool,
     channel_id: u8,
+    clock: Option<fn() -> Nanos>,
+    /// Turns with packets.
+    turns: u64,
     last_packet_ns: Nanos,
     /// When the last turn was.
     turn_ns: Nanos,
@@ -236,6 +249,8 @@ impl FeedStage {
             stale_ns: options.stale_ns,
             stop_at_end: options.stop_at_end,
             channel_id: options.channel_id,
+            clock: options.clock,
+            turns: 0,
             last_packet_ns: 0,
             turn_ns: 0,
             stale: false,
@@ -423,6 +438,10 @@ impl Live {
         if packets > 0 {
             out.metrics.received_ns.set(now_ns);
             self.publish(out);
+            if let Some(clock) = self.clock.filter(|_| self.turns.is_multiple_of(LATENCY_SAMPLE)) {
+                out.metrics.decode.record(clock().saturating_sub(now_ns));
+            }
+            self.turns += 1;
         }
         self.turn_ns = now_ns;
         if self.ended && self.stop_at_end {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use book::market::{Limits, Market};
-use book::metrics::{MetricSource, Sample};
+use book::metrics::MetricSource;
 use book::ring::{Bell, Consumer, ring};
 use book::stage::BookStage;
 use distributor::FanOut;
@@ -95,6 +95,7 @@ impl Server {
         let live = LiveOptions {
             sequencer: sequencer::Config { start: Start::At(1), ..sequencer::Config::default() },
             stale_ns: u64::MAX,
+            clock: Some(now_ns),
             ..LiveOptions::default()
         };
         let decoder = bistech::Decoder::new(options.symbols + 1, None);
@@ -144,12 +145,17 @@ impl Server {
         Ok(server)
     }
 
-    /// What its stages counted.
+    /// A percentile of every stage so far, ns: name, median, 99th.
     #[must_use]
-    pub fn samples(&self) -> Vec<Sample> {
-        let mut samples = Vec::new();
-        self.sources.iter().for_each(|source| source.collect(&mut samples));
-        samples
+    pub fn stages(&self) -> Vec<(&'static str, u64, u64)> {
+        let mut stages = Vec::new();
+        for source in &self.sources {
+            source.stages(&mut |stage, latency| {
+                let median_and_99th = latency.quantile_ns(1, 2).zip(latency.quantile_ns(99, 100));
+                stages.extend(median_and_99th.map(|(median, high)| (stage, median, high)));
+            });
+        }
+        stages
     }
 
     fn spawn(
