@@ -322,6 +322,14 @@ pub enum Bench {
     #[command(after_help = "Example:\n  bist bench fanout --clients 10,100 --rates 1000")]
     Fanout(BenchFanout),
 
+    /// Any WebSocket server that runs already, ours or another: messages and bytes per second, and how old they are.
+    #[command(
+        after_help = "Examples:\n  bist bench load --url ws://127.0.0.1:8083/ws/v2 --time-field ts_out\n  bist bench \
+        load --url ws://127.0.0.1:9001/ --subscribe '' --feed tcp://127.0.0.1:9000 --rate 1000\n                                 \
+        a relay: lines of JSON in, each to all clients"
+    )]
+    Load(BenchLoad),
+
     /// A recording flat out into books, reading included: ns per message, messages per second.
     #[command(after_help = "Examples:\n  bist bench replay morning.pcap.gz            any format that `bist inspect` \
         reads\n  bist bench replay                            a generated stream, from a temporary file")]
@@ -436,6 +444,59 @@ pub struct BenchFanout {
 
     #[command(flatten)]
     pub common: BenchCommon,
+}
+
+/// `bist bench load`
+#[derive(Debug, Args)]
+pub struct BenchLoad {
+    /// `ws://host:port/path` of the server.
+    #[arg(long, value_name = "URL")]
+    pub url: String,
+
+    /// What each client sends first; empty for nothing [default: ours, the books of all symbols].
+    #[arg(long, value_name = "TEXT")]
+    pub subscribe: Option<String>,
+
+    /// WebSocket clients.
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=5_000))]
+    pub clients: u64,
+
+    /// Member of a message that says when it was made, as a number or in quotes, such as ts_out.
+    #[arg(long, value_name = "NAME", conflicts_with = "feed")]
+    pub time_field: Option<String>,
+
+    /// Unit of that member: s, ms, us, ns [default: by its size].
+    #[arg(long, value_name = "UNIT", value_parser = bench_unit, requires = "time_field")]
+    pub time_unit: Option<u64>,
+
+    /// `tcp://host:port` to send lines of JSON to, which the server passes on to its clients.
+    #[arg(long, value_name = "URL")]
+    pub feed: Option<String>,
+
+    /// Lines per second into the feed.
+    #[arg(long, value_name = "RATE", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub rate: u64,
+
+    /// Measured time of each run, ms.
+    #[arg(long, value_name = "MS", default_value_t = 700, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    pub measured_ms: u64,
+
+    /// Load a server on another machine; only one that is yours.
+    #[arg(long)]
+    pub allow_remote: bool,
+
+    #[command(flatten)]
+    pub common: BenchCommon,
+}
+
+fn bench_unit(text: &str) -> Result<u64, String> {
+    match text {
+        "ns" => Ok(1),
+        "us" => Ok(1_000),
+        "ms" => Ok(1_000_000),
+        "s" => Ok(1_000_000_000),
+        _ => Err("s, ms, us or ns".to_owned()),
+    }
 }
 
 /// What an idle thread of a measured server does.

@@ -322,6 +322,9 @@ impl Hot {
     fn do_work(&mut self) -> usize {
         let mut now = now_ns();
         let mut work = self.feed.as_mut().map_or(0, |feed| feed.do_work(now));
+        if work > 0 {
+            now = now_ns();
+        }
         // With half the ring waiting, the fan-out catches up first: the feed's ring and its socket are the buffers then,
         // and no reader has to be resynchronised.
         if self.fan_out.waiting() <= self.update_slots / 2 {

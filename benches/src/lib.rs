@@ -11,6 +11,7 @@ pub mod fanout;
 pub mod generate;
 pub mod input;
 pub mod load;
+pub mod load_any;
 pub mod measure;
 pub mod pipeline;
 pub mod replay;

@@ -190,16 +190,26 @@ pub fn measure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Outcome> 
         let Some(rate) = rates.next() else { break "the last rate asked for".to_owned() };
         let mut runs = Vec::with_capacity(options.runs);
         for _ in 0..options.runs.max(1) {
-            let mut plant = Plant::start(options)?;
-            match plant.run(rate, options)? {
+            // Started here and not in the clients' thread, whose core its threads would inherit.
+            let server = Server::start(&server_options(options))?;
+            let ran = std::thread::scope(|scope| {
+                let clients = scope.spawn(|| -> Result<Ran> {
+                    let mut plant = Plant::start(server, options)?;
+                    let ran = plant.run(rate, options)?;
+                    if matches!(ran, Ran::Whole(_)) {
+                        proof.add(plant.finish()?);
+                    }
+                    Ok(ran)
+                });
+                clients.join().unwrap_or_else(|_| bail!("the clients' thread panicked"))
+            })?;
+            match ran {
                 Ran::Whole(run) => runs.push(*run),
                 Ran::Lost(why) => {
                     say(&format!("{}/s: {why}", grouped(rate)));
                     break;
                 }
             }
-            let proved = plant.finish()?;
-            proof.add(proved);
             std::thread::sleep(PAUSE);
         }
         if runs.len() < options.runs.max(1) {
@@ -306,6 +316,16 @@ fn rows(rate: u64, runs: &[Run]) -> Vec<Row> {
     rows
 }
 
+fn server_options(options: &Options) -> ServerOptions {
+    ServerOptions {
+        layout: options.layout,
+        wait: options.wait,
+        cores: options.server_cores.clone(),
+        symbols: options.symbols,
+        clients: options.clients,
+    }
+}
+
 /// How a run ended.
 enum Ran {
     Whole(Box<Run>),
@@ -324,15 +344,8 @@ struct Plant {
 }
 
 impl Plant {
-    fn start(options: &Options) -> Result<Self> {
+    fn start(server: Server, options: &Options) -> Result<Self> {
         pin(options.client_core);
-        let server = Server::start(&ServerOptions {
-            layout: options.layout,
-            wait: options.wait,
-            cores: options.server_cores.clone(),
-            symbols: options.symbols,
-            clients: options.clients,
-        })?;
         let mut stream = Stream::new(options.symbols, Choice::Random, options.seed);
         let mut sender = Sender::open(server.line).context("opening the sender's socket")?;
         let feed = server.feed.clone().context("a server without a feed")?;

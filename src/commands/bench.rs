@@ -11,7 +11,8 @@ use benches::measure::{BenchError, Build, Options};
 use benches::report::{Report, output, table};
 
 use crate::cli::{
-    Bench, BenchArgs, BenchCommon, BenchCompare, BenchFanout, BenchFormat, BenchPipeline, BenchStream, BenchWait,
+    Bench, BenchArgs, BenchCommon, BenchCompare, BenchFanout, BenchFormat, BenchLoad, BenchPipeline, BenchStream,
+    BenchWait,
 };
 use crate::settings::Layout;
 
@@ -36,6 +37,10 @@ pub fn run(arguments: &BenchArgs) -> Result<ExitCode> {
         Bench::Fanout(fanout) => {
             let of = |bench: &Options| benches::fanout::run(bench, fanout_options(fanout, bench));
             show(of, options(&fanout.common), fanout.common.out.as_deref())
+        }
+        Bench::Load(load) => {
+            let of = |bench: &Options| benches::load_any::run(bench, &load_options(load));
+            show(of, options(&load.common), load.common.out.as_deref())
         }
         Bench::Replay(stream) => show(benches::replay::run, stream_options(stream), stream.common.out.as_deref()),
         Bench::Compare(two) => Ok(compare(two)),
@@ -139,6 +144,21 @@ fn fanout_options(flags: &BenchFanout, bench: &Options) -> benches::fanout::Opti
         runs: bench.runs,
         wait: wait(flags.wait, bench),
         ..defaults
+    }
+}
+
+fn load_options(flags: &BenchLoad) -> benches::load_any::Options {
+    benches::load_any::Options {
+        url: flags.url.clone(),
+        subscribe: flags.subscribe.clone().unwrap_or_else(|| benches::load::SUBSCRIBE_BOOKS.to_owned()),
+        clients: flags.clients as usize,
+        time_field: flags.time_field.clone(),
+        time_unit_ns: flags.time_unit.unwrap_or(0),
+        feed: flags.feed.clone(),
+        rate: flags.rate,
+        warm_up_ms: 400,
+        measured_ms: flags.measured_ms,
+        allow_remote: flags.allow_remote,
     }
 }
 

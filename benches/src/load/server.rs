@@ -229,6 +229,9 @@ fn run_single(mut feed: FeedStage, mut book: BookStage, mut fan_out: FanOut, sto
     while !stop.load(Ordering::Acquire) {
         let mut now = now_ns();
         let mut work = feed.do_work(now);
+        if work > 0 {
+            now = now_ns();
+        }
         if fan_out.waiting() <= RING_SLOTS / 2 {
             work += book.do_work(now);
         }
