@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::settings::{LogFormat, Pin, Protocol, SimClock, SourceKind, Wait};
+use crate::settings::{Layout, LogFormat, Pin, Protocol, SimClock, SourceKind, Wait};
 
 /// Market-data plant and trading platform for Borsa Istanbul.
 ///
@@ -159,6 +159,10 @@ pub struct Common {
     /// What a thread does when there is nothing to do.
     #[arg(long, value_enum)]
     pub wait: Option<Wait>,
+
+    /// A thread for each hot stage, or one for all of them.
+    #[arg(long, value_enum)]
+    pub layout: Option<Layout>,
 
     /// Address and port of REST and the web page [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDR:PORT")]
@@ -349,6 +353,26 @@ pub enum Bench {
     #[command(after_help = "Example:\n  bist bench encode --format bistech --messages 1000000")]
     Encode(BenchStream),
 
+    /// From packets on loopback to WebSocket clients, at planned rates: latency by stage and end to end, up to saturation.
+    #[command(
+        after_help = "Examples:\n  bist bench pipeline --rates 1000             ten clients, everything on one core, \
+        spinning\n  bist bench pipeline --out FOLDER             doubles the rate until something gives way\n  chrt -f 1 bist \
+        bench pipeline --rates 1000   where other programs disturb"
+    )]
+    Pipeline(BenchPipeline),
+
+    /// From the update ring to WebSocket clients: most frames per second, and latency at fixed rates.
+    #[command(after_help = "Example:\n  bist bench fanout --clients 10,100 --rates 1000")]
+    Fanout(BenchFanout),
+
+    /// Any WebSocket server that runs already, ours or another: messages and bytes per second, and how old they are.
+    #[command(
+        after_help = "Examples:\n  bist bench load --url ws://127.0.0.1:8083/ws/v2 --time-field ts_out\n  bist bench \
+        load --url ws://127.0.0.1:9001/ --subscribe '' --feed tcp://127.0.0.1:9000 --rate 1000\n                                 \
+        a relay: lines of JSON in, each to all clients"
+    )]
+    Load(BenchLoad),
+
     /// A recording flat out into books, reading included: ns per message, messages per second.
     #[command(after_help = "Examples:\n  bist bench replay morning.pcap.gz            any format that `bist inspect` \
         reads\n  bist bench replay                            a generated stream, from a temporary file")]
@@ -413,6 +437,118 @@ pub struct BenchStream {
 
     #[command(flatten)]
     pub common: BenchCommon,
+}
+
+/// `bist bench pipeline`
+#[derive(Debug, Args)]
+pub struct BenchPipeline {
+    /// Rates in messages per second [default: 1000 and doubling, until something gives way].
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub rates: Vec<u64>,
+
+    /// WebSocket clients [default: 10].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=5_000))]
+    pub clients: Option<u64>,
+
+    /// Symbols [default: 50].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=5_000))]
+    pub symbols: Option<u64>,
+
+    /// One thread for all stages of the server, or one for each [default: single].
+    #[arg(long, value_enum)]
+    pub layout: Option<Layout>,
+
+    /// What its idle threads do: `spin` or `park` [default: spin].
+    #[arg(long, value_enum, value_name = "WAIT")]
+    pub wait: Option<BenchWait>,
+
+    /// Send from a thread of its own instead of the clients'.
+    #[arg(long)]
+    pub sender_apart: bool,
+
+    #[command(flatten)]
+    pub common: BenchCommon,
+}
+
+/// `bist bench fanout`
+#[derive(Debug, Args)]
+pub struct BenchFanout {
+    /// Numbers of WebSocket clients [default: 10,100,1000].
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=5_000))]
+    pub clients: Vec<u64>,
+
+    /// Rates for latency, messages per second [default: 100,1000,10000, up to a million frames per second].
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub rates: Vec<u64>,
+
+    /// What the idle server does: `spin` or `park` [default: spin].
+    #[arg(long, value_enum, value_name = "WAIT")]
+    pub wait: Option<BenchWait>,
+
+    #[command(flatten)]
+    pub common: BenchCommon,
+}
+
+/// `bist bench load`
+#[derive(Debug, Args)]
+pub struct BenchLoad {
+    /// `ws://host:port/path` of the server.
+    #[arg(long, value_name = "URL")]
+    pub url: String,
+
+    /// What each client sends first; empty for nothing [default: ours, the books of all symbols].
+    #[arg(long, value_name = "TEXT")]
+    pub subscribe: Option<String>,
+
+    /// WebSocket clients.
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=5_000))]
+    pub clients: u64,
+
+    /// Member of a message that says when it was made, as a number or in quotes, such as ts_out.
+    #[arg(long, value_name = "NAME", conflicts_with = "feed")]
+    pub time_field: Option<String>,
+
+    /// Unit of that member: s, ms, us, ns [default: by its size].
+    #[arg(long, value_name = "UNIT", value_parser = bench_unit, requires = "time_field")]
+    pub time_unit: Option<u64>,
+
+    /// `tcp://host:port` to send lines of JSON to, which the server passes on to its clients.
+    #[arg(long, value_name = "URL")]
+    pub feed: Option<String>,
+
+    /// Lines per second into the feed.
+    #[arg(long, value_name = "RATE", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub rate: u64,
+
+    /// Measured time of each run, ms.
+    #[arg(long, value_name = "MS", default_value_t = 700, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    pub measured_ms: u64,
+
+    /// Load a server on another machine; only one that is yours.
+    #[arg(long)]
+    pub allow_remote: bool,
+
+    #[command(flatten)]
+    pub common: BenchCommon,
+}
+
+fn bench_unit(text: &str) -> Result<u64, String> {
+    match text {
+        "ns" => Ok(1),
+        "us" => Ok(1_000),
+        "ms" => Ok(1_000_000),
+        "s" => Ok(1_000_000_000),
+        _ => Err("s, ms, us or ns".to_owned()),
+    }
+}
+
+/// What an idle thread of a measured server does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchWait {
+    /// Looks again at once.
+    Spin,
+    /// Sleeps until woken.
+    Park,
 }
 
 /// Message format of a generated stream.
@@ -492,6 +628,7 @@ impl Common {
         let mut flags = Vec::new();
         put(&mut flags, "threads.pin", self.pin.map(name).as_ref());
         put(&mut flags, "threads.wait", self.wait.map(name).as_ref());
+        put(&mut flags, "threads.layout", self.layout.map(name).as_ref());
         put(&mut flags, "api.listen", self.api_listen.as_ref());
         put(&mut flags, "market_data.listen", self.market_data_listen.as_ref());
         put(&mut flags, "admin.listen", self.admin_listen.as_ref());

@@ -30,7 +30,7 @@ use feed_handler::source::udp::{Line, UdpOptions, UdpSource};
 use feed_handler::stage::{FeedStage, Finished, LiveOptions, ReplayOptions};
 use feed_handler::{bistech, itch50};
 
-use crate::settings::{self, Settings, SimClock, SourceKind};
+use crate::settings::{self, Layout, Settings, SimClock, SourceKind};
 use crate::threads::{Event, Idle, Plan, Stop, now_ns, spawn};
 
 /// Longest sleep of an idle thread: how soon it sees a request to stop.
@@ -128,8 +128,8 @@ impl Platform {
 
         let pages = Arc::new(LatePages::default());
         let fan_config = fan_config(settings);
-        let mut fan_out = FanOut::bind(fan_config, fan_consumer, fan_bell, Arc::clone(&pages) as _, now_ns)
-            .with_context(|| {
+        let fan_out =
+            FanOut::bind(fan_config, fan_consumer, fan_bell, Arc::clone(&pages) as _, now_ns).with_context(|| {
                 format!("listening on {} (market_data.listen, or --market-data-listen)", settings.market_data.listen)
             })?;
         let market_data = fan_out.local_addr();
@@ -153,6 +153,7 @@ impl Platform {
         });
 
         let idle = plan.idle;
+        let read = progress.clone();
         let mut threads = Vec::new();
         let mut start = |name: &'static str, core: Option<usize>, body: Box<dyn FnOnce() -> Result<()> + Send>| {
             let core = core.and_then(|core| plan.core(core));
@@ -183,61 +184,27 @@ impl Platform {
             }),
         )?;
 
-        let stop = stop_readers.clone();
-        start(
-            "fan-out",
-            Some(2),
-            Box::new(move || {
-                loop {
-                    if fan_out.do_work(now_ns()) == 0 {
-                        if stop.asked() {
-                            break;
-                        }
-                        match idle {
-                            Idle::Spin => std::hint::spin_loop(),
-                            Idle::Yield => std::thread::yield_now(),
-                            Idle::Park => fan_out.wait(SLEEP_MAX),
-                        }
-                    }
-                }
-                fan_out.shutdown(now_ns());
-                Ok(())
-            }),
-        )?;
-
-        let stop = stop_feed.clone();
-        start(
-            "book",
-            Some(1),
-            Box::new(move || {
-                let thread = std::thread::current();
-                book_bell.hang(move || thread.unpark());
-                loop {
-                    if book.do_work(now_ns()) > 0 {
-                        continue;
-                    }
-                    if stop.asked() && book.is_finished() {
-                        return Ok(());
-                    }
-                    match idle {
-                        Idle::Spin => std::hint::spin_loop(),
-                        Idle::Yield => std::thread::yield_now(),
-                        Idle::Park => {
-                            book_bell.about_to_sleep();
-                            if !book.has_work() {
-                                let waiting = book.has_waiting_readers();
-                                std::thread::park_timeout(if waiting { RESYNC_PERIOD } else { SLEEP_MAX });
-                            }
-                            book_bell.awake();
-                        }
-                    }
-                }
-            }),
-        )?;
-
-        let read = progress.clone();
-        let stop = stop_feed.clone();
-        start("feed", Some(0), Box::new(move || run_feed(feed, &stop, idle, read.as_ref())))?;
+        match plan.layout {
+            Layout::Single => {
+                #[cfg(unix)]
+                feed.watch(fan_out.registry(), FanOut::OUTSIDE).context("watching the feed's sockets")?;
+                let (feed_stop, stop, events) = (stop_feed.clone(), stop_readers.clone(), events.clone());
+                let hot = Hot { feed: Some(feed), book, fan_out, update_slots: settings.rings.update_slots };
+                start(
+                    "hot",
+                    Some(0),
+                    Box::new(move || run_single(hot, [&feed_stop, &stop], idle, read.as_ref(), &events)),
+                )?;
+            }
+            Layout::Split => {
+                let stop = stop_readers.clone();
+                start("fan-out", Some(2), Box::new(move || run_fan_out(fan_out, &stop, idle)))?;
+                let stop = stop_feed.clone();
+                start("book", Some(1), Box::new(move || run_book(book, &book_bell, &stop, idle)))?;
+                let stop = stop_feed.clone();
+                start("feed", Some(0), Box::new(move || run_feed(feed, &stop, idle, read.as_ref())))?;
+            }
+        }
 
         if let Some(sim) = sim {
             let stop = stop_feed.flag();
@@ -305,7 +272,8 @@ impl Platform {
     pub fn stop(mut self) -> bool {
         let deadline = Instant::now() + STOP_MAX;
         self.stop_feed.ask();
-        let order = ["sim", "feed", "book", "fan-out", "view"];
+        // Of the last four stages either the first three have a thread each or `hot` has them all.
+        let order = ["sim", "feed", "book", "fan-out", "hot", "view"];
         let mut clean = true;
         for name in order {
             if name == "fan-out" {
@@ -338,26 +306,133 @@ impl Platform {
     }
 }
 
+/// Stages of the fast path that share one thread.
+struct Hot {
+    /// Gone once it has finished or was stopped.
+    feed: Option<FeedStage>,
+    book: BookStage,
+    fan_out: FanOut,
+    /// Slots of the ring towards the fan-out.
+    update_slots: usize,
+}
+
+impl Hot {
+    /// A bounded turn of each stage, so that none starves; a message that is alone runs through all three. Returns the
+    /// work done.
+    fn do_work(&mut self) -> usize {
+        let mut now = now_ns();
+        let mut work = self.feed.as_mut().map_or(0, |feed| feed.do_work(now));
+        if work > 0 {
+            now = now_ns();
+        }
+        // With half the ring waiting, the fan-out catches up first: the feed's ring and its socket are the buffers then,
+        // and no reader has to be resynchronised.
+        if self.fan_out.waiting() <= self.update_slots / 2 {
+            work += self.book.do_work(now);
+        }
+        if work > 0 {
+            now = now_ns();
+        }
+        work + self.fan_out.do_work(now)
+    }
+
+    /// Sleeps until a packet, a client or a timer asks for a turn.
+    fn wait(&mut self) {
+        let mut limit = if cfg!(unix) { SLEEP_MAX } else { RESYNC_PERIOD };
+        if self.book.has_waiting_readers() {
+            limit = RESYNC_PERIOD;
+        }
+        if let Some(feed) = &self.feed {
+            limit = limit.min(feed.rest());
+        }
+        self.fan_out.wait(limit);
+    }
+}
+
+/// Feed, books and fan-out in one thread. `stops` are asked in order: the feed's, then the readers'.
+fn run_single(
+    mut hot: Hot,
+    stops: [&Stop; 2],
+    idle: Idle,
+    progress: Option<&Progress>,
+    events: &Sender<Event>,
+) -> Result<()> {
+    loop {
+        if hot.feed.is_some() && stops[0].asked() {
+            hot.feed = None;
+        }
+        if hot.do_work() > 0 {
+            continue;
+        }
+        if let Some(feed) = &hot.feed
+            && is_over(feed, progress)?
+        {
+            hot.feed = None;
+            // OK because without a listener the program is ending anyway.
+            let _ = events.send(Event::Ended { thread: "feed", failure: None });
+        }
+        if stops[1].asked() && hot.feed.is_none() && hot.book.is_finished() {
+            break;
+        }
+        match idle {
+            Idle::Spin => std::hint::spin_loop(),
+            Idle::Yield => std::thread::yield_now(),
+            Idle::Park => hot.wait(),
+        }
+    }
+    hot.fan_out.shutdown(now_ns());
+    Ok(())
+}
+
+fn run_fan_out(mut fan_out: FanOut, stop: &Stop, idle: Idle) -> Result<()> {
+    loop {
+        if fan_out.do_work(now_ns()) == 0 {
+            if stop.asked() {
+                break;
+            }
+            match idle {
+                Idle::Spin => std::hint::spin_loop(),
+                Idle::Yield => std::thread::yield_now(),
+                Idle::Park => fan_out.wait(SLEEP_MAX),
+            }
+        }
+    }
+    fan_out.shutdown(now_ns());
+    Ok(())
+}
+
+fn run_book(mut book: BookStage, bell: &Bell, stop: &Stop, idle: Idle) -> Result<()> {
+    let thread = std::thread::current();
+    bell.hang(move || thread.unpark());
+    loop {
+        if book.do_work(now_ns()) > 0 {
+            continue;
+        }
+        if stop.asked() && book.is_finished() {
+            return Ok(());
+        }
+        match idle {
+            Idle::Spin => std::hint::spin_loop(),
+            Idle::Yield => std::thread::yield_now(),
+            Idle::Park => {
+                bell.about_to_sleep();
+                if !book.has_work() {
+                    let waiting = book.has_waiting_readers();
+                    std::thread::park_timeout(if waiting { RESYNC_PERIOD } else { SLEEP_MAX });
+                }
+                bell.awake();
+            }
+        }
+    }
+}
+
 fn run_feed(mut feed: FeedStage, stop: &Stop, idle: Idle, progress: Option<&Progress>) -> Result<()> {
     while !stop.asked() {
         if feed.do_work(now_ns()) > 0 {
             continue;
         }
-        if let (Some(progress), Some(recording)) = (progress, feed.recording()) {
-            progress.read.store(recording.progress().0, Ordering::Relaxed);
-        }
-        match feed.finished() {
-            None => {}
-            Some(Finished::EndOfSession | Finished::EndOfRecording(None)) => return Ok(()),
-            Some(Finished::EndOfRecording(Some(error))) => {
-                tracing::warn!(%error, "the recording is damaged; everything before that point was replayed");
-                return Ok(());
-            }
-            Some(Finished::NotReopened(error)) => bail!("opening the recording again: {error}"),
-            Some(Finished::ReaderGone) => bail!("the book thread is gone"),
-            Some(Finished::Overrun) => {
-                bail!("a slot found no room in the event ring: the books cannot be right any more")
-            }
+        if is_over(&feed, progress)? {
+            return Ok(());
         }
         match idle {
             Idle::Spin => std::hint::spin_loop(),
@@ -366,6 +441,27 @@ fn run_feed(mut feed: FeedStage, stop: &Stop, idle: Idle, progress: Option<&Prog
         }
     }
     Ok(())
+}
+
+/// Notes how far a recording is, and says whether the feed came to its end.
+///
+/// # Errors
+/// It cannot go on.
+fn is_over(feed: &FeedStage, progress: Option<&Progress>) -> Result<bool> {
+    if let (Some(progress), Some(recording)) = (progress, feed.recording()) {
+        progress.read.store(recording.progress().0, Ordering::Relaxed);
+    }
+    match feed.finished() {
+        None => Ok(false),
+        Some(Finished::EndOfSession | Finished::EndOfRecording(None)) => Ok(true),
+        Some(Finished::EndOfRecording(Some(error))) => {
+            tracing::warn!(%error, "the recording is damaged; everything before that point was replayed");
+            Ok(true)
+        }
+        Some(Finished::NotReopened(error)) => bail!("opening the recording again: {error}"),
+        Some(Finished::ReaderGone) => bail!("the book thread is gone"),
+        Some(Finished::Overrun) => bail!("a slot found no room in the event ring: the books cannot be right any more"),
+    }
 }
 
 /// Epochs grow over restarts, so that a client never takes an old number for a new one: seconds since the Unix epoch.
@@ -480,6 +576,7 @@ fn live_options(settings: &Settings, from_the_start: bool) -> LiveOptions {
             ..config
         },
         stale_ns: settings.feed.stale_ms * 1_000_000,
+        clock: Some(now_ns),
         ..LiveOptions::default()
     }
 }

@@ -232,10 +232,23 @@ pub enum Wait {
     Park,
 }
 
+/// Which thread does what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// A thread each for feed, books and fan-out.
+    #[default]
+    Split,
+    /// Feed, books and fan-out in one loop of one thread: one core is enough, and no message changes cores.
+    Single,
+}
+
 /// `[threads]`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Threads {
+    /// `split` or `single`.
+    pub layout: Layout,
     /// `auto`, `always` or `never`.
     pub pin: Pin,
     /// Cores for the feed, book and fan-out threads, in this order; empty = the last ones of the machine.

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
-use crate::settings::{Pin, Threads, Wait};
+use crate::settings::{Layout, Pin, Threads, Wait};
 
 /// Our clock: Unix nanoseconds. The vDSO answers it without a system call.
 pub fn now_ns() -> u64 {
@@ -31,6 +31,8 @@ pub enum Idle {
 pub struct Plan {
     /// How they wait.
     pub idle: Idle,
+    /// Which thread does what.
+    pub layout: Layout,
     cores: Vec<core_affinity::CoreId>,
 }
 
@@ -68,7 +70,7 @@ impl Plan {
             Wait::Auto if pinned && available.len() >= 4 => Idle::Spin,
             Wait::Auto => Idle::Park,
         };
-        Ok(Self { idle, cores })
+        Ok(Self { idle, layout: settings.layout, cores })
     }
 
     /// The core of the n-th hot thread; more threads than cores share.
@@ -83,11 +85,15 @@ impl Plan {
             Idle::Yield => "yield",
             Idle::Park => "park",
         };
+        let (layout, threads) = match self.layout {
+            Layout::Split => ("split", 3),
+            Layout::Single => ("single", 1),
+        };
         if self.cores.is_empty() {
-            return format!("not pinned, {idle} when idle");
+            return format!("{layout}, not pinned, {idle} when idle");
         }
-        let cores: Vec<String> = self.cores.iter().take(3).map(|core| core.id.to_string()).collect();
-        format!("pinned to cores {}, {idle} when idle", cores.join(", "))
+        let cores: Vec<String> = self.cores.iter().take(threads).map(|core| core.id.to_string()).collect();
+        format!("{layout}, pinned to cores {}, {idle} when idle", cores.join(", "))
     }
 }
 

@@ -23,9 +23,15 @@ fn result(folder: &Path) -> Value {
 #[test]
 fn every_bench_answers_in_small_mode_and_writes_its_files() {
     let scratch = tempfile::tempdir().expect("a folder");
-    for (name, latency) in
-        [("decode", None), ("book", None), ("ring", Some("round-trip")), ("encode", None), ("replay", None)]
-    {
+    for (name, latency) in [
+        ("decode", None),
+        ("book", None),
+        ("ring", Some("round-trip")),
+        ("encode", None),
+        ("replay", None),
+        ("pipeline", None),
+        ("fanout", None),
+    ] {
         let folder = scratch.path().join(name);
         let output = bench(&[name, "--small", "--runs", "2", "--out", &folder.to_string_lossy()]);
         let shown = text(&output);

@@ -65,8 +65,17 @@ fn crc32fast_hash(text: &str) -> u32 {
 
 #[test]
 fn live_books_within_five_seconds_and_a_clean_stop_within_two() {
+    live_books_and_a_clean_stop("split");
+}
+
+#[test]
+fn one_thread_for_all_stages_does_the_same() {
+    live_books_and_a_clean_stop("single");
+}
+
+fn live_books_and_a_clean_stop(layout: &str) {
     let start = Instant::now();
-    let mut bist = Bist::start(&["serve", "--rate", "5000", "--seed", "7", "--no-halts"]);
+    let mut bist = Bist::start(&["serve", "--rate", "5000", "--seed", "7", "--no-halts", "--layout", layout]);
     let quotes = wait_for("fifty quoted shares", Duration::from_secs(5), || {
         let page = bist.get("/api/v1/market-data/symbols?limit=100");
         let symbols = page["data"]["items"].as_array()?.len();
@@ -127,7 +136,16 @@ fn sigint_stops_too() {
 
 #[test]
 fn the_default_is_quiet() {
-    let bist = Bist::start(&["serve", "--rate", "1"]);
+    quiet("split");
+}
+
+#[test]
+fn one_thread_for_all_stages_is_quiet_too() {
+    quiet("single");
+}
+
+fn quiet(layout: &str) {
+    let bist = Bist::start(&["serve", "--rate", "1", "--layout", layout]);
     // After the opening auction; what is left is a market that hardly moves.
     wait_for("continuous trading", Duration::from_secs(10), || {
         let quote = bist.get("/api/v1/market-data/quotes/GARAN");

@@ -60,7 +60,7 @@ pub fn market(stream: &Stream, format: Format) -> Market {
         books_max: symbols + 1,
         orders_max: stream.live_orders.max(10_000) * 5 / 4,
         levels_max: (symbols * 40).max(60_000),
-        ladder_slots: (symbols * 1_024).clamp(65_536, 2_000_000),
+        ladder_slots: (symbols * 1_024).clamp(65_536, 4_000_000),
         key,
         ..Limits::default()
     })

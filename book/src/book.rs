@@ -170,12 +170,6 @@ impl Book {
         &self.statistics
     }
 
-    /// Forming candles.
-    #[must_use]
-    pub fn candles(&self) -> &Candles {
-        &self.candles
-    }
-
     /// Tick table of the day.
     #[must_use]
     pub fn ticks(&self) -> &TickTable {

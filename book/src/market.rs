@@ -417,9 +417,8 @@ impl Market {
         let second_ns = Interval::Second.start_ns(exchange_ns);
         self.exchange_ns = exchange_ns;
         self.next_second_ns = second_ns.saturating_add(Interval::Second.length_ns());
-        for book in &mut self.books {
-            book.candles.on_time(second_ns, &mut |_, _| {});
-        }
+        // Candles that end here are closed by their book's next trade, or left out of its next snapshot: nobody reads
+        // them before, and a walk over all books each second would be a stall of a millisecond in a wide market.
         let mut record = System::new(system::TIME, second_ns, received_ns, 0, 0, self.epoch);
         record.seq = self.seq;
         out.push(record.into());
@@ -570,7 +569,7 @@ impl Market {
             }
             return;
         };
-        let Self { pools, books, anomalies, seq, .. } = self;
+        let Self { pools, books, anomalies, seq, next_second_ns, .. } = self;
         let book = &mut books[dense];
         let touched = book.reduce(pools, order, tag, event.quantity.min(QUANTITY_REST - 1));
         if touched.excess {
@@ -579,6 +578,7 @@ impl Market {
         let stamp = stamp(book, *seq, event);
         publish(stamp, action::FILL, &touched, out);
         let price = if event.price == Price::NONE.0 { touched.price } else { Price(event.price) };
+        book.candles.on_time(second_before(*next_second_ns), &mut |_, _| {});
         trade(book, stamp, touched.side, price, event, out);
         check_uncrossed(book);
     }
@@ -587,6 +587,7 @@ impl Market {
         let Some(dense) = self.dense_or_new(event.book_id) else { return };
         let book = &mut self.books[dense];
         let stamp = stamp(book, self.seq, event);
+        book.candles.on_time(second_before(self.next_second_ns), &mut |_, _| {});
         trade(book, stamp, event.side(), Price(event.price), event, out);
     }
 
@@ -608,11 +609,13 @@ impl Market {
         self.epoch = event.epoch;
         self.seq = 0;
         self.exchange_ns = event.exchange_ns;
+        let second_ns = second_before(self.next_second_ns);
         self.next_second_ns = 0;
         self.pools.nodes.clear();
         self.pools.orders.clear();
         self.pools.arena.clear();
         for book in &mut self.books {
+            book.candles.on_time(second_ns, &mut |_, _| {});
             book.forget_orders();
             book.statistics = book.statistics.next_day();
             book.phase = Phase::Unknown;
@@ -739,7 +742,9 @@ impl Market {
         for record in book.statistics.records() {
             out.push(Slot::from(record).stamped(stamp.book_id, stamp.exchange_ns, stamp.seq));
         }
-        for (prices, amounts) in Interval::ALL.into_iter().filter_map(|interval| book.candles.records(interval)) {
+        let mut candles = book.candles;
+        candles.on_time(second_before(self.next_second_ns), &mut |_, _| {});
+        for (prices, amounts) in Interval::ALL.into_iter().filter_map(|interval| candles.records(interval)) {
             out.push(Slot::from(prices).stamped(stamp.book_id, stamp.exchange_ns, stamp.seq));
             out.push(Slot::from(amounts).stamped(stamp.book_id, stamp.exchange_ns, stamp.seq));
         }
@@ -825,6 +830,12 @@ fn check_uncrossed(book: &mut Book) {
     if book.crossed {
         book.crossed = book.is_crossed();
     }
+}
+
+/// The second that the exchange's clock is in, from the one that it has not reached.
+#[inline]
+const fn second_before(next_second_ns: Nanos) -> Nanos {
+    next_second_ns.saturating_sub(Interval::Second.length_ns())
 }
 
 #[inline]

@@ -197,6 +197,10 @@ impl StageMetrics {
 }
 
 impl MetricSource for StageMetrics {
+    fn stages(&self, each: &mut dyn FnMut(&'static str, &Latency)) {
+        each("book", &self.latency);
+    }
+
     fn collect(&self, samples: &mut Vec<Sample>) {
         let counter = |name, help, counter: &Counter| Sample::counter(name, help, &[], counter.get());
         samples.extend([

@@ -27,14 +27,24 @@ pub struct Head<'a> {
     pub moment: Moment,
 }
 
+/// `{"channel":…` to `"epoch":…`: what all frames of a chain begin with.
+pub fn prefix(out: &mut Vec<u8>, key: Key, ticker: &str, snapshot: bool, epoch: u64) {
+    raw(out, "{\"channel\":\"");
+    raw(out, key.channel.name());
+    raw(out, if snapshot { "\",\"type\":\"snapshot\",\"symbol\":" } else { "\",\"type\":\"update\",\"symbol\":" });
+    text(out, ticker);
+    raw(out, ",\"epoch\":");
+    integer(out, epoch);
+}
+
 /// `{"channel":…` to `"ts_out":…`; the caller appends the body and the closing brace.
 pub fn head(out: &mut Vec<u8>, head: &Head<'_>) {
-    raw(out, "{\"channel\":\"");
-    raw(out, head.key.channel.name());
-    raw(out, if head.snapshot { "\",\"type\":\"snapshot\",\"symbol\":" } else { "\",\"type\":\"update\",\"symbol\":" });
-    text(out, head.view.definition.ticker());
-    raw(out, ",\"epoch\":");
-    integer(out, head.moment.epoch);
+    prefix(out, head.key, head.view.definition.ticker(), head.snapshot, head.moment.epoch);
+    numbers(out, head);
+}
+
+/// `,"seq":…` to `"ts_out":…`: what changes from frame to frame.
+pub fn numbers(out: &mut Vec<u8>, head: &Head<'_>) {
     raw(out, ",\"seq\":");
     integer(out, head.seq);
     raw(out, ",\"prev_seq\":");

@@ -14,11 +14,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use book::Nanos;
+use book::Slot;
 use book::metrics::MetricSource;
 use book::replica::Level;
 use book::ring::{Bell, Consumer};
 use mio::net::TcpListener;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 use crate::config::{Config, Pages};
 use crate::market::Market;
@@ -41,6 +42,9 @@ const TICK_NS: u64 = 100_000_000;
 
 /// While slots keep coming, sockets are looked at this often.
 const POLL_NS: u64 = 50_000;
+
+/// Older updates come from a recording, whose receive time says nothing about us.
+const LIVE_MAX_NS: u64 = 60_000_000_000;
 
 /// A closing client has this long to answer, and to take what is queued.
 const FAREWELL_NS: u64 = 2_000_000_000;
@@ -84,6 +88,9 @@ pub struct FanOut {
 }
 
 impl FanOut {
+    /// Token of sockets that are not ours, see [`FanOut::registry`].
+    pub const OUTSIDE: Token = Token(usize::MAX);
+
     /// Listens on `config.listen` and reads `consumer`, whose producer rings `bell`.
     ///
     /// `pages` answers plain HTTP. `clock` is only used to measure stages; the time that frames carry is handed to
@@ -125,6 +132,20 @@ impl FanOut {
         self.address
     }
 
+    /// The poll that [`FanOut::wait`] sleeps on: whoever also does other work in this thread registers its sockets there
+    /// under [`FanOut::OUTSIDE`]. An event of theirs ends the wait and counts as work of the next turn.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+
+    /// Slots that wait in the ring.
+    #[inline]
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.consumer.waiting()
+    }
+
     /// What the scrape reads.
     #[must_use]
     pub fn metrics(&self) -> Arc<dyn MetricSource> {
@@ -135,9 +156,17 @@ impl FanOut {
     pub fn do_work(&mut self, now_ns: Nanos) -> usize {
         let core = &mut self.core;
         core.now_ns = now_ns;
-        let slots = self.consumer.drain(core.config.slots_per_turn_max, |slot| core.on_slot(slot));
+        let mut newest_ns = 0;
+        let slots = self.consumer.drain(core.config.slots_per_turn_max, |slot| {
+            newest_ns = received_ns(slot);
+            core.on_slot(slot);
+        });
         if slots > 0 {
             core.fed_ns = Some(now_ns);
+            let enqueued_ns = now_ns.saturating_sub(newest_ns);
+            if enqueued_ns < LIVE_MAX_NS {
+                core.metrics.enqueue.record(enqueued_ns);
+            }
         }
         // A tick of the clock and the event behind it have one number: they go out as one frame. Whatever comes, the
         // next turn does not wait for it.
@@ -189,7 +218,7 @@ impl FanOut {
             }
             if self.poll.poll(&mut self.events, Some(Duration::from_millis(20))).is_ok() {
                 for event in &self.events {
-                    if event.is_writable() && event.token().0 >= FIRST_CLIENT {
+                    if event.is_writable() && event.token() != Self::OUTSIDE && event.token().0 >= FIRST_CLIENT {
                         self.core.on_writable(event.token().0 - FIRST_CLIENT);
                     }
                 }
@@ -214,6 +243,8 @@ impl FanOut {
             match event.token() {
                 LISTENER => self.core.accept_more = true,
                 WAKER => {}
+                // Something may have come since its owner last looked, and this poll has now forgotten it.
+                Self::OUTSIDE => work += 1,
                 Token(token) => {
                     work += 1;
                     let at = token - FIRST_CLIENT;
@@ -251,6 +282,11 @@ impl FanOut {
         self.core.accept_more = true;
         ACCEPTS_PER_TURN_MAX
     }
+}
+
+/// Our clock in an update: at offset 24 of every kind.
+fn received_ns(update: &Slot) -> Nanos {
+    u64::from_ne_bytes(std::array::from_fn(|byte| update.as_bytes()[24 + byte]))
 }
 
 fn listen(config: &Config) -> io::Result<TcpListener> {

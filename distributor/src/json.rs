@@ -2,6 +2,7 @@
 //!
 //! Never allocates beyond the growth of the buffer, never goes through `fmt`.
 
+use book::types::unit_nanos;
 use book::{Nanos, Price};
 
 /// Appends text as it is.
@@ -27,13 +28,29 @@ pub fn quoted(out: &mut Vec<u8>, number: impl itoa::Integer) {
 /// Appends a price in quotes, or `null`.
 #[inline]
 pub fn price(out: &mut Vec<u8>, price: Price, decimals: u8) {
-    if price.is_some() {
-        out.push(b'"');
-        out.extend_from_slice(price.write(decimals, &mut [0; 24]).as_bytes());
-        out.push(b'"');
-    } else {
-        raw(out, "null");
+    if !price.is_some() {
+        return raw(out, "null");
     }
+    // The digits of the whole number two at a time, then a dot among them: half the time of `Price::write`.
+    let decimals = decimals.min(Price::DECIMALS);
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(price.0.unsigned_abs() / unit_nanos(decimals).unsigned_abs()).as_bytes();
+    let decimals = usize::from(decimals);
+    raw(out, if price.0 < 0 { "\"-" } else { "\"" });
+    match digits.len().checked_sub(decimals) {
+        _ if decimals == 0 => out.extend_from_slice(digits),
+        None | Some(0) => {
+            raw(out, "0.");
+            out.extend_from_slice(&b"000000000"[..decimals - digits.len()]);
+            out.extend_from_slice(digits);
+        }
+        Some(whole) => {
+            out.extend_from_slice(&digits[..whole]);
+            out.push(b'.');
+            out.extend_from_slice(&digits[whole..]);
+        }
+    }
+    out.push(b'"');
 }
 
 /// Appends an amount of 10⁻⁹ units in quotes with `decimals` decimals (0..=9); digits below are cut off.
@@ -136,6 +153,21 @@ mod tests {
         }
         assert_eq!(written(|out| time(out, 5, false)), "\"5\"");
         written(|out| time(out, u64::MAX, true));
+    }
+
+    #[test]
+    fn prices_are_those_of_the_price_itself() {
+        let mut nanos = 1_i64;
+        for _ in 0..40_000 {
+            nanos = nanos.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            for shift in [0, 20, 40, 55, 63] {
+                let at = Price(nanos >> shift);
+                for decimals in [0, 1, 2, 3, 4, 9, 12] {
+                    let expected = format!("\"{}\"", at.write(decimals, &mut [0; 24]));
+                    assert_eq!(written(|out| price(out, at, decimals)), expected, "{at:?} with {decimals}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 mod book_frames;
 pub mod config;
+mod digest;
 mod encode;
 mod fanout;
 pub mod frame;

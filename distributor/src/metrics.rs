@@ -70,6 +70,7 @@ pub struct Metrics {
     pub(crate) gaps_slow: Counter,
     pub(crate) resumes_exact: Counter,
     pub(crate) resumes_refused: Counter,
+    pub(crate) enqueue: Latency,
     pub(crate) encode: Latency,
     pub(crate) write: Latency,
     pub(crate) tick_to_wire: Latency,
@@ -86,6 +87,12 @@ impl Metrics {
 }
 
 impl MetricSource for Metrics {
+    fn stages(&self, each: &mut dyn FnMut(&'static str, &Latency)) {
+        for (stage, latency) in [("enqueue", &self.enqueue), ("encode", &self.encode), ("write", &self.write)] {
+            each(stage, latency);
+        }
+    }
+
     fn collect(&self, samples: &mut Vec<Sample>) {
         let socket = [("channel", self.name)];
         samples.push(Sample::gauge(
@@ -151,10 +158,10 @@ impl MetricSource for Metrics {
                 count.get(),
             ));
         }
-        for (stage, latency) in [("encode", &self.encode), ("write", &self.write)] {
+        for (stage, latency) in [("enqueue", &self.enqueue), ("encode", &self.encode), ("write", &self.write)] {
             samples.push(Sample::latency(
                 "bist_stage_latency_seconds",
-                "Time of one turn in a stage.",
+                "Time of one turn in a stage; enqueue: from the receipt of the newest packet to the turn that takes it.",
                 &[("stage", stage)],
                 latency,
             ));

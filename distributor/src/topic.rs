@@ -6,12 +6,12 @@
 use std::ops::Range;
 
 use book::candle::{Candle, Interval};
-use book::checksum::checksum;
 use book::replica::{Auction, BookView, Definition, Level, Levels, TradeView};
 use book::slot::OrderUpdate;
 use book::statistics::Statistics;
 use book::{Nanos, Phase, Price, Side};
 
+use crate::digest::Digest;
 use crate::encode::{self, Head};
 use crate::frame::{self, opcode};
 use crate::json;
@@ -226,6 +226,8 @@ enum Shadow {
         bids: Vec<Level>,
         asks: Vec<Level>,
         maybe_bad: bool,
+        /// The text under the checksum of these levels; `None` where frames have none.
+        digest: Option<Box<Digest>>,
     },
     /// Events: nothing to compare with.
     None,
@@ -234,6 +236,27 @@ enum Shadow {
     Status(Phase, String, Nanos),
     Statistics(Box<Statistics>),
     Auction(Option<Auction>),
+}
+
+/// The text that all updates of a topic begin with, written once for a ticker and an epoch.
+#[derive(Debug, Default)]
+struct Prefix {
+    ticker: String,
+    epoch: u64,
+    bytes: Vec<u8>,
+}
+
+impl Prefix {
+    #[inline]
+    fn renew(&mut self, key: Key, ticker: &str, snapshot: bool, epoch: u64) {
+        if self.epoch == epoch && self.ticker == ticker && !self.bytes.is_empty() {
+            return;
+        }
+        self.epoch = epoch;
+        ticker.clone_into(&mut self.ticker);
+        self.bytes.clear();
+        encode::prefix(&mut self.bytes, key, ticker, snapshot, epoch);
+    }
 }
 
 /// One stream of frames.
@@ -254,6 +277,7 @@ pub struct Topic {
     /// Conflated: what waits.
     collected: Fresh,
     shadow: Shadow,
+    prefix: Prefix,
     /// Turn and place of the last snapshot, so that newcomers of one turn share it.
     pub snapshot_place: Option<(u64, Range<usize>)>,
 }
@@ -271,6 +295,7 @@ impl Topic {
             waiting: false,
             collected: Fresh::default(),
             shadow: Shadow::None,
+            prefix: Prefix::default(),
             snapshot_place: None,
         };
         topic.refresh(view, head);
@@ -291,7 +316,12 @@ impl Topic {
                 };
                 take_levels(&view.bids, depth, &mut bids);
                 take_levels(&view.asks, depth, &mut asks);
-                Shadow::Levels { bids, asks, maybe_bad: view.maybe_bad }
+                let digest = (self.key.channel == Channel::Book).then(|| {
+                    let mut digest = Digest::new();
+                    digest.rebuild(view.definition.price_decimals, &asks, &bids);
+                    Box::new(digest)
+                });
+                Shadow::Levels { bids, asks, maybe_bad: view.maybe_bad, digest }
             }
             Channel::Mbo | Channel::Trades => Shadow::None,
             Channel::Ohlcv(interval) => Shadow::Candle(view.candles.forming(interval).copied()),
@@ -347,21 +377,29 @@ impl Topic {
         let at = frame::begin(out);
         // Whole-picture channels are snapshots in every frame.
         let snapshot = matches!(key.channel, Channel::Mbp1 | Channel::Mbp10);
-        let head = Head { key, view, snapshot, seq, prev_seq: self.head, moment };
-        encode::head(out, &head);
+        self.prefix.renew(key, view.definition.ticker(), snapshot, moment.epoch);
+        out.extend_from_slice(&self.prefix.bytes);
+        encode::numbers(out, &Head { key, view, snapshot, seq, prev_seq: self.head, moment });
         let changed = match (&mut self.shadow, key.channel) {
-            (Shadow::Levels { bids, asks, maybe_bad }, Channel::Book) => {
+            (Shadow::Levels { bids, asks, maybe_bad, digest: Some(digest) }, Channel::Book) => {
                 let depth = usize::from(key.depth);
                 json::raw(out, ",\"bids\":[");
-                let mut changed = diff(out, &view.bids, Side::Bid, depth, decimals, bids, scratch);
+                let bid = diff(out, &view.bids, Side::Bid, depth, decimals, bids, scratch, &mut |at, level| {
+                    digest.replace_bid(at, level);
+                });
                 json::raw(out, "],\"asks\":[");
-                changed |= diff(out, &view.asks, Side::Ask, depth, decimals, asks, scratch);
-                changed |= std::mem::replace(maybe_bad, view.maybe_bad) != view.maybe_bad;
+                let ask = diff(out, &view.asks, Side::Ask, depth, decimals, asks, scratch, &mut |at, level| {
+                    digest.replace_ask(at, level);
+                });
+                let bad = std::mem::replace(maybe_bad, view.maybe_bad) != view.maybe_bad;
+                if bid == Changed::Places || ask == Changed::Places || !digest.has_decimals(decimals) {
+                    digest.rebuild(decimals, asks, bids);
+                }
                 json::raw(out, "],\"checksum\":");
-                json::integer(out, checksum_of(decimals, bids, asks));
-                changed
+                json::integer(out, digest.checksum());
+                bid != Changed::Nothing || ask != Changed::Nothing || bad
             }
-            (Shadow::Levels { bids, asks, maybe_bad }, _) => {
+            (Shadow::Levels { bids, asks, maybe_bad, .. }, _) => {
                 let depth = usize::from(key.depth);
                 let mut changed = renew(&view.bids, depth, bids, scratch);
                 changed |= renew(&view.asks, depth, asks, scratch);
@@ -433,10 +471,10 @@ impl Topic {
         let at = frame::begin(out);
         encode::head(out, &Head { key, view, snapshot: true, seq: self.head, prev_seq: 0, moment });
         match (&self.shadow, key.channel) {
-            (Shadow::Levels { bids, asks, .. }, Channel::Book) => {
+            (Shadow::Levels { bids, asks, digest: Some(digest), .. }, Channel::Book) => {
                 encode::levels(out, bids, asks, decimals);
                 json::raw(out, ",\"checksum\":");
-                json::integer(out, checksum_of(decimals, bids, asks));
+                json::integer(out, digest.checksum());
             }
             (Shadow::Levels { bids, asks, .. }, _) => encode::levels(out, bids, asks, decimals),
             (_, Channel::Mbo) => encode::orders(out, view),
@@ -484,13 +522,18 @@ fn renew(levels: &Levels, depth: usize, sent: &mut Vec<Level>, scratch: &mut Vec
     changed
 }
 
-fn checksum_of(decimals: u8, bids: &[Level], asks: &[Level]) -> u32 {
-    let plain = |level: &Level| (level.price, level.quantity);
-    checksum(decimals, asks.iter().map(plain), bids.iter().map(plain))
+/// What a difference holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Changed {
+    Nothing,
+    /// Levels that stay where they are.
+    Quantities,
+    /// Levels came, went or moved.
+    Places,
 }
 
 /// Writes what turns the sent levels of one side into the new ones, by walking both from the best; the new ones
-/// become the sent ones. True when anything was written.
+/// become the sent ones. While all levels stay where they are, `stays` is told each one that changed, with its place.
 fn diff(
     out: &mut Vec<u8>,
     levels: &Levels,
@@ -499,9 +542,23 @@ fn diff(
     decimals: u8,
     sent: &mut Vec<Level>,
     scratch: &mut Vec<Level>,
-) -> bool {
+    stays: &mut impl FnMut(usize, &Level),
+) -> Changed {
     take_levels(levels, depth, scratch);
     let begin = out.len();
+    if sent.len() == scratch.len() && sent.iter().zip(scratch.iter()).all(|(old, new)| old.price == new.price) {
+        for (at, (old, new)) in sent.iter_mut().zip(scratch.iter()).enumerate() {
+            if old != new {
+                if out.len() > begin {
+                    out.push(b',');
+                }
+                encode::level(out, new, decimals);
+                stays(at, new);
+                *old = *new;
+            }
+        }
+        return if out.len() > begin { Changed::Quantities } else { Changed::Nothing };
+    }
     let mut put = |level: &Level| {
         if out.len() > begin {
             out.push(b',');
@@ -538,5 +595,5 @@ fn diff(
         }
     }
     std::mem::swap(scratch, sent);
-    out.len() > begin
+    if out.len() > begin { Changed::Places } else { Changed::Nothing }
 }

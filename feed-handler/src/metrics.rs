@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use book::Nanos;
-use book::metrics::{Counter, Gauge, MetricSource, Sample};
+use book::metrics::{Counter, Gauge, Latency, MetricSource, Sample};
 
 use crate::sink::Refused;
 use crate::source::udp::kernel_drops;
@@ -40,6 +40,7 @@ pub struct FeedMetrics {
     pub(crate) stale: Gauge,
     pub(crate) received_ns: Gauge,
     pub(crate) read_errors: Counter,
+    pub(crate) decode: Latency,
 }
 
 impl FeedMetrics {
@@ -68,6 +69,7 @@ impl FeedMetrics {
             stale: Gauge::new(),
             received_ns: Gauge::new(),
             read_errors: Counter::new(),
+            decode: Latency::default(),
         }
     }
 
@@ -135,6 +137,10 @@ const fn reason_index(refused: Refused) -> usize {
 }
 
 impl MetricSource for FeedMetrics {
+    fn stages(&self, each: &mut dyn FnMut(&'static str, &Latency)) {
+        each("decode", &self.decode);
+    }
+
     fn collect(&self, samples: &mut Vec<Sample>) {
         let source = [("source", self.source)];
         samples.push(Sample::counter(
@@ -201,6 +207,12 @@ impl MetricSource for FeedMetrics {
         ] {
             samples.push(Sample::counter(name, help, &source, value));
         }
+        samples.push(Sample::latency(
+            "bist_stage_latency_seconds",
+            "Time of one turn of a live feed that brought packets, reading the socket included (one turn in 4).",
+            &[("stage", "decode")],
+            &self.decode,
+        ));
         for &address in &self.addresses {
             if let Some(drops) = kernel_drops(address) {
                 let address = address.to_string();

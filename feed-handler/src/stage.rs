@@ -26,6 +26,8 @@ use crate::source::udp::UdpSource;
 
 /// Packets of one turn: at 1,400 bytes each about 60 µs of decoding, so that a stop request is seen soon.
 const PACKETS_PER_TURN_MAX: usize = 64;
+/// One turn in so many has its time recorded: reading the clock costs as much as decoding two messages.
+const LATENCY_SAMPLE: u64 = 4;
 /// Recorded messages of one turn.
 const MESSAGES_PER_TURN_MAX: usize = 256;
 /// Most bytes of a UDP payload over IPv4.
@@ -91,12 +93,20 @@ pub struct LiveOptions {
     pub stop_at_end: bool,
     /// Partition, written into every order event.
     pub channel_id: u8,
+    /// Our clock, to measure turns with; `None` = they are not measured.
+    pub clock: Option<fn() -> Nanos>,
 }
 
 impl Default for LiveOptions {
     /// Stale after five seconds; waits for the next session.
     fn default() -> Self {
-        Self { sequencer: sequencer::Config::default(), stale_ns: 5_000_000_000, stop_at_end: false, channel_id: 0 }
+        Self {
+            sequencer: sequencer::Config::default(),
+            stale_ns: 5_000_000_000,
+            stop_at_end: false,
+            channel_id: 0,
+            clock: None,
+        }
     }
 }
 
@@ -147,6 +157,9 @@ struct Live {
     stale_ns: u64,
     stop_at_end: bool,
     channel_id: u8,
+    clock: Option<fn() -> Nanos>,
+    /// Turns with packets.
+    turns: u64,
     last_packet_ns: Nanos,
     /// When the last turn was.
     turn_ns: Nanos,
@@ -236,6 +249,8 @@ impl FeedStage {
             stale_ns: options.stale_ns,
             stop_at_end: options.stop_at_end,
             channel_id: options.channel_id,
+            clock: options.clock,
+            turns: 0,
             last_packet_ns: 0,
             turn_ns: 0,
             stale: false,
@@ -292,16 +307,43 @@ impl FeedStage {
         if self.finished.is_some() {
             return;
         }
-        if self.blocked {
-            return std::thread::park_timeout(RING_FULL_WAIT.min(timeout));
-        }
+        let timeout = timeout.min(self.rest());
         match &mut self.source {
+            Source::Live(live) if !self.blocked => live.udp.wait(timeout),
+            _ => std::thread::park_timeout(timeout),
+        }
+    }
+
+    /// How long nothing of our own needs a turn; zero when something is there already. For who waits elsewhere, with the
+    /// sockets watched by [`FeedStage::watch`].
+    #[must_use]
+    pub fn rest(&self) -> Duration {
+        if self.finished.is_some() {
+            return Duration::MAX;
+        }
+        if self.blocked {
+            return RING_FULL_WAIT;
+        }
+        match &self.source {
+            Source::Live(live) if !live.udp.is_drained() => Duration::ZERO,
             Source::Live(live) => {
                 // A gap is asked for or given up on time even if nothing else comes.
                 let deadline_ns = live.sequencer.deadline_ns().unwrap_or(Nanos::MAX);
-                live.udp.wait(timeout.min(Duration::from_nanos(deadline_ns.saturating_sub(live.turn_ns))));
+                Duration::from_nanos(deadline_ns.saturating_sub(live.turn_ns))
             }
-            Source::Replay(replay) => std::thread::park_timeout(Duration::from_nanos(replay.wait_ns).min(timeout)),
+            Source::Replay(replay) => Duration::from_nanos(replay.wait_ns),
+        }
+    }
+
+    /// Has another poll told, under `token`, that a live feed's socket has something; a replay has no sockets.
+    ///
+    /// # Errors
+    /// The system takes no more registrations.
+    #[cfg(unix)]
+    pub fn watch(&self, registry: &mio::Registry, token: mio::Token) -> std::io::Result<()> {
+        match &self.source {
+            Source::Live(live) => live.udp.watch(registry, token),
+            Source::Replay(_) => Ok(()),
         }
     }
 
@@ -396,6 +438,10 @@ impl Live {
         if packets > 0 {
             out.metrics.received_ns.set(now_ns);
             self.publish(out);
+            if let Some(clock) = self.clock.filter(|_| self.turns.is_multiple_of(LATENCY_SAMPLE)) {
+                out.metrics.decode.record(clock().saturating_sub(now_ns));
+            }
+            self.turns += 1;
         }
         self.turn_ns = now_ns;
         if self.ended && self.stop_at_end {

@@ -153,7 +153,7 @@ fn words(slots: &[Slot]) -> Vec<String> {
 
 fn options() -> LiveOptions {
     let sequencer = Config { start: Start::At(1), packets_parked_max: 8, packets_released_max: 4, ..Config::default() };
-    LiveOptions { sequencer, stale_ns: 5 * SECOND, stop_at_end: false, channel_id: 3 }
+    LiveOptions { sequencer, stale_ns: 5 * SECOND, stop_at_end: false, channel_id: 3, clock: None }
 }
 
 const DEFINED: [&str; 6] = ["session 40", "time", "symbol", "definition", "definition", "definition"];

@@ -10,7 +10,11 @@ use benches::generate::Format;
 use benches::measure::{BenchError, Build, Options};
 use benches::report::{Report, output, table};
 
-use crate::cli::{Bench, BenchArgs, BenchCommon, BenchCompare, BenchFormat, BenchStream};
+use crate::cli::{
+    Bench, BenchArgs, BenchCommon, BenchCompare, BenchFanout, BenchFormat, BenchLoad, BenchPipeline, BenchStream,
+    BenchWait,
+};
+use crate::settings::Layout;
 
 /// Results that cannot be read or compared.
 const NOT_COMPARABLE: u8 = 2;
@@ -26,6 +30,18 @@ pub fn run(arguments: &BenchArgs) -> Result<ExitCode> {
         Bench::Book(stream) => show(benches::book::run, stream_options(stream), stream.common.out.as_deref()),
         Bench::Ring(common) => show(benches::ring::run, options(common), common.out.as_deref()),
         Bench::Encode(stream) => show(benches::encode::run, encode_options(stream), stream.common.out.as_deref()),
+        Bench::Pipeline(pipeline) => {
+            let of = |bench: &Options| benches::pipeline::run(bench, pipeline_options(pipeline, bench));
+            show(of, options(&pipeline.common), pipeline.common.out.as_deref())
+        }
+        Bench::Fanout(fanout) => {
+            let of = |bench: &Options| benches::fanout::run(bench, fanout_options(fanout, bench));
+            show(of, options(&fanout.common), fanout.common.out.as_deref())
+        }
+        Bench::Load(load) => {
+            let of = |bench: &Options| benches::load_any::run(bench, &load_options(load));
+            show(of, options(&load.common), load.common.out.as_deref())
+        }
         Bench::Replay(stream) => show(benches::replay::run, stream_options(stream), stream.common.out.as_deref()),
         Bench::Compare(two) => Ok(compare(two)),
     }
@@ -83,6 +99,76 @@ fn encode_options(stream: &BenchStream) -> Options {
     let options = stream_options(stream);
     let messages = if stream.messages.is_none() { options.messages.min(ENCODE_MESSAGES) } else { options.messages };
     Options { messages, ..options }
+}
+
+/// In small mode a tenth of a second, a few clients and one rate.
+fn pipeline_options(flags: &BenchPipeline, bench: &Options) -> benches::pipeline::Options {
+    let defaults = benches::pipeline::Options::default();
+    let defaults = if bench.small {
+        let rates = vec![1_000];
+        benches::pipeline::Options { rates, clients: 3, symbols: 5, warm_up_ms: 20, measured_ms: 100, ..defaults }
+    } else {
+        defaults
+    };
+    benches::pipeline::Options {
+        rates: if flags.rates.is_empty() { defaults.rates } else { flags.rates.clone() },
+        clients: flags.clients.map_or(defaults.clients, |count| count as usize),
+        symbols: flags.symbols.map_or(defaults.symbols, |count| count as usize),
+        seed: bench.seed,
+        runs: bench.runs,
+        layout: match flags.layout {
+            Some(Layout::Split) => benches::load::server::Layout::Split,
+            Some(Layout::Single) | None => benches::load::server::Layout::Single,
+        },
+        wait: wait(flags.wait, bench),
+        sender_apart: flags.sender_apart,
+        ..defaults
+    }
+}
+
+fn fanout_options(flags: &BenchFanout, bench: &Options) -> benches::fanout::Options {
+    let defaults = benches::fanout::Options::default();
+    let defaults = if bench.small {
+        let (clients, rates) = (vec![4], vec![1_000]);
+        benches::fanout::Options { clients, rates, warm_up_ms: 20, measured_ms: 100, ..defaults }
+    } else {
+        defaults
+    };
+    benches::fanout::Options {
+        clients: if flags.clients.is_empty() {
+            defaults.clients
+        } else {
+            flags.clients.iter().map(|&count| count as usize).collect()
+        },
+        rates: if flags.rates.is_empty() { defaults.rates } else { flags.rates.clone() },
+        runs: bench.runs,
+        wait: wait(flags.wait, bench),
+        ..defaults
+    }
+}
+
+fn load_options(flags: &BenchLoad) -> benches::load_any::Options {
+    benches::load_any::Options {
+        url: flags.url.clone(),
+        subscribe: flags.subscribe.clone().unwrap_or_else(|| benches::load::SUBSCRIBE_BOOKS.to_owned()),
+        clients: flags.clients as usize,
+        time_field: flags.time_field.clone(),
+        time_unit_ns: flags.time_unit.unwrap_or(0),
+        feed: flags.feed.clone(),
+        rate: flags.rate,
+        warm_up_ms: 400,
+        measured_ms: flags.measured_ms,
+        allow_remote: flags.allow_remote,
+    }
+}
+
+/// A small run shares its machine with others: it sleeps.
+fn wait(flag: Option<BenchWait>, bench: &Options) -> benches::load::server::Wait {
+    match flag {
+        Some(BenchWait::Park) => benches::load::server::Wait::Park,
+        None if bench.small => benches::load::server::Wait::Park,
+        Some(BenchWait::Spin) | None => benches::load::server::Wait::Spin,
+    }
 }
 
 /// The same with those of a stream.

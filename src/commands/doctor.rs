@@ -99,7 +99,9 @@ fn cores(settings: &Settings) -> Finding {
     if count >= 4 {
         return Finding::good("cores", seen);
     }
-    Finding::warn("cores", seen, "fine for a laptop; for lowest latency use 4 or more, so that hot threads own theirs")
+    let advice = "fine for a laptop; for lowest latency use 4 or more cores, so that hot threads own theirs, or \
+                  threads.layout single with threads.wait spin, which needs one";
+    Finding::warn("cores", seen, advice)
 }
 
 fn governor() -> Finding {

@@ -149,11 +149,31 @@ impl UdpSource {
     /// Blocks until a datagram comes, [`UdpSource::waker`] is used, or `timeout` is over. Returns at once when a
     /// line was not read empty.
     pub fn wait(&mut self, timeout: Duration) {
-        if self.lines.iter().any(|line| !line.drained) {
+        if !self.is_drained() {
             return;
         }
         // An interrupted wait is a wait that is over; the caller turns again.
         let _ = self.poll.poll(&mut self.events, Some(timeout));
+    }
+
+    /// Has another poll told, under `token`, that something came: for one thread that waits for these sockets and for
+    /// others at once. It must read the lines empty before it sleeps, as with [`UdpSource::wait`].
+    ///
+    /// # Errors
+    /// The system takes no more registrations.
+    #[cfg(unix)]
+    pub fn watch(&self, registry: &mio::Registry, token: Token) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        for line in &self.lines {
+            registry.register(&mut mio::unix::SourceFd(&line.socket.as_raw_fd()), token, Interest::READABLE)?;
+        }
+        Ok(())
+    }
+
+    /// Whether every line was read empty, so that a wait misses nothing.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.lines.iter().all(|line| line.drained)
     }
 
     /// Ends a [`UdpSource::wait`] from another thread.
