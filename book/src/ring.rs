@@ -199,11 +199,22 @@ impl Consumer {
     /// Returns how many there were.
     #[inline]
     pub fn drain(&mut self, slots_max: usize, mut each: impl FnMut(&Slot)) -> usize {
+        self.drain_runs(slots_max, |run| run.iter().for_each(&mut each))
+    }
+
+    /// Hands up to `slots_max` waiting slots to `each` in runs as they lie in memory, in order, and frees them together:
+    /// for whoever looks ahead. There are two runs where the ring's end lies between them, else one.
+    ///
+    /// Returns how many slots there were.
+    #[inline]
+    pub fn drain_runs(&mut self, slots_max: usize, mut each: impl FnMut(&[Slot])) -> usize {
         let waiting = self.ring.slots().min(slots_max);
         let Ok(chunk) = self.ring.read_chunk(waiting) else { return 0 };
         let (first, second) = chunk.as_slices();
-        for slot in first.iter().chain(second) {
-            each(slot);
+        for run in [first, second] {
+            if !run.is_empty() {
+                each(run);
+            }
         }
         chunk.commit_all();
         waiting
