@@ -2,7 +2,7 @@
 //!
 //! Returns the answer, so that a measurement can check it; never reads a clock itself.
 
-use book::market::{LOOK_AHEAD, Limits, Market, OrderKey};
+use book::market::{Limits, Market, OrderKey};
 use book::{BookId, Side, Slot};
 use feed_handler::sink::{Received, Sink};
 use feed_handler::{bistech, itch50};
@@ -60,7 +60,7 @@ pub fn market(stream: &Stream, format: Format) -> Market {
         books_max: symbols + 1,
         orders_max: stream.live_orders.max(10_000) * 5 / 4,
         levels_max: (symbols * 40).max(60_000),
-        ladder_slots: (symbols * 1_024).clamp(65_536, 4_000_000),
+        ladder_slots: (symbols * 2_048).clamp(65_536, 4_000_000),
         key,
         ..Limits::default()
     })
@@ -73,7 +73,7 @@ pub fn market(stream: &Stream, format: Format) -> Market {
 #[must_use]
 pub fn decode_book(bytes: &[u8], format: Format, market: &mut Market, symbols: usize) -> Best {
     let received = Received::default();
-    let mut batch = Batch { slots: [Slot::EMPTY; LOOK_AHEAD], length: 0, market };
+    let mut batch = Batch { slots: [Slot::EMPTY; BATCH], length: 0, market };
     match format {
         Format::Itch50 => {
             let mut decoder = itch50::Decoder::new(0, 65_535);
@@ -93,9 +93,12 @@ pub fn decode_book(bytes: &[u8], format: Format, market: &mut Market, symbols: u
     best(market, symbols)
 }
 
+/// Events that are applied together, as when a ring holds a few packets of them.
+const BATCH: usize = 128;
+
 /// Events on their way to the books, as a ring would hold them: the book thread takes what is there at once.
 struct Batch<'a> {
-    slots: [Slot; LOOK_AHEAD],
+    slots: [Slot; BATCH],
     length: usize,
     market: &'a mut Market,
 }
@@ -113,7 +116,7 @@ impl Sink for Batch<'_> {
     fn push(&mut self, slot: Slot) {
         self.slots[self.length] = slot;
         self.length += 1;
-        if self.length == LOOK_AHEAD {
+        if self.length == BATCH {
             self.apply();
         }
     }

@@ -203,13 +203,20 @@ impl Grid {
         self.slots
     }
 
-    /// The place of a price on the grid.
-    #[inline]
-    fn place(&self, price: i64) -> Option<u32> {
+    /// A place, and whether it is that of the price.
+    #[inline(always)]
+    fn nearest(&self, price: i64) -> (u32, bool) {
         let distance = price.wrapping_sub(self.low) as u64;
         let place = (distance >> self.shift).wrapping_mul(self.inverse);
         // A price off the grid gives a wrong place; multiplying back finds it out.
-        ((place < u64::from(self.slots)) & (place.wrapping_mul(self.step as u64) == distance)).then_some(place as u32)
+        (place as u32, (place < u64::from(self.slots)) & (place.wrapping_mul(self.step as u64) == distance))
+    }
+
+    /// The place of a price on the grid.
+    #[inline(always)]
+    fn place(&self, price: i64) -> Option<u32> {
+        let (place, fits) = self.nearest(price);
+        fits.then_some(place)
     }
 
     fn price(&self, place: u32) -> i64 {
@@ -375,7 +382,8 @@ impl LevelIndex {
     /// The level of a price, if it lies on the ladder: for looking ahead.
     #[inline(always)]
     pub fn on_grid(&self, price: i64) -> u32 {
-        self.grid.place(price).map_or(NO_NODE, |place| self.first + place)
+        let (place, fits) = self.grid.nearest(price);
+        select_unpredictable(fits, self.first.wrapping_add(place), NO_NODE)
     }
 
     /// The level of a price, if it holds orders or lies on the ladder.

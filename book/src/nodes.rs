@@ -153,23 +153,21 @@ impl Nodes {
     /// Starts to load the nodes that a change of this one touches: its neighbours and, of an order, its level.
     #[inline(always)]
     pub fn prefetch_around(&self, at: u32) {
-        if let Some(node) = self.nodes.get(at as usize) {
-            self.prefetch(node.previous);
-            self.prefetch(node.next);
-            self.prefetch(node.owner);
-        }
+        // No branch: any node will do where there is none.
+        let node = &self.nodes[(at as usize).min(self.nodes.len() - 1)];
+        self.prefetch(node.previous);
+        self.prefetch(node.next);
+        self.prefetch(node.owner);
     }
 
-    /// Whether `at` is an order in use, of that name. Any number may be asked about.
+    /// Whether `at` is an order in use with that id, and of that book and side as far as `scope_mask` has bits. Any
+    /// number may be asked about.
     #[inline(always)]
-    pub fn is(&self, at: u32, book_side: u32, id: u64) -> bool {
-        self.nodes.get(at as usize).is_some_and(|node| (node.key == id) & (node.book_side == book_side))
-    }
-
-    /// Whether `at` is an order in use with that id, of whatever book and side.
-    #[inline(always)]
-    pub fn is_id(&self, at: u32, id: u64) -> bool {
-        self.nodes.get(at as usize).is_some_and(|node| (node.key == id) & (node.book_side != NOT_AN_ORDER))
+    pub fn is(&self, at: u32, id: u64, book_side: u32, scope_mask: u32) -> bool {
+        self.nodes.get(at as usize).is_some_and(|node| {
+            let scope = (node.book_side ^ book_side) & scope_mask;
+            (node.key == id) & (scope == 0) & (node.book_side != NOT_AN_ORDER)
+        })
     }
 
     /// A level outside all ladders. `None`: none is left.
@@ -365,10 +363,10 @@ mod tests {
     fn a_free_node_is_no_order() {
         let mut nodes = Nodes::new(0, 1, 2, true);
         let order = nodes.take_order(3, 7, 1).unwrap();
-        assert!(nodes.is(order, 3, 7) && nodes.is_id(order, 7));
-        assert!(!nodes.is(order, 2, 7) && !nodes.is(NO_NODE, 3, 7));
+        assert!(nodes.is(order, 7, 3, u32::MAX) && nodes.is(order, 7, 9, 0));
+        assert!(!nodes.is(order, 7, 2, u32::MAX) && !nodes.is(NO_NODE, 7, 3, u32::MAX));
         nodes.give_order(order);
-        assert!(!nodes.is(order, 3, 7) && !nodes.is_id(order, 7));
+        assert!(!nodes.is(order, 7, 3, u32::MAX) && !nodes.is(order, 7, 3, 0));
     }
 
     proptest! {

@@ -110,7 +110,6 @@ fn equal_lanes(lanes: &[u32; 8], value: u32) -> u32 {
 pub(crate) struct Orders {
     lines: Vec<Line>,
     mask: usize,
-    key: OrderKey,
     /// All ones where book and side are part of a name.
     scope_mask: u32,
     seed: u64,
@@ -124,7 +123,6 @@ impl Orders {
         Self {
             lines: table(lines, EMPTY),
             mask: lines - 1,
-            key,
             scope_mask: if key == OrderKey::BookSideId { u32::MAX } else { 0 },
             seed,
             factor: 0x9E37_79B9_7F4A_7C15 ^ seed.rotate_left(32) | 1,
@@ -163,10 +161,7 @@ impl Orders {
 
     #[inline(always)]
     fn is(&self, nodes: &Nodes, at: u32, book_side: u32, id: u64) -> bool {
-        match self.key {
-            OrderKey::BookSideId => nodes.is(at, book_side, id),
-            OrderKey::Id => nodes.is_id(at, id),
-        }
+        nodes.is(at, id, book_side, self.scope_mask)
     }
 
     /// The order of that name: `guess` if that is right, which makes a search needless.
