@@ -93,7 +93,9 @@ impl Platform {
         let plan = Plan::new(&settings.threads)?;
         let (stop_feed, stop_readers) = (Stop::default(), Stop::default());
 
-        let book_bell = Bell::new();
+        // The view always sleeps; the others only where they are told to.
+        let bell = || if plan.idle == Idle::Park { Bell::new() } else { Bell::silent() };
+        let book_bell = bell();
         let (event_producer, event_consumer) = ring("events", settings.rings.event_slots, Arc::clone(&book_bell));
         let mut sources: Vec<Arc<dyn MetricSource>> = vec![event_producer.metrics()];
         let Source { stage: feed, sim, key, describe, references } = open_source(settings, event_producer)?;
@@ -110,7 +112,7 @@ impl Platform {
         market.set_references(references);
         let mut book = BookStage::new(event_consumer, market);
 
-        let fan_bell = Bell::new();
+        let fan_bell = bell();
         let (fan_producer, fan_consumer) = ring("fan-out", settings.rings.update_slots, Arc::clone(&fan_bell));
         let view_bell = Bell::new();
         let (view_producer, view_consumer) = ring("view", settings.rings.update_slots, Arc::clone(&view_bell));

@@ -55,6 +55,9 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
         let row = Row::new(name, "M slots/s", Better::Higher, samples);
         rows.push(if options.small { row } else { row.with_target(TARGET_MILLIONS) });
     }
+    let name = format!("staged one by one, ring of {}", CAPACITIES[0]);
+    let samples = options.samples(&name, || pass(&pin, CAPACITIES[0], sizes.batched, write_staged))?;
+    rows.push(Row::new(name, "M slots/s", Better::Higher, samples));
     let name = format!("one by one, ring of {}", CAPACITIES[0]);
     let samples = options.samples(&name, || pass(&pin, CAPACITIES[0], sizes.single, write_singly))?;
     rows.push(Row::new(name, "M slots/s", Better::Higher, samples));
@@ -140,6 +143,21 @@ fn write_batches(producer: &mut Producer, count: usize) {
     }
 }
 
+/// As the feed thread does: slot by slot, and the reader sees all of a batch at once.
+fn write_staged(producer: &mut Producer, count: usize) {
+    for number in 0..count as u64 {
+        let slot = numbered(number);
+        let mut wait = Wait::default();
+        while producer.stage(slot).is_err() {
+            wait.turn();
+        }
+        if number % BATCH as u64 == BATCH as u64 - 1 {
+            producer.flush();
+        }
+    }
+}
+
+/// Each slot a turn of its own: the worst case.
 fn write_singly(producer: &mut Producer, count: usize) {
     for number in 0..count as u64 {
         let slot = numbered(number);
@@ -154,7 +172,7 @@ fn write_singly(producer: &mut Producer, count: usize) {
 /// Sends `count` slots (a multiple of the batch) to a second thread; millions per second.
 fn pass(pin: &Pin, capacity: usize, count: usize, write: impl FnOnce(&mut Producer, usize)) -> Result<f64, BenchError> {
     let count = count / BATCH * BATCH;
-    let (mut producer, mut consumer) = ring("bench", capacity, Bell::new());
+    let (mut producer, mut consumer) = ring("bench", capacity, Bell::silent());
     let (in_order, spent) = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             pin.partner_thread();
@@ -191,8 +209,8 @@ fn read(consumer: &mut Consumer, count: usize) -> usize {
 
 /// One slot there, the same slot back, again and again.
 fn round_trips(pin: &Pin, count: usize) -> Result<Histogram<u64>, BenchError> {
-    let (mut there, mut at_echo) = ring("there", ROUND_TRIP_SLOTS, Bell::new());
-    let (mut back, mut at_home) = ring("back", ROUND_TRIP_SLOTS, Bell::new());
+    let (mut there, mut at_echo) = ring("there", ROUND_TRIP_SLOTS, Bell::silent());
+    let (mut back, mut at_home) = ring("back", ROUND_TRIP_SLOTS, Bell::silent());
     let mut trips = histogram();
     let mut wrong = 0;
     std::thread::scope(|scope| {
@@ -243,7 +261,7 @@ mod tests {
     #[test]
     fn the_small_mode_answers() {
         let report = run(&Options::small()).unwrap();
-        assert_eq!(report.rows.len(), 4);
+        assert_eq!(report.rows.len(), 5);
         assert_eq!((report.latencies[0].runs.len(), report.latencies[0].corrected.len()), (3, 3_000));
     }
 

@@ -9,18 +9,38 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use crate::metrics::{Counter, Gauge, MetricSource, Sample};
 use crate::slot::Slot;
 
+/// Slots that [`Producer::stage`] gathers before it writes them: two kilobytes, which stay in the first cache.
+pub const STAGED_MAX: usize = 32;
+/// Flushes between two looks at how full a ring is: each look fetches a cache line from the reader's core.
+const FLUSHES_PER_LOOK: u32 = 64;
+/// A ring that was more than one part in so many full is looked at after every flush.
+const CALM_PART: u64 = 16;
+
 /// Wakes whoever sleeps at the other end of a ring. Rung only when the sleeper said that it sleeps.
+///
+/// No wake is lost: the writer writes a slot, fences, and looks whether the reader sleeps; the reader says that it
+/// sleeps, fences, and looks whether there is a slot. Of two sequentially consistent fences one comes first, and the
+/// side of the other one sees what was stored before it. One fence alone, on either side, would not do: a store may
+/// stay in its core's buffer while a later load is answered. Where nobody ever sleeps there is nothing to lose, and
+/// [`Bell::silent`] saves the writer its fence.
 #[derive(Default)]
 pub struct Bell {
+    silent: bool,
     sleeping: AtomicBool,
     wake: std::sync::OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Bell {
-    /// A bell with nobody behind it.
+    /// A bell with nobody behind it yet; see [`Bell::hang`].
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// For a reader that never sleeps, because it spins or yields: ringing costs nothing.
+    #[must_use]
+    pub fn silent() -> Arc<Self> {
+        Arc::new(Self { silent: true, ..Self::default() })
     }
 
     /// Says how to wake the sleeper (`Thread::unpark`, a poll's waker). The first call counts.
@@ -30,7 +50,11 @@ impl Bell {
 
     /// The sleeper announces that it is about to sleep. It must look at its rings once more after this and
     /// before it sleeps: whatever was written before the announcement became visible rings no bell.
+    ///
+    /// # Panics
+    /// When the bell is [`Bell::silent`]: nothing would wake the sleeper.
     pub fn about_to_sleep(&self) {
+        assert!(!self.silent, "who sleeps needs Bell::new(): a silent bell wakes nobody");
         self.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }
@@ -40,9 +64,12 @@ impl Bell {
         self.sleeping.store(false, Ordering::Relaxed);
     }
 
-    /// Wakes the sleeper if it sleeps: one fence and one load otherwise.
+    /// Wakes the sleeper if it sleeps: one fence and one load otherwise, and nothing at all if the bell is silent.
     #[inline]
     pub fn ring(&self) {
+        if self.silent {
+            return;
+        }
         fence(Ordering::SeqCst);
         if self.sleeping.load(Ordering::Relaxed)
             && self.sleeping.swap(false, Ordering::AcqRel)
@@ -87,12 +114,17 @@ impl MetricSource for RingMetrics {
     }
 }
 
-/// The writing end. One thread.
+/// The writing end. One thread. Dropped, it writes what is still staged.
 pub struct Producer {
     ring: rtrb::Producer<Slot>,
     bell: Arc<Bell>,
     metrics: Arc<RingMetrics>,
     unrung: u32,
+    flushes: u32,
+    /// The next flush looks how full the ring is.
+    look: bool,
+    staged: [Slot; STAGED_MAX],
+    staged_count: usize,
 }
 
 /// The reading end. One thread.
@@ -109,7 +141,17 @@ pub fn ring(name: &'static str, slots: usize, bell: Arc<Bell>) -> (Producer, Con
     while producer.push(Slot::EMPTY).is_ok() {}
     while consumer.pop().is_ok() {}
     let metrics = Arc::new(RingMetrics { name, capacity: slots as u64, ..RingMetrics::default() });
-    (Producer { ring: producer, bell, metrics, unrung: 0 }, Consumer { ring: consumer })
+    let producer = Producer {
+        ring: producer,
+        bell,
+        metrics,
+        unrung: 0,
+        flushes: 0,
+        look: true,
+        staged: [Slot::EMPTY; STAGED_MAX],
+        staged_count: 0,
+    };
+    (producer, Consumer { ring: consumer })
 }
 
 /// The ring has no room for all of it; nothing was written.
@@ -117,46 +159,118 @@ pub fn ring(name: &'static str, slots: usize, bell: Arc<Bell>) -> (Producer, Con
 pub struct Full;
 
 impl Producer {
-    /// Writes one slot. Call [`Producer::flush`] at the end of the turn.
+    /// Writes one slot, which the reader sees at once. Call [`Producer::flush`] at the end of the turn.
     ///
     /// # Errors
     /// [`Full`]: nothing was written, and it was counted.
     #[inline]
     pub fn push(&mut self, slot: Slot) -> Result<(), Full> {
+        self.publish();
         match self.ring.push(slot) {
             Ok(()) => {
                 self.unrung += 1;
                 Ok(())
             }
-            Err(_) => {
-                self.metrics.full.add(1);
-                Err(Full)
-            }
+            Err(_) => self.full(),
         }
     }
 
-    /// Writes all of `slots` at once, or none.
+    /// Writes all of `slots` at once, or none; the reader sees them at once.
     ///
     /// # Errors
     /// [`Full`]: nothing was written, and it was counted.
     #[inline]
     pub fn push_all(&mut self, slots: &[Slot]) -> Result<(), Full> {
-        let Ok(chunk) = self.ring.write_chunk_uninit(slots.len()) else {
-            self.metrics.full.add(1);
-            return Err(Full);
-        };
-        chunk.fill_from_iter(slots.iter().copied());
-        self.unrung += slots.len() as u32;
+        self.publish();
+        match self.ring.push_entire_slice(slots) {
+            Ok(()) => {
+                self.unrung += slots.len() as u32;
+                Ok(())
+            }
+            Err(_) => self.full(),
+        }
+    }
+
+    /// Takes one slot, which the reader sees at the next [`Producer::publish`] or [`Producer::flush`], or once
+    /// [`STAGED_MAX`] are staged: many slots then cost one exchange between the cores. Its place is taken at once.
+    ///
+    /// # Errors
+    /// [`Full`]: the slot was not taken, and it was counted. What was staged before is published then, so that a
+    /// caller who waits for room waits for a reader who has work.
+    #[inline]
+    pub fn stage(&mut self, slot: Slot) -> Result<(), Full> {
+        if !self.has_room(1) {
+            self.publish();
+            return self.full();
+        }
+        self.staged[self.staged_count] = slot;
+        self.staged_count += 1;
+        if self.staged_count == STAGED_MAX {
+            self.publish();
+        }
         Ok(())
     }
 
-    /// Ends a turn: rings the bell if anything was written, and notes how full the ring is.
+    /// Takes all of `slots` like [`Producer::stage`], or none.
+    ///
+    /// # Errors
+    /// [`Full`]: nothing was taken, and it was counted. What was staged before is published then.
+    #[inline]
+    pub fn stage_all(&mut self, slots: &[Slot]) -> Result<(), Full> {
+        if !self.has_room(slots.len()) {
+            self.publish();
+            return self.full();
+        }
+        if self.staged_count + slots.len() > STAGED_MAX {
+            self.publish();
+            if slots.len() > STAGED_MAX {
+                return self.push_all(slots);
+            }
+        }
+        self.staged[self.staged_count..][..slots.len()].copy_from_slice(slots);
+        self.staged_count += slots.len();
+        if self.staged_count == STAGED_MAX {
+            self.publish();
+        }
+        Ok(())
+    }
+
+    /// Shows the reader what is staged, without ringing the bell.
+    #[inline]
+    pub fn publish(&mut self) {
+        if self.staged_count > 0 {
+            self.write_staged();
+        }
+    }
+
+    fn write_staged(&mut self) {
+        let staged = &self.staged[..self.staged_count];
+        // OK because their places were counted when they were staged, and nobody else takes places.
+        let _ = self.ring.push_entire_slice(staged);
+        self.unrung += self.staged_count as u32;
+        self.staged_count = 0;
+    }
+
+    #[cold]
+    fn full(&mut self) -> Result<(), Full> {
+        self.metrics.full.add(1);
+        self.look = true;
+        Err(Full)
+    }
+
+    /// Ends a turn: publishes what is staged, and rings the bell if anything was written.
     #[inline]
     pub fn flush(&mut self) {
+        self.publish();
         if self.unrung > 0 {
             self.metrics.written.add(u64::from(self.unrung));
-            self.metrics.occupied.set(self.metrics.capacity - self.ring.slots() as u64);
             self.unrung = 0;
+            self.flushes = self.flushes.wrapping_add(1);
+            if self.look || self.flushes.is_multiple_of(FLUSHES_PER_LOOK) {
+                let occupied = self.metrics.capacity - self.ring.slots() as u64;
+                self.metrics.occupied.set(occupied);
+                self.look = occupied > self.metrics.capacity / CALM_PART;
+            }
             self.bell.ring();
         }
     }
@@ -167,11 +281,19 @@ impl Producer {
         self.ring.buffer().capacity()
     }
 
-    /// Free slots.
+    /// Free slots; what is staged counts as taken.
     #[inline]
     #[must_use]
     pub fn free(&self) -> usize {
-        self.ring.slots()
+        self.ring.slots() - self.staged_count
+    }
+
+    /// Whether `slots` more fit. Asks the reader's core only when what it was last known to have freed is not enough.
+    #[inline]
+    #[must_use]
+    pub fn has_room(&self, slots: usize) -> bool {
+        let need = self.staged_count + slots;
+        self.ring.cached_slots() >= need || self.ring.slots() >= need
     }
 
     /// Whether the reader is gone.
@@ -184,6 +306,12 @@ impl Producer {
     #[must_use]
     pub fn metrics(&self) -> Arc<RingMetrics> {
         Arc::clone(&self.metrics)
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 
@@ -271,5 +399,114 @@ mod tests {
         bell.ring();
         bell.ring();
         assert_eq!(rung.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_silent_bell_says_so_to_whoever_would_sleep() {
+        let bell = Bell::silent();
+        bell.ring();
+        let slept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| bell.about_to_sleep()));
+        assert!(slept.is_err());
+    }
+
+    #[test]
+    fn staged_slots_take_room_at_once_and_show_at_the_flush_in_order() {
+        let (mut producer, mut consumer) = ring("test", 8, Bell::new());
+        let numbered = |number: u8| {
+            let mut slot = Slot::EMPTY;
+            slot.length = number;
+            slot
+        };
+        for number in 0..5 {
+            assert_eq!(producer.stage(numbered(number)), Ok(()));
+        }
+        assert_eq!((producer.free(), consumer.waiting()), (3, 0));
+        assert!(producer.has_room(3) && !producer.has_room(4));
+        assert_eq!(producer.stage_all(&[Slot::EMPTY; 4]), Err(Full));
+        assert_eq!(consumer.waiting(), 5, "who waits for room waits for a reader with work");
+        assert_eq!(producer.stage_all(&[]), Ok(()));
+        assert_eq!(producer.push(numbered(5)), Ok(()));
+        producer.stage(numbered(6)).unwrap();
+        assert_eq!(producer.push(numbered(7)), Ok(()));
+        assert_eq!(consumer.waiting(), 8, "a push shows what was staged before it");
+        assert_eq!(producer.stage(numbered(8)), Err(Full));
+        let mut seen = Vec::new();
+        consumer.drain(usize::MAX, |slot| seen.push(slot.length));
+        assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6, 7]);
+        producer.stage_all(&[numbered(9), numbered(10)]).unwrap();
+        assert_eq!(consumer.waiting(), 0);
+        drop(producer);
+        assert!(consumer.is_abandoned());
+        assert_eq!(consumer.pop().map(|slot| slot.length), Some(9));
+    }
+
+    #[test]
+    fn enough_staged_slots_show_without_a_flush() {
+        let (mut producer, consumer) = ring("test", 200, Bell::new());
+        for _ in 0..STAGED_MAX {
+            producer.stage(Slot::EMPTY).unwrap();
+        }
+        assert_eq!(consumer.waiting(), STAGED_MAX);
+        producer.stage_all(&[Slot::EMPTY; STAGED_MAX]).unwrap();
+        assert_eq!(consumer.waiting(), 2 * STAGED_MAX);
+        producer.stage_all(&[Slot::EMPTY; STAGED_MAX - 1]).unwrap();
+        assert_eq!(consumer.waiting(), 2 * STAGED_MAX);
+        producer.stage_all(&[Slot::EMPTY; 2]).unwrap();
+        assert_eq!(consumer.waiting(), 3 * STAGED_MAX - 1);
+        producer.stage_all(&[Slot::EMPTY; STAGED_MAX + 1]).unwrap();
+        assert_eq!((consumer.waiting(), producer.free()), (4 * STAGED_MAX + 2, 200 - 4 * STAGED_MAX - 2));
+    }
+
+    #[test]
+    fn a_ring_that_fills_up_is_looked_at_again_and_again() {
+        let (mut producer, mut consumer) = ring("test", 64, Bell::new());
+        let occupied = |producer: &Producer| producer.metrics().occupied.get();
+        for _ in 0..FLUSHES_PER_LOOK {
+            producer.push(Slot::EMPTY).unwrap();
+            producer.flush();
+        }
+        assert_eq!(occupied(&producer), 64);
+        consumer.drain(60, |_| {});
+        producer.push(Slot::EMPTY).unwrap();
+        producer.flush();
+        assert_eq!(occupied(&producer), 5);
+    }
+
+    /// Found wanting without the fence of either side. The ring holds one slot, so that no later flush makes good for a wake that was lost: both sides would wait.
+    #[test]
+    fn no_wake_is_lost_between_a_flush_and_a_sleeper() {
+        const SLOTS: usize = 300_000;
+        const LOST: std::time::Duration = std::time::Duration::from_secs(10);
+        let bell = Bell::new();
+        let (mut producer, mut consumer) = ring("test", 1, Arc::clone(&bell));
+        let writer = std::thread::spawn(move || {
+            for _ in 0..SLOTS {
+                let mut looks = 0u32;
+                while producer.push(Slot::EMPTY).is_err() {
+                    looks += 1;
+                    if looks.is_multiple_of(256) { std::thread::yield_now() } else { std::hint::spin_loop() }
+                }
+                producer.flush();
+            }
+        });
+        let thread = std::thread::current();
+        bell.hang(move || thread.unpark());
+        let mut taken = 0;
+        while taken < SLOTS {
+            taken += consumer.drain(usize::MAX, |_| {});
+            if taken == SLOTS {
+                break;
+            }
+            // A pause of another length each time: sooner or later the two meet.
+            (0..taken % 64).for_each(|_| std::hint::spin_loop());
+            bell.about_to_sleep();
+            if consumer.is_empty() {
+                let start = std::time::Instant::now();
+                std::thread::park_timeout(LOST);
+                assert!(start.elapsed() < LOST, "slept beside slot {taken} of {SLOTS}");
+            }
+            bell.awake();
+        }
+        writer.join().unwrap();
     }
 }

@@ -73,7 +73,7 @@ struct RingOutput<'a>(&'a mut Producer);
 impl Output for RingOutput<'_> {
     fn push(&mut self, update: Slot) {
         // OK because the caller has seen that there is room; a miscount would show in `bist_ring_full_total`.
-        let _ = self.0.push(update);
+        let _ = self.0.stage(update);
     }
 }
 
@@ -99,14 +99,17 @@ impl Reader {
             return;
         }
         let sent = if self.orders {
-            self.ring.push_all(group)
+            self.ring.stage_all(group)
         } else {
             // Order updates come before the others, so the last slot of the group stays the last.
             let keep = group.iter().position(|slot| slot.rtype != rtype::ORDER_UPDATE);
             if group.iter().skip(keep.unwrap_or(group.len())).any(|slot| slot.rtype == rtype::ORDER_UPDATE) {
-                group.iter().filter(|slot| slot.rtype != rtype::ORDER_UPDATE).try_for_each(|&slot| self.ring.push(slot))
+                group
+                    .iter()
+                    .filter(|slot| slot.rtype != rtype::ORDER_UPDATE)
+                    .try_for_each(|&slot| self.ring.stage(slot))
             } else {
-                keep.map_or(Ok(()), |keep| self.ring.push_all(&group[keep..]))
+                keep.map_or(Ok(()), |keep| self.ring.stage_all(&group[keep..]))
             }
         };
         if sent.is_err() {
@@ -120,7 +123,7 @@ impl Reader {
             // Whatever it had is void; what waited of the old session is, too.
             self.pending = [None; PENDING_SYSTEM];
         }
-        if self.has_pending() || self.ring.push(record).is_err() {
+        if self.has_pending() || self.ring.stage(record).is_err() {
             // A missed tick of the clock repairs itself with the next one.
             if code != system::TIME {
                 self.pending[usize::from(code) % PENDING_SYSTEM] = Some(record);
@@ -141,7 +144,7 @@ impl Reader {
         }
         for pending in &mut self.pending {
             if let Some(record) = *pending {
-                if self.ring.push(record).is_err() {
+                if self.ring.stage(record).is_err() {
                     return 0;
                 }
                 *pending = None;

@@ -289,7 +289,7 @@ impl FeedStage {
     /// Says that the first session begins, as soon as there is room to say so.
     #[cold]
     fn start(&mut self, now_ns: Nanos) -> bool {
-        if self.out.producer.free() == 0 {
+        if !self.out.producer.has_room(1) {
             self.blocked = true;
             return false;
         }
@@ -413,7 +413,7 @@ impl Live {
         let mut turn = Turn::Done;
         while packets < PACKETS_PER_TURN_MAX {
             // Room first, packet then: once taken from the socket it could not be put back.
-            if out.producer.free() < self.slots_needed {
+            if !out.producer.has_room(self.slots_needed) {
                 turn = Turn::Full;
                 break;
             }
@@ -433,6 +433,8 @@ impl Live {
             let mut handler = handler!(self, out, now_ns);
             // A damaged packet is counted by the sequencer, and nothing else can be done about it.
             let _ = self.sequencer.on_packet(now_ns, arrived.bytes, &mut |outcome| handler.on_outcome(outcome));
+            // The book thread has the packet while the next one is read; its bell rings once for all of the turn.
+            out.producer.publish();
             self.after_call();
         }
         if packets > 0 {
@@ -548,7 +550,7 @@ impl Replay {
                 if self.wait_ns > 0 {
                     break Turn::Done;
                 }
-                if out.producer.free() < self.pending.len() {
+                if !out.producer.has_room(self.pending.len()) {
                     break Turn::Full;
                 }
                 out.push_all(&self.pending);
@@ -618,17 +620,17 @@ impl Replay {
 }
 
 impl Out {
+    /// Takes one slot, which goes out with its packet.
     #[inline]
     fn push(&mut self, slot: Slot) {
-        if self.producer.push(slot).is_err() {
+        if self.producer.stage(slot).is_err() {
             self.overrun = true;
         }
     }
 
+    /// Takes the slots of one message, for which there is room.
     fn push_all(&mut self, slots: &[Slot]) {
-        if self.producer.push_all(slots).is_err() {
-            self.overrun = true;
-        }
+        slots.iter().for_each(|&slot| self.push(slot));
     }
 
     fn session(&self, now_ns: Nanos) -> Slot {
