@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use benches::compare::compare_files;
-use benches::generate::Format;
+use benches::generate::{Format, Plan};
 use benches::measure::{BenchError, Build, Options};
 use benches::report::{Report, output, table};
 
-use crate::cli::{Bench, BenchArgs, BenchCommon, BenchCompare, BenchFormat, BenchStream};
+use crate::cli::{Bench, BenchArgs, BenchBook, BenchCommon, BenchCompare, BenchFormat, BenchStream, Preset};
 
 /// Results that cannot be read or compared.
 const NOT_COMPARABLE: u8 = 2;
@@ -23,7 +23,7 @@ const ENCODE_MESSAGES: usize = 1_000_000;
 pub fn run(arguments: &BenchArgs) -> Result<ExitCode> {
     match &arguments.bench {
         Bench::Decode(stream) => show(benches::decode::run, stream_options(stream), stream.common.out.as_deref()),
-        Bench::Book(stream) => show(benches::book::run, stream_options(stream), stream.common.out.as_deref()),
+        Bench::Book(book) => show(benches::book::run, book_options(book), book.stream.common.out.as_deref()),
         Bench::Ring(common) => show(benches::ring::run, options(common), common.out.as_deref()),
         Bench::Encode(stream) => show(benches::encode::run, encode_options(stream), stream.common.out.as_deref()),
         Bench::Replay(stream) => show(benches::replay::run, stream_options(stream), stream.common.out.as_deref()),
@@ -78,16 +78,28 @@ fn options(common: &BenchCommon) -> Options {
     }
 }
 
-/// The updates of a stream take many times its memory: a million messages say as much.
+fn book_options(book: &BenchBook) -> Options {
+    Options { levels_only: book.levels_only, ..stream_options(&book.stream) }
+}
+
+/// The updates of a stream take many times its memory: a million messages say as much, and grow to fewer orders.
 fn encode_options(stream: &BenchStream) -> Options {
     let options = stream_options(stream);
     let messages = if stream.messages.is_none() { options.messages.min(ENCODE_MESSAGES) } else { options.messages };
-    Options { messages, ..options }
+    let most = (messages / 4).saturating_sub(2 * options.symbols);
+    let live_orders = if stream.live_orders.is_none() { options.live_orders.min(most) } else { options.live_orders };
+    Options { messages, live_orders, ..options }
 }
 
 /// The same with those of a stream.
 fn stream_options(stream: &BenchStream) -> Options {
     let defaults = options(&stream.common);
+    let defaults = match stream.preset.map(Preset::plan) {
+        Some(Plan { format, seed, messages, symbols, live_orders }) => {
+            Options { format, seed, messages, symbols, live_orders, ..defaults }
+        }
+        None => defaults,
+    };
     let number = |given: Option<u64>, default: usize| given.map_or(default, |given| given as usize);
     Options {
         file: stream.file.clone(),
