@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use benches::generate::Plan;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::settings::{Layout, LogFormat, Pin, Protocol, SimClock, SourceKind, Wait};
@@ -299,6 +300,17 @@ pub enum Preset {
     Day,
 }
 
+impl Preset {
+    /// Its numbers.
+    pub const fn plan(self) -> Plan {
+        match self {
+            Self::A => Plan::A,
+            Self::Wide => Plan::WIDE,
+            Self::Day => Plan::DAY,
+        }
+    }
+}
+
 /// `bist inspect`
 #[derive(Debug, Args)]
 pub struct Inspect {
@@ -340,10 +352,11 @@ pub enum Bench {
     Decode(BenchStream),
 
     /// From bytes in memory to the full market-by-order book: ns per message, and resident memory.
-    #[command(after_help = "Examples:\n  bist bench book --messages 16000000          500 symbols, 400,000 live \
-        orders\n  bist bench book --messages 20000000 --symbols 8000 --live-orders 750000\n                                               \
-        a whole wide market\n  bist bench book day.itch50.gz                a recording")]
-    Book(BenchStream),
+    #[command(after_help = "Examples:\n  bist bench book --preset a                   500 symbols, 400,000 live \
+        orders\n  bist bench book --preset a --levels-only     the same without queues\n  bist bench book --preset \
+        day                 a day of Borsa Istanbul; wants 8 GB\n  bist bench book day.itch50.gz                a \
+        recording, or a generated stream with its answer beside it")]
+    Book(BenchBook),
 
     /// From thread to thread through our ring: million 64-byte slots per second, and the round trip.
     #[command(after_help = "Example:\n  bist bench ring --runs 9                     wants two free cores")]
@@ -412,8 +425,12 @@ pub struct BenchCommon {
 /// Flags of a bench that takes a stream of messages.
 #[derive(Debug, Args)]
 pub struct BenchStream {
-    /// A recording; a stream is generated when left out.
+    /// A recording, or a stream of `bist sim --generate` with its answer beside it; one is generated when left out.
     pub file: Option<PathBuf>,
+
+    /// What the generated stream is like; the flags below change single numbers of it.
+    #[arg(long, value_enum, conflicts_with_all = ["file", "small"])]
+    pub preset: Option<Preset>,
 
     /// Format of the generated stream [default: itch50].
     #[arg(long, value_enum, conflicts_with = "file")]
@@ -427,7 +444,7 @@ pub struct BenchStream {
     #[arg(long, value_name = "COUNT", conflicts_with = "file", value_parser = clap::value_parser!(u64).range(1..=65_000))]
     pub symbols: Option<u64>,
 
-    /// Resting orders that it grows to [default: 400000].
+    /// Resting orders that it grows to, at most about a quarter of the messages [default: 400000].
     #[arg(long, value_name = "COUNT", conflicts_with = "file", value_parser = clap::value_parser!(u64).range(1..=3_000_000))]
     pub live_orders: Option<u64>,
 
@@ -549,6 +566,17 @@ pub enum BenchWait {
     Spin,
     /// Sleeps until woken.
     Park,
+}
+
+/// `bist bench book`
+#[derive(Debug, Args)]
+pub struct BenchBook {
+    /// Levels with totals and counts, without the queues of their orders (`book.queues = false`).
+    #[arg(long)]
+    pub levels_only: bool,
+
+    #[command(flatten)]
+    pub stream: BenchStream,
 }
 
 /// Message format of a generated stream.

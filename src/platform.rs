@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use book::Price;
-use book::market::{Limits, Market, OrderKey};
+use book::market::{Market, OrderKey};
 use book::metrics::MetricSource;
 use book::ring::{Bell, ring};
 use book::stage::BookStage;
@@ -100,15 +100,7 @@ impl Platform {
         let mut sources: Vec<Arc<dyn MetricSource>> = vec![event_producer.metrics()];
         let Source { stage: feed, sim, key, describe, references } = open_source(settings, event_producer)?;
 
-        let limits = Limits {
-            books_max: settings.book.books_max,
-            orders_max: settings.book.orders_max,
-            levels_max: settings.book.levels_max,
-            ladder_slots: settings.book.ladder_slots,
-            key,
-            ..Limits::default()
-        };
-        let mut market = Market::new(limits);
+        let mut market = Market::new(settings.book.limits(key));
         market.set_references(references);
         let mut book = BookStage::new(event_consumer, market);
 

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use book::market::{Limits, OrderKey};
 use config::{Config, Environment, File, FileFormat, Source, Value, ValueKind};
 use serde::{Deserialize, Serialize};
 
@@ -174,16 +175,34 @@ pub struct Book {
     pub levels_max: usize,
     /// Places of all dense ladders.
     pub ladder_slots: usize,
+    /// Whether orders stand in queues; without, levels have totals and counts only.
+    pub queues: bool,
 }
 
 impl Default for Book {
     fn default() -> Self {
-        let limits = book::market::Limits::default();
+        let limits = Limits::default();
         Self {
             books_max: limits.books_max,
             orders_max: limits.orders_max,
             levels_max: limits.levels_max,
             ladder_slots: limits.ladder_slots,
+            queues: limits.queues,
+        }
+    }
+}
+
+impl Book {
+    /// The bounds of the books of a feed that names its orders by `key`.
+    pub fn limits(&self, key: OrderKey) -> Limits {
+        Limits {
+            books_max: self.books_max,
+            orders_max: self.orders_max,
+            levels_max: self.levels_max,
+            ladder_slots: self.ladder_slots,
+            queues: self.queues,
+            key,
+            ..Limits::default()
         }
     }
 }
@@ -465,6 +484,18 @@ mod tests {
         assert_eq!(loaded.origins["sim.symbols"].1, "flag");
         assert!(loaded.origins["sim.rate"].1.starts_with("file "));
         assert_eq!(loaded.origins["sim.halts"], ("true".into(), "default".into()));
+    }
+
+    #[test]
+    fn the_bounds_of_the_books_are_those_of_the_settings() {
+        let changed = "[book]\nbooks_max = 2\norders_max = 3\nlevels_max = 4\nladder_slots = 5\nqueues = false\n";
+        let loaded = load_from(&[file(changed).path().to_owned()], &environment(&[]), &[]).unwrap();
+        let limits = loaded.settings.book.limits(OrderKey::Id);
+        assert_eq!((limits.books_max, limits.orders_max, limits.levels_max, limits.ladder_slots), (2, 3, 4, 5));
+        assert_eq!((limits.queues, limits.key), (false, OrderKey::Id));
+        assert!(Book::default().queues);
+        let off = environment(&[("BIST__BOOK__QUEUES", "false")]);
+        assert!(!load_from(&[], &off, &[]).unwrap().settings.book.queues);
     }
 
     #[test]

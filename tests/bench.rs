@@ -92,6 +92,13 @@ fn an_input_that_cannot_be_used_says_what_can() {
     let usage = bench(&["decode", "--core", "99999", "--small"]);
     assert!(!usage.status.success() && text(&usage).contains("--core none"), "{}", text(&usage));
     assert_eq!(bench(&["decode", "--runs", "0"]).status.code(), Some(2));
+    assert_eq!(bench(&["book", "--preset", "a", "--small"]).status.code(), Some(2), "a preset is not small");
+    let impossible = bench(&["replay", "--small", "--live-orders", "1000000"]);
+    assert_eq!(impossible.status.code(), Some(1));
+    assert!(text(&impossible).contains("1000000 live orders"), "{}", text(&impossible));
+    let levels = bench(&["book", "--small", "--runs", "1", "--levels-only"]);
+    assert_eq!(levels.status.code(), Some(0), "{}", text(&levels));
+    assert!(text(&levels).contains("decode and level totals"), "{}", text(&levels));
 }
 
 /// Real recordings, where this checkout has them: every bench that takes a file takes them.

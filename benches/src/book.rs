@@ -5,21 +5,23 @@
 //! plain reference book, before anything is timed, and the generator's best levels again after every run.
 
 use crate::environment::Environment;
-use crate::generate::Format;
+use crate::generate::{Format, Plan};
 use crate::input::Input;
 use crate::measure::{BenchError, Options, Pin, ns_each, resident_bytes, timed};
 use crate::report::{Better, Report, Row};
 use crate::run;
 
-/// What the project promises: 500 symbols and 400,000 live orders, 8,000 and 750,000, and a market that fits into the
-/// caches; ns per message.
+/// What the project promises for ITCH 5.0: 500 symbols and 400,000 live orders, with queues and with levels only; 8,000
+/// and 750,000; and a market that fits into the caches; ns per message.
 const TARGET_BUSY_NS: f64 = 30.0;
+const TARGET_BUSY_LEVELS_NS: f64 = 25.0;
 const TARGET_WIDE_NS: f64 = 50.0;
 const TARGET_CACHED_NS: f64 = 18.0;
 /// Resident memory of the busy market beyond the input, millions of bytes.
 const TARGET_RESIDENT_MB: f64 = 120.0;
+/// Recordings with fewer orders at once stay in the caches.
+const CACHED_ORDERS_MAX: usize = 5_000;
 /// A BIST day of 113 million messages, seconds.
-const DAY_MESSAGES: usize = 113_000_000;
 const TARGET_DAY_S: f64 = 8.0;
 
 /// Runs it.
@@ -38,7 +40,7 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     let mut seconds = Vec::new();
     let nanos = options.samples("book", || {
         let before = resident_bytes();
-        let mut market = run::market(&input.stream, input.format);
+        let mut market = input.market();
         let (best, spent) = timed(|| run::decode_book(&input.stream.bytes, input.format, &mut market, input.symbols()));
         let after = resident_bytes();
         if !input.is_right(&best) {
@@ -52,23 +54,24 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     })?;
     // The first of a process finds memory that the check gave back and the kernel has not taken yet: warm-up runs go.
     let measured = |samples: Vec<f64>| samples[samples.len().min(options.warm_up)..].to_vec();
-    let mut rows = vec![with_target(
-        Row::new("decode and book", "ns/message", Better::Lower, nanos),
-        (!options.small).then(|| target_ns(&input)).flatten(),
-    )];
+    let targets = if options.small { Targets::default() } else { Targets::of(&input, options.levels_only) };
+    // Rows of levels only have names of their own, so that no comparison takes one for the other.
+    let of = if options.levels_only { " (levels only)" } else { "" };
+    let what = if options.levels_only { "decode and level totals" } else { "decode and book" };
+    let mut rows = vec![with_target(Row::new(what, "ns/message", Better::Lower, nanos), targets.nanos)];
     if !resident.is_empty() {
-        let target = (!options.small && is_busy(&input)).then_some(TARGET_RESIDENT_MB);
-        let row = Row::new("resident memory beyond the input", "MB", Better::Lower, measured(resident));
-        rows.push(with_target(row, target));
+        let name = format!("resident memory beyond the input{of}");
+        rows.push(with_target(Row::new(name, "MB", Better::Lower, measured(resident)), targets.resident_mb));
     }
-    let day = input.stream.messages >= DAY_MESSAGES && input.format == Format::Bistech;
-    rows.push(with_target(
-        Row::new("the whole input", "s", Better::Lower, measured(seconds)),
-        day.then_some(TARGET_DAY_S),
-    ));
+    let name = format!("the whole input{of}");
+    rows.push(with_target(Row::new(name, "s", Better::Lower, measured(seconds)), targets.seconds));
     Ok(Report {
         name: "book".into(),
-        question: "How long does a message take from its bytes in memory to the full market-by-order book?".into(),
+        question: if options.levels_only {
+            "How long does a message take from its bytes in memory to the totals and counts of its level?".into()
+        } else {
+            "How long does a message take from its bytes in memory to the full market-by-order book?".into()
+        },
         input: input.says.clone(),
         command: options.command.clone(),
         environment,
@@ -88,23 +91,62 @@ fn with_target(row: Row, target: Option<f64>) -> Row {
     Row { target, ..row }
 }
 
-/// The shape of the main target. A generated stream of 16 million messages is still growing towards its 400,000 orders.
-fn is_busy(input: &Input) -> bool {
-    let stream = &input.stream;
-    input.is_generated() && stream.best.len() == 500 && (300_000..=450_000).contains(&stream.live_orders)
+/// What was promised for an input of this shape; nothing for any other.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Targets {
+    nanos: Option<f64>,
+    resident_mb: Option<f64>,
+    seconds: Option<f64>,
 }
 
-/// What was promised for an input of this shape.
-fn target_ns(input: &Input) -> Option<f64> {
-    let stream = &input.stream;
-    if is_busy(input) {
-        Some(TARGET_BUSY_NS)
-    } else if input.is_generated() && stream.best.len() == 8_000 && stream.live_orders >= 700_000 {
-        Some(TARGET_WIDE_NS)
-    } else if !input.is_generated() && stream.live_orders <= 5_000 {
-        Some(TARGET_CACHED_NS)
-    } else {
-        None
+impl Targets {
+    fn of(input: &Input, levels_only: bool) -> Self {
+        let shape = Shape {
+            format: input.format,
+            generated: input.is_generated(),
+            messages: input.stream.messages,
+            books: input.stream.best.len(),
+            live_orders: input.stream.live_orders,
+        };
+        shape.targets(levels_only)
+    }
+}
+
+/// What a target depends on.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    format: Format,
+    generated: bool,
+    messages: usize,
+    books: usize,
+    live_orders: usize,
+}
+
+impl Shape {
+    /// Whether it is the stream of a preset, by any seed.
+    fn is(&self, plan: &Plan) -> bool {
+        self.generated
+            && (self.format, self.books) == (plan.format, plan.symbols)
+            && self.messages >= plan.messages
+            && self.live_orders.abs_diff(plan.live_orders) <= plan.live_orders / 20
+    }
+
+    fn targets(&self, levels_only: bool) -> Targets {
+        let cached = !self.generated && self.format == Format::Itch50 && self.live_orders <= CACHED_ORDERS_MAX;
+        let mut targets = Targets::default();
+        if levels_only {
+            targets.nanos = self.is(&Plan::A).then_some(TARGET_BUSY_LEVELS_NS);
+        } else if self.is(&Plan::A) {
+            targets.nanos = Some(TARGET_BUSY_NS);
+            targets.resident_mb = Some(TARGET_RESIDENT_MB);
+        } else if self.is(&Plan::WIDE) {
+            targets.nanos = Some(TARGET_WIDE_NS);
+        } else if self.is(&Plan::DAY) {
+            targets.seconds = Some(TARGET_DAY_S);
+        } else if cached {
+            targets.nanos = Some(TARGET_CACHED_NS);
+        }
+        targets
     }
 }
 
@@ -119,6 +161,76 @@ mod tests {
             assert!(report.rows.iter().all(|row| row.samples.len() == 3), "{format:?}");
             assert!(report.checked.iter().any(|line| line.contains("generator's")), "{:?}", report.checked);
         }
+    }
+
+    #[test]
+    fn levels_only_answers_under_names_of_its_own() {
+        for format in [Format::Itch50, Format::Bistech] {
+            let full = run(&Options { format, ..Options::small() }).unwrap();
+            let levels = run(&Options { format, levels_only: true, ..Options::small() }).unwrap();
+            assert!(levels.checked.iter().any(|line| line.contains("generator's")), "{:?}", levels.checked);
+            assert!(!levels.checked.iter().any(|line| line.contains("order by order")), "{:?}", levels.checked);
+            assert!(levels.rows.iter().all(|row| full.rows.iter().all(|other| other.name != row.name)), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_shapes_that_were_promised_have_targets() {
+        let of = |plan: Plan| Shape {
+            format: plan.format,
+            generated: true,
+            messages: plan.messages,
+            books: plan.symbols,
+            live_orders: plan.live_orders,
+        };
+        let (a, wide, day) = (of(Plan::A), of(Plan::WIDE), of(Plan::DAY));
+        let nanos = |shape: Shape, levels_only| shape.targets(levels_only).nanos;
+        assert_eq!((nanos(a, false), nanos(a, true)), (Some(30.0), Some(25.0)));
+        assert_eq!((a.targets(false).resident_mb, a.targets(true).resident_mb), (Some(120.0), None));
+        assert_eq!((nanos(wide, false), nanos(wide, true)), (Some(50.0), None));
+        assert_eq!((day.targets(false).seconds, day.targets(true).seconds), (Some(8.0), None));
+        let recorded = Shape { generated: false, live_orders: 3_000, ..a };
+        assert_eq!((nanos(recorded, false), nanos(recorded, true)), (Some(18.0), None));
+        let others = [
+            Shape { messages: a.messages / 4, ..a },
+            Shape { live_orders: a.live_orders / 4, ..a },
+            Shape { live_orders: a.live_orders * 2, ..a },
+            Shape { books: 499, ..a },
+            Shape { format: Format::Bistech, ..a },
+            Shape { generated: false, ..a },
+            Shape { format: Format::Itch50, ..day },
+            Shape { messages: day.messages / 2, ..day },
+            Shape { format: Format::Bistech, ..recorded },
+        ];
+        for other in others {
+            assert_eq!(other.targets(false), Targets::default(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_written_stream_is_checked_by_the_answer_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["s.itch50", "s.itch50.gz", "s.itch50.zst"] {
+            let file = folder.path().join(name);
+            let plan = Plan { format: Format::Itch50, seed: 2, messages: 20_000, symbols: 40, live_orders: 3_000 };
+            let mut answer = crate::file::write_file(&file, plan, |_| ()).unwrap();
+            let options = Options { file: Some(file.clone()), ..Options::small() };
+            let report = run(&options).unwrap();
+            assert!(report.checked.iter().any(|line| line.contains("generator's")), "{:?}", report.checked);
+            assert!(report.input.contains(name) && report.input.contains("seed 2"), "{}", report.input);
+            answer.best[3] = [Some((1, 1)), None];
+            answer.write_beside(&file).unwrap();
+            assert!(matches!(run(&options), Err(BenchError::Wrong(_))), "{name}");
+            answer.bytes += 1;
+            answer.write_beside(&file).unwrap();
+            assert!(run(&options).unwrap_err().to_string().contains("answer"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_cannot_be_says_why() {
+        let error = run(&Options { live_orders: 19_000, ..Options::small() }).unwrap_err().to_string();
+        assert!(error.contains("19000 live orders"), "{error}");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! book (`book::reference`) makes of it. Measures nothing itself.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufReader, Read as _};
 use std::path::Path;
 
 use book::market::{Limits, Market, OrderKey};
@@ -14,7 +16,10 @@ use feed_handler::sink::Received;
 use feed_handler::source::protocol::{Decoder, Protocol};
 use feed_handler::source::recording::{Loaded, OpenError, Options as ReadOptions, Recording, Step};
 use feed_handler::{bistech, itch50};
+use flate2::read::MultiGzDecoder;
+use zstd::stream::read::Decoder as ZstdDecoder;
 
+use crate::answer::Answer;
 use crate::generate::{Format, Plan, Stream, generate};
 use crate::measure::{BenchError, Options};
 use crate::report::grouped;
@@ -34,6 +39,8 @@ pub struct Input {
     pub format: Format,
     /// What it is, for the report.
     pub says: String,
+    /// Whether its books keep orders in queues.
+    queues: bool,
     generated: bool,
 }
 
@@ -45,26 +52,33 @@ impl Input {
     pub fn new(options: &Options) -> Result<Self, BenchError> {
         match &options.file {
             Some(file) => Self::of_file(file, options),
-            None => Ok(Self::generated(options)),
+            None => Self::generated(options),
         }
     }
 
-    fn generated(options: &Options) -> Self {
-        let &Options { format, seed, messages, symbols, live_orders, .. } = options;
-        (options.tell)(&format!("generating {} messages", grouped(messages as u64)));
-        let stream = generate(Plan { format, seed, messages, symbols, live_orders });
-        let says = format!(
-            "generated {}, seed {seed}: {} messages, {symbols} symbols, {} orders live at the end, {} MB",
-            name(format),
-            grouped(stream.messages as u64),
-            grouped(stream.live_orders as u64),
-            stream.bytes.len() / 1_000_000,
-        );
-        Self { stream, format, says, generated: true }
+    fn generated(options: &Options) -> Result<Self, BenchError> {
+        let plan = plan(options)?;
+        (options.tell)(&format!("generating {} messages", grouped(plan.messages as u64)));
+        let stream = generate(plan);
+        let says = says(&plan, &stream);
+        Ok(Self { stream, format: plan.format, says, queues: !options.levels_only, generated: true })
+    }
+
+    /// A generated stream that was written, with the answer that stands beside it.
+    fn answered(file: &Path, answer: Answer, options: &Options) -> Result<Self, BenchError> {
+        let bytes = read_whole(file, &answer)?;
+        let plan = answer.plan;
+        let stream = answer.into_stream(bytes);
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let says = format!("{name}: {}", says(&plan, &stream));
+        Ok(Self { stream, format: plan.format, says, queues: !options.levels_only, generated: true })
     }
 
     fn of_file(file: &Path, options: &Options) -> Result<Self, BenchError> {
         (options.tell)(&format!("reading {}", file.display()));
+        if let Some(answer) = answer_beside(file)? {
+            return Self::answered(file, answer, options);
+        }
         let loaded = Loaded::open(file, &ReadOptions::default(), BYTES_MAX).map_err(|error| {
             let why = match error {
                 OpenError::Unrecognised => "has no length-prefixed messages".to_owned(),
@@ -92,7 +106,7 @@ impl Input {
         let (messages, bytes_len) = (grouped(count as u64), grouped(bytes.len() as u64));
         let says = format!("{file_name}: {}, {messages} messages, {bytes_len} bytes", name(format));
         let stream = Stream { bytes, messages: count, live_orders: 0, best: Vec::new() };
-        Ok(Self { stream, format, says, generated: false })
+        Ok(Self { stream, format, says, queues: !options.levels_only, generated: false })
     }
 
     /// The same, ready for books: of a recording, how many there are and how many orders rest at once.
@@ -115,6 +129,12 @@ impl Input {
         self.generated
     }
 
+    /// An empty market for it.
+    #[must_use]
+    pub fn market(&self) -> Market {
+        run::market_with(&self.stream, self.format, self.queues)
+    }
+
     /// Books that a run must compare: those of the generator; none of a recording, whose books are checked before.
     #[must_use]
     pub fn symbols(&self) -> usize {
@@ -134,7 +154,7 @@ impl Input {
     /// [`BenchError::Wrong`] at the first difference.
     pub fn check_books(&self) -> Result<Vec<String>, BenchError> {
         let mut checked = vec![self.check_reference()?];
-        let mut market = run::market(&self.stream, self.format);
+        let mut market = self.market();
         let best = run::decode_book(&self.stream.bytes, self.format, &mut market, self.symbols());
         if !self.is_right(&best) {
             return Err(BenchError::Wrong("the best levels at the end are not the generator's".into()));
@@ -157,7 +177,7 @@ impl Input {
 
     /// Every level and order of every book against the plain book, over the first messages.
     fn check_reference(&self) -> Result<String, BenchError> {
-        let mut market = run::market(&self.stream, self.format);
+        let mut market = self.market();
         let mut reference = ReferenceMarket::new(key(self.format));
         let mut decoder = decoder(self.format);
         let mut count = 0;
@@ -171,10 +191,11 @@ impl Input {
             count += 1;
         }
         let all = if count == self.stream.messages { "all" } else { "the first" };
-        let books = same_books(&market, &reference)?;
+        let books = same_books(&market, &reference, self.queues)?;
         let (count, books) = (grouped(count as u64), grouped(books as u64));
+        let orders = if self.queues { " and order by order" } else { "" };
         Ok(format!(
-            "every book ({books}) equals the plain reference book, level by level and order by order, after {all} {count} messages"
+            "every book ({books}) equals the plain reference book, level by level{orders}, after {all} {count} messages"
         ))
     }
 }
@@ -217,11 +238,73 @@ pub fn spoilt(market: &Market) -> Option<String> {
     (!kinds.is_empty()).then(|| kinds.join(", "))
 }
 
-/// Compares all books; how many there are.
+/// The plan of a generated stream.
+///
+/// # Errors
+/// One that cannot be carried out.
+pub fn plan(options: &Options) -> Result<Plan, BenchError> {
+    let &Options { format, seed, messages, symbols, live_orders, .. } = options;
+    let plan = Plan { format, seed, messages, symbols, live_orders };
+    plan.check().map_err(|error| BenchError::Input(format!("this stream cannot be generated: {error}")))?;
+    Ok(plan)
+}
+
+/// The answer that stands beside a file, if there is one.
+///
+/// # Errors
+/// One that cannot be read.
+pub fn answer_beside(file: &Path) -> Result<Option<Answer>, BenchError> {
+    Answer::beside(file).map_err(|error| BenchError::Input(error.to_string()))
+}
+
+/// What a generated stream is, for the report.
+fn says(plan: &Plan, stream: &Stream) -> String {
+    format!(
+        "generated {}, seed {}: {} messages, {} symbols, {} orders live at the end, {} MB",
+        name(plan.format),
+        plan.seed,
+        grouped(stream.messages as u64),
+        plan.symbols,
+        grouped(stream.live_orders as u64),
+        stream.bytes.len() / 1_000_000,
+    )
+}
+
+/// All bytes of a generated file, unpacked, in one piece of memory. A file that is not the one of its answer is refused.
+fn read_whole(file: &Path, answer: &Answer) -> Result<Vec<u8>, BenchError> {
+    let io = |source| BenchError::Io { doing: format!("reading {}", file.display()), source };
+    let opened = BufReader::with_capacity(1 << 18, File::open(file).map_err(io)?);
+    let size = usize::try_from(answer.bytes).ok().filter(|&size| size <= BYTES_MAX);
+    let size = size.ok_or_else(|| {
+        BenchError::Input(format!("{} is larger than the {BYTES_MAX} bytes that this bench holds", file.display()))
+    })?;
+    let mut bytes = Vec::with_capacity(size);
+    // One byte more than the answer says shows that there are more.
+    let limit = answer.bytes + 1;
+    match file.extension().and_then(|ending| ending.to_str()) {
+        Some("gz") => MultiGzDecoder::new(opened).take(limit).read_to_end(&mut bytes),
+        Some("zst") => ZstdDecoder::new(opened).and_then(|file| file.take(limit).read_to_end(&mut bytes)),
+        _ => opened.take(limit).read_to_end(&mut bytes),
+    }
+    .map_err(io)?;
+    let count = messages(&bytes).count() as u64;
+    if (bytes.len() as u64, count) != (answer.bytes, answer.messages) {
+        return Err(BenchError::Input(format!(
+            "{} has not the {} bytes and {} messages of its answer {}; write both anew with `bist sim --generate`",
+            file.display(),
+            grouped(answer.bytes),
+            grouped(answer.messages),
+            Answer::path(file).display(),
+        )));
+    }
+    Ok(bytes)
+}
+
+/// Compares all books, with their orders in `queues` or without; how many there are.
 ///
 /// # Errors
 /// The first difference.
-pub fn same_books(market: &Market, reference: &ReferenceMarket) -> Result<usize, BenchError> {
+pub fn same_books(market: &Market, reference: &ReferenceMarket, queues: bool) -> Result<usize, BenchError> {
     let ids: BTreeSet<BookId> = market.books().iter().map(book::book::Book::id).chain(reference.books()).collect();
     for &book_id in &ids {
         for side in [Side::Bid, Side::Ask] {
@@ -232,7 +315,7 @@ pub fn same_books(market: &Market, reference: &ReferenceMarket) -> Result<usize,
             }
             let ours = market.queue(book_id, side).map(|(price, id, quantity, _)| (price, id, quantity));
             let theirs = reference.orders(book_id, side).iter().map(|order| (order.price, order.id, order.quantity));
-            if !ours.eq(theirs) {
+            if queues && !ours.eq(theirs) {
                 return Err(wrong("queues"));
             }
         }
@@ -258,7 +341,7 @@ pub fn check_recording(file: &Path) -> Result<String, BenchError> {
             break;
         }
     }
-    let books = same_books(&market, &reference)?;
+    let books = same_books(&market, &reference, true)?;
     let (books, count) = (grouped(books as u64), grouped(recording.counts().messages));
     Ok(format!(
         "every book ({books}) equals the plain reference book, level by level and order by order, after {count} messages"

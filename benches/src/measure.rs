@@ -81,6 +81,8 @@ pub struct Options {
     pub live_orders: usize,
     /// Seed of a generated stream.
     pub seed: u64,
+    /// `book` only: levels with totals and counts, without queues of orders.
+    pub levels_only: bool,
     /// A recording instead of a generated stream.
     pub file: Option<PathBuf>,
     /// The command line, for the report.
@@ -103,6 +105,7 @@ impl Default for Options {
             symbols: 500,
             live_orders: 400_000,
             seed: 1,
+            levels_only: false,
             file: None,
             command: String::new(),
             build: Build::default(),

@@ -4,18 +4,23 @@
 //! thread, one core. The books are compared with the plain reference book before anything is timed, and every run must
 //! end with the same counts.
 
-use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use book::anomaly::Anomaly;
 use book::market::{Limits, Market};
 use book::{Side, Slot};
 use feed_handler::source::recording::Step;
 
+use tempfile::TempDir;
+
+use crate::answer::Answer;
 use crate::environment::Environment;
-use crate::input::{self, Input};
+use crate::file::write_file;
+use crate::generate::{Format, GenerateError};
+use crate::input;
 use crate::measure::{BenchError, Options, Pin, millions_per_s, ns_each, timed};
 use crate::report::{Better, Report, Row, grouped};
+use crate::run;
 
 /// What a run ends with; equal in all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,16 +43,15 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     let pin = Pin::choose(options.core)?;
     let environment = Environment::read(&options.build, &pin);
     // Lives as long as the runs: dropped, it takes the generated file with it.
-    let (file, says, _kept) = match &options.file {
-        Some(file) => {
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
-            (file.clone(), format!("{name}: {}", input::open(file)?.format()), None)
-        }
+    let (file, _kept) = match &options.file {
+        Some(file) => (file.clone(), None),
         None => {
-            let (kept, says) = written(options)?;
-            (kept.path().to_owned(), says, Some(kept))
+            let (file, folder) = written(options)?;
+            (file, Some(folder))
         }
     };
+    let answer = input::answer_beside(&file)?;
+    let says = says(&file, answer.as_ref())?;
     pin.measured_thread();
     (options.tell)("checking the answer");
     let same = input::check_recording(&file)?;
@@ -55,6 +59,9 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     let mut market = Market::new(limits);
     let expected = read(&file, &mut market)?;
     let mut checked = vec![same];
+    if let Some(answer) = &answer {
+        checked.push(check_answer(&market, &expected, answer)?);
+    }
     checked.push(format!(
         "every run: {} messages, {} events, {} refused, {} gaps, {} books, {} orders resting at the end, the same best levels",
         grouped(expected.messages),
@@ -107,14 +114,45 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     })
 }
 
-/// A generated stream in a file that goes when it is dropped.
-fn written(options: &Options) -> Result<(tempfile::NamedTempFile, String), BenchError> {
-    let input = Input::new(options)?;
-    let io = |source| BenchError::Io { doing: "writing the generated stream to a temporary file".into(), source };
-    let ending = if input.format == crate::generate::Format::Itch50 { ".itch50" } else { ".bistech" };
-    let mut file = tempfile::Builder::new().suffix(ending).tempfile().map_err(io)?;
-    file.write_all(&input.stream.bytes).map_err(io)?;
-    Ok((file, input.says))
+/// A generated stream in a folder that goes when it is dropped. Never in memory: a day has gigabytes.
+fn written(options: &Options) -> Result<(PathBuf, TempDir), BenchError> {
+    let plan = input::plan(options)?;
+    let failed = |error: GenerateError| BenchError::Input(format!("writing the generated stream: {error}"));
+    let folder = tempfile::tempdir().map_err(|error| failed(error.into()))?;
+    let file = folder.path().join(if plan.format == Format::Itch50 { "s.itch50" } else { "s.bistech" });
+    (options.tell)(&format!("generating {} messages", grouped(plan.messages as u64)));
+    write_file(&file, plan, |_| ()).map_err(failed)?;
+    Ok((file, folder))
+}
+
+fn says(file: &Path, answer: Option<&Answer>) -> Result<String, BenchError> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let Some(answer) = answer else { return Ok(format!("{name}: {}", input::open(file)?.format())) };
+    Ok(format!(
+        "{name}: generated {}, seed {}: {} messages, {} symbols, {} orders live at the end, {} MB",
+        input::name(answer.plan.format),
+        answer.plan.seed,
+        grouped(answer.messages),
+        answer.plan.symbols,
+        grouped(answer.live_orders as u64),
+        answer.bytes / 1_000_000,
+    ))
+}
+
+/// The books at the end against what the generator knows.
+fn check_answer(market: &Market, end: &End, answer: &Answer) -> Result<String, BenchError> {
+    if (end.messages, end.refused, end.orders) != (answer.messages, 0, answer.live_orders) {
+        let (messages, orders) = (answer.messages, answer.live_orders);
+        return Err(BenchError::Wrong(format!("{end:?} instead of {messages} messages and {orders} orders")));
+    }
+    if run::best(market, answer.best.len()) != answer.best {
+        return Err(BenchError::Wrong("the best levels at the end are not the generator's".into()));
+    }
+    Ok(format!(
+        "whole input: best bid and ask of all {} books and the {} resting orders equal the generator's",
+        grouped(answer.best.len() as u64),
+        grouped(answer.live_orders as u64),
+    ))
 }
 
 /// Bounds that a small file needs, so that building the market does not take longer than the run.
@@ -166,7 +204,8 @@ fn digest(market: &Market) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::Format;
+    use crate::generate::Plan;
+    use std::io::Write as _;
 
     #[test]
     fn the_small_mode_answers_for_both_formats() {
@@ -174,6 +213,23 @@ mod tests {
             let report = run(&Options { format, ..Options::small() }).unwrap();
             assert!(report.rows.iter().all(|row| row.samples.len() == 3), "{format:?}");
         }
+    }
+
+    #[test]
+    fn a_written_stream_is_checked_by_the_answer_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("s.bistech.zst");
+        let plan = Plan { format: Format::Bistech, seed: 2, messages: 20_000, symbols: 40, live_orders: 3_000 };
+        let mut answer = write_file(&file, plan, |_| ()).unwrap();
+        let options = Options { file: Some(file.clone()), ..Options::small() };
+        let report = run(&options).unwrap();
+        assert!(report.checked.iter().any(|line| line.contains("generator's")), "{:?}", report.checked);
+        answer.best[3] = [Some((1, 1)), None];
+        answer.write_beside(&file).unwrap();
+        assert!(matches!(run(&options), Err(BenchError::Wrong(_))));
+        answer.live_orders += 1;
+        answer.write_beside(&file).unwrap();
+        assert!(matches!(run(&options), Err(BenchError::Wrong(_))));
     }
 
     #[test]

@@ -51,6 +51,12 @@ pub fn decode(bytes: &[u8], format: Format) -> (usize, u64) {
 /// A market of the size that a stream needs.
 #[must_use]
 pub fn market(stream: &Stream, format: Format) -> Market {
+    market_with(stream, format, true)
+}
+
+/// The same, with orders in queues or with levels only.
+#[must_use]
+pub fn market_with(stream: &Stream, format: Format, queues: bool) -> Market {
     let key = match format {
         Format::Itch50 => OrderKey::Id,
         Format::Bistech => OrderKey::BookSideId,
@@ -61,6 +67,7 @@ pub fn market(stream: &Stream, format: Format) -> Market {
         orders_max: stream.live_orders.max(10_000) * 5 / 4,
         levels_max: (symbols * 40).max(60_000),
         ladder_slots: (symbols * 2_048).clamp(65_536, 4_000_000),
+        queues,
         key,
         ..Limits::default()
     })
@@ -122,7 +129,9 @@ impl Sink for Batch<'_> {
     }
 }
 
-fn best(market: &Market, symbols: usize) -> Best {
+/// The best levels of books 1 to `symbols`.
+#[must_use]
+pub fn best(market: &Market, symbols: usize) -> Best {
     let of = |symbol: usize, side| {
         let level = market.levels(BookId(symbol as u32 + 1), side).next()?;
         Some((u32::try_from(level.price.to_decimal(4)).ok()?, level.quantity))

@@ -63,6 +63,15 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Most bytes that a market of these limits takes: its pools, its index and its table of book numbers.
+    #[must_use]
+    pub const fn bytes_max(&self) -> usize {
+        let Self { books_max, orders_max, levels_max, ladder_slots, .. } = *self;
+        books_max * 3_584 + orders_max * 80 + levels_max * 112 + ladder_slots * 48 + DIRECT_BOOKS * 2
+    }
+}
+
 /// Most updates that one event makes: a replace (two orders, two levels), with a second of the clock before it.
 pub const UPDATES_PER_EVENT_MAX: usize = 8;
 

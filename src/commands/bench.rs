@@ -6,13 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use benches::compare::compare_files;
-use benches::generate::Format;
+use benches::generate::{Format, Plan};
 use benches::measure::{BenchError, Build, Options};
 use benches::report::{Report, output, table};
 
 use crate::cli::{
-    Bench, BenchArgs, BenchCommon, BenchCompare, BenchFanout, BenchFormat, BenchLoad, BenchPipeline, BenchStream,
-    BenchWait,
+    Bench, BenchArgs, BenchBook, BenchCommon, BenchCompare, BenchFanout, BenchFormat, BenchLoad, BenchPipeline,
+    BenchStream, BenchWait, Preset,
 };
 use crate::settings::Layout;
 
@@ -27,7 +27,7 @@ const ENCODE_MESSAGES: usize = 1_000_000;
 pub fn run(arguments: &BenchArgs) -> Result<ExitCode> {
     match &arguments.bench {
         Bench::Decode(stream) => show(benches::decode::run, stream_options(stream), stream.common.out.as_deref()),
-        Bench::Book(stream) => show(benches::book::run, stream_options(stream), stream.common.out.as_deref()),
+        Bench::Book(book) => show(benches::book::run, book_options(book), book.stream.common.out.as_deref()),
         Bench::Ring(common) => show(benches::ring::run, options(common), common.out.as_deref()),
         Bench::Encode(stream) => show(benches::encode::run, encode_options(stream), stream.common.out.as_deref()),
         Bench::Pipeline(pipeline) => {
@@ -94,11 +94,17 @@ fn options(common: &BenchCommon) -> Options {
     }
 }
 
-/// The updates of a stream take many times its memory: a million messages say as much.
+fn book_options(book: &BenchBook) -> Options {
+    Options { levels_only: book.levels_only, ..stream_options(&book.stream) }
+}
+
+/// The updates of a stream take many times its memory: a million messages say as much, and grow to fewer orders.
 fn encode_options(stream: &BenchStream) -> Options {
     let options = stream_options(stream);
     let messages = if stream.messages.is_none() { options.messages.min(ENCODE_MESSAGES) } else { options.messages };
-    Options { messages, ..options }
+    let most = (messages / 4).saturating_sub(2 * options.symbols);
+    let live_orders = if stream.live_orders.is_none() { options.live_orders.min(most) } else { options.live_orders };
+    Options { messages, live_orders, ..options }
 }
 
 /// In small mode a tenth of a second, a few clients and one rate.
@@ -174,6 +180,12 @@ fn wait(flag: Option<BenchWait>, bench: &Options) -> benches::load::server::Wait
 /// The same with those of a stream.
 fn stream_options(stream: &BenchStream) -> Options {
     let defaults = options(&stream.common);
+    let defaults = match stream.preset.map(Preset::plan) {
+        Some(Plan { format, seed, messages, symbols, live_orders }) => {
+            Options { format, seed, messages, symbols, live_orders, ..defaults }
+        }
+        None => defaults,
+    };
     let number = |given: Option<u64>, default: usize| given.map_or(default, |given| given as usize);
     Options {
         file: stream.file.clone(),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use book::market::OrderKey;
 use serde::Serialize;
 use socket2::{Domain, Socket, Type};
 
@@ -118,8 +119,8 @@ fn governor() -> Finding {
 }
 
 fn memory(settings: &Settings) -> Finding {
-    let book = &settings.book;
-    let need = book.orders_max * 96 + book.levels_max * 96 + book.ladder_slots * 32 + book.books_max * 4_096;
+    // Any key: an upper bound holds for each of them.
+    let need = settings.book.limits(OrderKey::BookSideId).bytes_max();
     let rings = (settings.rings.event_slots + 2 * settings.rings.update_slots) * 64;
     let need_mib = (need + rings) >> 20;
     let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();

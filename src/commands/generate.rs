@@ -10,7 +10,7 @@ use benches::file::write_file;
 use benches::generate::{Format, Plan};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::{Preset, SimArgs};
+use crate::cli::SimArgs;
 use crate::settings::Protocol;
 
 /// Writes the stream and prints what came out.
@@ -36,9 +36,7 @@ fn plan(file: &Path, arguments: &SimArgs) -> Result<Plan> {
             symbols: 500,
             live_orders: 100_000,
         },
-        Some(Preset::A) => Plan::A,
-        Some(Preset::Wide) => Plan::WIDE,
-        Some(Preset::Day) => Plan::DAY,
+        Some(preset) => preset.plan(),
     };
     Ok(Plan {
         format: flags.format.map_or(base.format, of),
