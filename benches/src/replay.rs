@@ -6,9 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
+use book::Side;
 use book::anomaly::Anomaly;
 use book::market::{Limits, Market};
-use book::{Side, Slot};
 use feed_handler::source::recording::Step;
 
 use tempfile::TempDir;
@@ -164,14 +164,15 @@ fn small_limits(file: &Path) -> Result<Limits, BenchError> {
 /// The whole file into the books.
 fn read(file: &Path, market: &mut Market) -> Result<End, BenchError> {
     let mut recording = input::open(file)?;
-    let mut sink = |slot: Slot| market.apply(&slot, &mut ());
+    let mut batch = run::Batch::new(market);
     loop {
-        match recording.next(&mut sink) {
+        match recording.next(&mut batch) {
             Ok(Step::End) => break,
             Ok(_) => {}
             Err(error) => return Err(BenchError::Input(format!("{}: {error}", file.display()))),
         }
     }
+    batch.apply();
     let counts = recording.counts();
     Ok(End {
         messages: counts.messages,

@@ -80,7 +80,7 @@ pub fn market_with(stream: &Stream, format: Format, queues: bool) -> Market {
 #[must_use]
 pub fn decode_book(bytes: &[u8], format: Format, market: &mut Market, symbols: usize) -> Best {
     let received = Received::default();
-    let mut batch = Batch { slots: [Slot::EMPTY; BATCH], length: 0, market };
+    let mut batch = Batch::new(market);
     match format {
         Format::Itch50 => {
             let mut decoder = itch50::Decoder::new(0, 65_535);
@@ -104,15 +104,20 @@ pub fn decode_book(bytes: &[u8], format: Format, market: &mut Market, symbols: u
 const BATCH: usize = 128;
 
 /// Events on their way to the books, as a ring would hold them: the book thread takes what is there at once.
-struct Batch<'a> {
+pub(crate) struct Batch<'a> {
     slots: [Slot; BATCH],
     length: usize,
     market: &'a mut Market,
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
+    pub(crate) fn new(market: &'a mut Market) -> Self {
+        Self { slots: [Slot::EMPTY; BATCH], length: 0, market }
+    }
+
+    /// Applies what has gathered; to be called once more at the end.
     #[inline]
-    fn apply(&mut self) {
+    pub(crate) fn apply(&mut self) {
         self.market.apply_all(&self.slots[..self.length], &mut (), |_, _, ()| {});
         self.length = 0;
     }
