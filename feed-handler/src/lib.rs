@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod moldudp64;
 mod record;
 pub mod sequencer;
+mod shape;
 pub mod sim;
 pub mod sink;
 pub mod source;
