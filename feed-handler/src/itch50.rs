@@ -6,7 +6,7 @@
 
 use std::mem::offset_of;
 
-use book::slot::{Execution, QUANTITY_REST, Stamp, State, System, action, conditions, flags, rtype, system};
+use book::slot::{Execution, Stamp, State, System, action, conditions, flags, rtype, system};
 use book::types::unit_nanos;
 use book::{BookId, Nanos, OrderId, Phase, Price, Side};
 use zerocopy::FromBytes;
@@ -20,7 +20,7 @@ use crate::layout::itch_5_0::{
 };
 use crate::layout::{Message, unpadded, view};
 use crate::record::record;
-use crate::shape::{Fields, Form};
+use crate::shape::{Fields, Form, bytes_at, last_end};
 use crate::sink::{Received, Refused, Sink};
 
 /// Last midnight (in the year 2554) after which no time of the wire, 48 bits of nanoseconds, runs over.
@@ -91,13 +91,15 @@ impl Decoder {
         if side > shape.side_max || locate > self.locate_max {
             return rare(sink);
         }
+        let shares = u32::from_be_bytes(shares);
         let fields = Fields {
-            side,
+            event_side: side,
+            execution_side: 0,
             order_id: head.reference.get() & shape.order_and,
             other_id: u64::from_be_bytes(other_id),
             price: Price(i64::from(u32::from_be_bytes(price)) * shape.price_unit + shape.price_base),
-            quantity: u64::from(u32::from_be_bytes(shares)) | shape.quantity_or,
-            rank_sequence: 0,
+            size: shares,
+            eighth: shares.into(),
         };
         sink.push(shape.form.slot(self.stamp_of(locate, head.time, received), fields));
         Ok(())
@@ -320,8 +322,6 @@ struct Shape {
     form: Form,
     /// 0 where no visible order is named.
     order_and: u64,
-    /// All ones where no quantity is stated and the whole rest is meant.
-    quantity_or: u64,
     /// 0 where there is no price.
     price_unit: i64,
     price_base: i64,
@@ -351,7 +351,6 @@ const ANY_AT: u8 = at!(OrderDelete, reference);
 const NOTHING: Shape = Shape {
     form: Form::event(action::CLEAR),
     order_and: u64::MAX,
-    quantity_or: 0,
     price_unit: 0,
     price_base: Price::NONE.0,
     side_at: at!(OrderDelete, kind),
@@ -364,7 +363,7 @@ const NOTHING: Shape = Shape {
 const PRICED: Shape = Shape { price_unit: unit_nanos(PRICE_DECIMALS), price_base: 0, ..NOTHING };
 
 const ADD: Shape = Shape {
-    form: Form::event(action::ADD),
+    form: Form::event(action::ADD).of_32_bits(),
     side_at: at!(AddOrder, side),
     side_max: Side::Bid as u8,
     shares_at: at!(AddOrder, shares),
@@ -382,16 +381,16 @@ const ADD_PARTICIPANT: Shape = Shape {
 };
 
 const CANCEL: Shape = Shape {
-    form: Form::event(action::CANCEL),
+    form: Form::event(action::CANCEL).of_32_bits(),
     side_max: Side::None as u8,
     shares_at: at!(OrderCancel, shares),
     ..NOTHING
 };
 
-const DELETE: Shape = Shape { shares_at: ANY_AT, quantity_or: QUANTITY_REST, ..CANCEL };
+const DELETE: Shape = Shape { form: Form::event(action::CANCEL).of_the_rest(), shares_at: ANY_AT, ..CANCEL };
 
 const EXECUTED: Shape = Shape {
-    form: Form::execution(rtype::EXECUTION, Side::None, 0),
+    form: Form::execution(rtype::EXECUTION, Some(Side::None), 0),
     side_max: Side::None as u8,
     shares_at: at!(OrderExecuted, shares),
     other_at: at!(OrderExecuted, match_id),
@@ -399,7 +398,7 @@ const EXECUTED: Shape = Shape {
 };
 
 const REPLACE: Shape = Shape {
-    form: Form::execution(rtype::REPLACE, Side::None, 0),
+    form: Form::execution(rtype::REPLACE, Some(Side::None), 0),
     side_max: Side::None as u8,
     shares_at: at!(OrderReplace, shares),
     price_at: at!(OrderReplace, price),
@@ -409,7 +408,7 @@ const REPLACE: Shape = Shape {
 
 /// Its side byte is always `B` and says nothing.
 const TRADE: Shape = Shape {
-    form: Form::execution(rtype::TRADE, Side::None, conditions::HIDDEN),
+    form: Form::execution(rtype::TRADE, Some(Side::None), conditions::HIDDEN),
     order_and: 0,
     side_max: Side::None as u8,
     shares_at: at!(Trade, shares),
@@ -432,7 +431,6 @@ const SHAPES: &[Shape; 256] = &{
 };
 
 const _: () = {
-    assert!(QUANTITY_REST == u64::MAX, "or-ing it over any bytes gives it");
     assert!(offset_of!(AddOrder, reference) == offset_of!(OrderDelete, reference));
     assert!(offset_of!(AddOrderParticipant, reference) == offset_of!(OrderDelete, reference));
     assert!(offset_of!(OrderCancel, reference) == offset_of!(OrderDelete, reference));
@@ -443,16 +441,8 @@ const _: () = {
     let mut kind = 0;
     while kind < 256 {
         let shape = &SHAPES[kind];
-        let mut end = OrderDelete::LENGTH;
         let ends = [shape.side_at + 1, shape.shares_at + 4, shape.price_at + 4, shape.other_at + 8];
-        let mut part = 0;
-        while part < ends.len() {
-            if ends[part] as usize > end {
-                end = ends[part] as usize;
-            }
-            part += 1;
-        }
-        let is_whole = matches!(length_of(kind as u8), Some(length) if length == end);
+        let is_whole = matches!(length_of(kind as u8), Some(length) if length == last_end(OrderDelete::LENGTH, &ends));
         assert!(shape.side_max == NO_SHAPE || is_whole);
         kind += 1;
     }
@@ -475,13 +465,6 @@ const SIDES: &[u8; 256] = &{
 };
 
 const _: () = assert!((Side::Ask as u8) < Side::Bid as u8 && (Side::Bid as u8) < Side::None as u8);
-
-/// The bytes at `at`; `None` when the message ends before.
-#[inline(always)]
-fn bytes_at<const N: usize>(message: &[u8], at: u8) -> Option<[u8; N]> {
-    let at = usize::from(at);
-    message.get(at..at + N)?.first_chunk().copied()
-}
 
 /// A 4-byte price; cannot run over: 2^32 × 10^5 is less than 2^49.
 #[inline]

@@ -7,34 +7,43 @@
 use std::hint::select_unpredictable;
 use std::mem::offset_of;
 
-use book::slot::{Execution, OrderEvent, Stamp};
+use book::slot::{Execution, OrderEvent, QUANTITY_REST, Stamp};
 use book::{BookId, OrderId, Price, Side, Slot};
+
+/// Upper half of an order event's quantity, in its eighth word.
+const SIZE_HIGH: u64 = 0xFFFF_FFFF;
+/// Lower half of an order event's quantity, in its fifth word.
+const SIZE: u64 = 0xFFFF_FFFF;
 
 /// The constant part of a slot.
 #[derive(Clone, Copy)]
 pub(crate) struct Form {
     /// First word without the book.
     head: u64,
-    /// Fifth word of an order event without quantity, channel and side.
-    middle: u64,
+    /// Fifth word of an order event: flags and action.
+    fifth_or: u64,
+    eighth_and: u64,
+    eighth_or: u64,
     /// Whether it is an order event, else an execution.
     is_event: bool,
 }
 
-/// The rest of a slot, in the words of both layouts.
+/// The rest of a slot, in the words of both layouts. What a layout lacks is not taken.
 pub(crate) struct Fields {
-    /// Of an event.
-    pub side: u8,
+    /// Side of an event.
+    pub event_side: u8,
+    /// Side of an execution whose form has none, else 0.
+    pub execution_side: u8,
     /// Order number.
     pub order_id: u64,
     /// Of an execution: match number or new order number.
     pub other_id: u64,
     /// Price.
     pub price: Price,
-    /// Quantity, or the whole rest.
-    pub quantity: u64,
-    /// Of an event: ranking sequence number.
-    pub rank_sequence: u32,
+    /// Lower half of an event's quantity.
+    pub size: u32,
+    /// Of an event: upper half of the quantity, above it the ranking sequence number. Of an execution: the quantity.
+    pub eighth: u64,
 }
 
 impl Form {
@@ -43,35 +52,73 @@ impl Form {
         let mut event = OrderEvent::new(NO_STAMP, action, Side::None, OrderId(0), Price(0), 0);
         event.side = 0;
         let words = words_of_event(event);
-        Self { head: words[0], middle: words[4], is_event: true }
+        Self { head: words[0], fifth_or: words[4], eighth_and: u64::MAX, eighth_or: 0, is_event: true }
     }
 
-    /// Of executions, replaces and trades, by `rtype`.
-    pub(crate) const fn execution(rtype: u8, side: Side, conditions: u8) -> Self {
-        let execution = Execution::new(rtype, NO_STAMP, side, OrderId(0), 0, Price(0), 0, conditions);
-        Self { head: words_of_execution(execution)[0], middle: 0, is_event: false }
+    /// The same with a quantity that has no upper half, and without a rank.
+    pub(crate) const fn of_32_bits(self) -> Self {
+        Self { eighth_and: 0, ..self }
+    }
+
+    /// The same about the whole rest: [`QUANTITY_REST`] whatever the quantity, and without a rank.
+    pub(crate) const fn of_the_rest(self) -> Self {
+        Self { fifth_or: self.fifth_or | SIZE, eighth_and: 0, eighth_or: SIZE_HIGH, ..self }
+    }
+
+    /// Of executions, replaces and trades, by `rtype`; without a `side`, each message states its own.
+    pub(crate) const fn execution(rtype: u8, side: Option<Side>, conditions: u8) -> Self {
+        let mut execution = Execution::new(rtype, NO_STAMP, Side::None, OrderId(0), 0, Price(0), 0, conditions);
+        execution.side = match side {
+            Some(side) => side as u8,
+            None => 0,
+        };
+        Self {
+            head: words_of_execution(execution)[0],
+            fifth_or: 0,
+            eighth_and: u64::MAX,
+            eighth_or: 0,
+            is_event: false,
+        }
     }
 
     /// The slot, as [`OrderEvent::new`] and [`Execution::new`] make it, without a branch on which of them it is.
     #[inline(always)]
     pub(crate) fn slot(&self, stamp: Stamp, fields: Fields) -> Slot {
         let either = |event, execution| select_unpredictable(self.is_event, event, execution);
-        let Fields { side, order_id, other_id, price, quantity, rank_sequence } = fields;
+        let Fields { event_side, execution_side, order_id, other_id, price, size, eighth } = fields;
         let price = price.0.cast_unsigned();
-        let size_and_flags =
-            quantity & 0xFFFF_FFFF | self.middle | u64::from(stamp.channel_id) << 40 | u64::from(side) << 56;
+        let fifth = u64::from(size) | self.fifth_or | u64::from(stamp.channel_id) << 40 | u64::from(event_side) << 56;
         let words: [u64; 8] = [
-            self.head | u64::from(stamp.book_id.0) << 32,
+            self.head | u64::from(stamp.book_id.0) << 32 | u64::from(execution_side) << 24,
             stamp.exchange_ns,
             either(order_id, 0),
             either(price, stamp.received_ns),
-            either(size_and_flags, order_id),
+            either(fifth, order_id),
             either(stamp.received_ns, other_id),
             either(stamp.sequence << 32, price),
-            either(quantity >> 32 | u64::from(rank_sequence) << 32, quantity),
+            eighth & self.eighth_and | self.eighth_or,
         ];
         Slot::from_bytes(zerocopy::transmute!(words))
     }
+}
+
+/// The bytes at `at`; `None` when the message ends before.
+#[inline(always)]
+pub(crate) fn bytes_at<const N: usize>(message: &[u8], at: u8) -> Option<[u8; N]> {
+    let at = usize::from(at);
+    message.get(at..at + N)?.first_chunk().copied()
+}
+
+/// The last of all ends of fields, the head's among them.
+pub(crate) const fn last_end(head: usize, ends: &[u8]) -> usize {
+    let (mut last, mut field) = (head, 0);
+    while field < ends.len() {
+        if ends[field] as usize > last {
+            last = ends[field] as usize;
+        }
+        field += 1;
+    }
+    last
 }
 
 const NO_STAMP: Stamp = Stamp { book_id: BookId(0), exchange_ns: 0, received_ns: 0, sequence: 0, channel_id: 0 };
@@ -86,6 +133,7 @@ const fn words_of_execution(execution: Execution) -> [u64; 8] {
 
 // The places that `Form::slot` writes to.
 const _: () = {
+    assert!(QUANTITY_REST == SIZE_HIGH << 32 | SIZE);
     assert!(cfg!(target_endian = "little"), "slots are little-endian, as DBN is");
     assert!(offset_of!(OrderEvent, book_id) == 4 && offset_of!(Execution, book_id) == 4);
     assert!(offset_of!(OrderEvent, exchange_ns) == 8 && offset_of!(Execution, exchange_ns) == 8);
@@ -113,32 +161,45 @@ mod tests {
         channel_id: 0x41,
     };
 
-    fn fields(quantity: u64) -> Fields {
+    fn fields(quantity: u64, eighth: u64, execution_side: u8) -> Fields {
         Fields {
-            side: b'B',
+            event_side: b'B',
+            execution_side,
             order_id: u64::MAX - 1,
             other_id: u64::MAX - 2,
             price: Price(-7),
-            quantity,
-            rank_sequence: 0x5152_5354,
+            size: quantity as u32,
+            eighth,
         }
     }
 
     #[test]
-    fn a_form_makes_what_the_constructors_make() {
-        let (order, price) = (OrderId(u64::MAX - 1), Price(-7));
-        for quantity in [0, 1, 0xFFFF_FFFF, 0x6162_6364_6566_6768, QUANTITY_REST] {
-            for action in [action::ADD, action::CANCEL] {
-                let mut event = OrderEvent::new(STAMP, action, Side::Bid, order, price, quantity);
-                event.rank_sequence = 0x5152_5354;
-                assert_eq!(Form::event(action).slot(STAMP, fields(quantity)), Slot::from(event));
+    fn a_form_of_events_makes_what_the_constructor_makes() {
+        for action in [action::ADD, action::CANCEL] {
+            let of =
+                |quantity| OrderEvent::new(STAMP, action, Side::Bid, OrderId(u64::MAX - 1), Price(-7), quantity).into();
+            for quantity in [0, 1, 0xFFFF_FFFF, 0x6162_6364_6566_6768, u64::MAX - 1] {
+                let fields = || fields(quantity, 0x5152_5354 << 32 | quantity >> 32, 0);
+                let mut ranked: OrderEvent = zerocopy::transmute!(Slot::as_bytes(&of(quantity)).to_owned());
+                ranked.rank_sequence = 0x5152_5354;
+                assert_eq!(Form::event(action).slot(STAMP, fields()), Slot::from(ranked));
+                assert_eq!(Form::event(action).of_32_bits().slot(STAMP, fields()), of(quantity & 0xFFFF_FFFF));
+                assert_eq!(Form::event(action).of_the_rest().slot(STAMP, fields()), of(QUANTITY_REST));
             }
-            for (rtype, conditions) in [(rtype::EXECUTION, 0), (rtype::TRADE, conditions::HIDDEN), (rtype::REPLACE, 0)]
-            {
-                let form = Form::execution(rtype, Side::None, conditions);
-                let execution =
-                    Execution::new(rtype, STAMP, Side::None, order, u64::MAX - 2, price, quantity, conditions);
-                assert_eq!(form.slot(STAMP, fields(quantity)), Slot::from(execution));
+        }
+    }
+
+    #[test]
+    fn a_form_of_executions_makes_what_the_constructor_makes() {
+        for (rtype, conditions) in [(rtype::EXECUTION, 0), (rtype::TRADE, conditions::HIDDEN), (rtype::REPLACE, 0)] {
+            for quantity in [0, 1, 0x6162_6364_6566_6768, u64::MAX] {
+                let (order, other_id) = (OrderId(u64::MAX - 1), u64::MAX - 2);
+                let of =
+                    |side| Execution::new(rtype, STAMP, side, order, other_id, Price(-7), quantity, conditions).into();
+                let form = Form::execution(rtype, Some(Side::None), conditions);
+                assert_eq!(form.slot(STAMP, fields(9, quantity, 0)), of(Side::None));
+                let form = Form::execution(rtype, None, conditions);
+                assert_eq!(form.slot(STAMP, fields(9, quantity, b'A')), of(Side::Ask));
             }
         }
     }
