@@ -11,10 +11,9 @@ use crate::slot::Slot;
 
 /// Slots that [`Producer::stage`] gathers before it writes them: two kilobytes, which stay in the first cache.
 pub const STAGED_MAX: usize = 32;
-/// Flushes between two looks at how full a ring is: each look fetches a cache line from the reader's core.
+/// Flushes between two looks at how full a ring is: each look fetches a cache line from the reader's core. In between,
+/// whoever has to ask for room looks as well.
 const FLUSHES_PER_LOOK: u32 = 64;
-/// A ring that was more than one part in so many full is looked at after every flush.
-const CALM_PART: u64 = 16;
 
 /// Wakes whoever sleeps at the other end of a ring. Rung only when the sleeper said that it sleeps.
 ///
@@ -121,8 +120,8 @@ pub struct Producer {
     metrics: Arc<RingMetrics>,
     unrung: u32,
     flushes: u32,
-    /// The next flush looks how full the ring is.
-    look: bool,
+    /// Free slots at the last flush, as far as was known; 0 makes the next flush tell how full the ring is.
+    known_free: usize,
     staged: [Slot; STAGED_MAX],
     staged_count: usize,
 }
@@ -130,6 +129,8 @@ pub struct Producer {
 /// The reading end. One thread.
 pub struct Consumer {
     ring: rtrb::Consumer<Slot>,
+    /// Address of the slot that comes next, to start loading it; 0 before the first one.
+    next: usize,
 }
 
 /// A ring of `slots` slots (64 bytes each) called `name` in the metrics; `bell` wakes its reader.
@@ -147,11 +148,11 @@ pub fn ring(name: &'static str, slots: usize, bell: Arc<Bell>) -> (Producer, Con
         metrics,
         unrung: 0,
         flushes: 0,
-        look: true,
+        known_free: 0,
         staged: [Slot::EMPTY; STAGED_MAX],
         staged_count: 0,
     };
-    (producer, Consumer { ring: consumer })
+    (producer, Consumer { ring: consumer, next: 0 })
 }
 
 /// The ring has no room for all of it; nothing was written.
@@ -254,7 +255,7 @@ impl Producer {
     #[cold]
     fn full(&mut self) -> Result<(), Full> {
         self.metrics.full.add(1);
-        self.look = true;
+        self.known_free = 0;
         Err(Full)
     }
 
@@ -264,13 +265,15 @@ impl Producer {
         self.publish();
         if self.unrung > 0 {
             self.metrics.written.add(u64::from(self.unrung));
-            self.unrung = 0;
             self.flushes = self.flushes.wrapping_add(1);
-            if self.look || self.flushes.is_multiple_of(FLUSHES_PER_LOOK) {
-                let occupied = self.metrics.capacity - self.ring.slots() as u64;
-                self.metrics.occupied.set(occupied);
-                self.look = occupied > self.metrics.capacity / CALM_PART;
+            let look = self.flushes.is_multiple_of(FLUSHES_PER_LOOK);
+            let free = if look { self.ring.slots() } else { self.ring.cached_slots() };
+            // More is free than what was not written since: somebody asked the reader's core, and this is its answer.
+            if look || free + self.unrung as usize > self.known_free {
+                self.metrics.occupied.set(self.metrics.capacity - free as u64);
             }
+            self.known_free = free;
+            self.unrung = 0;
             self.bell.ring();
         }
     }
@@ -319,7 +322,27 @@ impl Consumer {
     /// Takes one slot.
     #[inline]
     pub fn pop(&mut self) -> Option<Slot> {
-        self.ring.pop().ok()
+        let Ok(chunk) = self.ring.read_chunk(1) else {
+            self.await_next();
+            return None;
+        };
+        let (first, _) = chunk.as_slices();
+        let slot = first.first().copied();
+        self.next = first.as_ptr_range().end.addr();
+        chunk.commit_all();
+        slot
+    }
+
+    /// Nothing is waiting: loads the next slot's line at the same time as the writer's index is looked at again, so that
+    /// the two come from the writer's core side by side and not one after the other.
+    #[inline]
+    fn await_next(&self) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a prefetch reads nothing and faults on no address; the pointer is never dereferenced.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(self.next)) };
+        }
     }
 
     /// Hands up to `slots_max` waiting slots to `each`, in order, and frees them together.
@@ -337,10 +360,15 @@ impl Consumer {
     #[inline]
     pub fn drain_runs(&mut self, slots_max: usize, mut each: impl FnMut(&[Slot])) -> usize {
         let waiting = self.ring.slots().min(slots_max);
+        if waiting == 0 {
+            self.await_next();
+            return 0;
+        }
         let Ok(chunk) = self.ring.read_chunk(waiting) else { return 0 };
         let (first, second) = chunk.as_slices();
         for run in [first, second] {
             if !run.is_empty() {
+                self.next = run.as_ptr_range().end.addr();
                 each(run);
             }
         }
