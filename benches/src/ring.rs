@@ -4,11 +4,13 @@
 //! that a lost or repeated one gives no figure.
 
 use std::hint::spin_loop;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use book::ring::{Bell, Consumer, Producer, ring};
 use book::slot::{Execution, rtype};
 use book::{Slot, slot};
+use crossbeam_utils::CachePadded;
 use hdrhistogram::Histogram;
 use zerocopy::FromZeros;
 
@@ -28,6 +30,9 @@ const SPINS_MAX: u32 = 20_000;
 /// What the project promises: millions of slots per second, and ns.
 const TARGET_MILLIONS: f64 = 200.0;
 const TARGET_ROUND_TRIP_NS: f64 = 110.0;
+
+/// What the machine can do: no round trip through any ring is shorter.
+const FLOOR: &str = "floor: round trip of a bare cache line, median";
 
 struct Sizes {
     batched: usize,
@@ -62,6 +67,7 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     let samples = options.samples(&name, || pass(&pin, CAPACITIES[0], sizes.single, write_singly))?;
     rows.push(Row::new(name, "M slots/s", Better::Higher, samples));
 
+    let floor = options.samples("floor", || line_round_trips(&pin, sizes.trips))?;
     let mut trips = Vec::new();
     let medians = options.samples("round trip", || {
         let trip = round_trips(&pin, sizes.trips)?;
@@ -72,6 +78,7 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     trips.drain(..options.warm_up.min(trips.len()));
     let row = Row::new("round trip, median", "ns", Better::Lower, medians);
     rows.push(if options.small { row } else { row.with_target(TARGET_ROUND_TRIP_NS) });
+    rows.push(Row::new(FLOOR, "ns", Better::Lower, floor));
     Ok(Report {
         name: "ring".into(),
         question: "How fast do 64-byte slots go from thread to thread through our ring, and how long is a round trip?"
@@ -90,6 +97,8 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
             "decoding and books: a slot is filled with its number and only checked at the other end".into(),
             "sleeping readers: both threads spin".into(),
             "nothing is taken off for the clock: a round trip holds one of its two readings".into(),
+            "the floor is one line between the same two cores: their distance, which a virtual machine's host may change"
+                .into(),
         ],
         rows,
         latencies: vec![LatencySeries::of_runs("round trip", trips)],
@@ -240,6 +249,37 @@ fn round_trips(pin: &Pin, count: usize) -> Result<Histogram<u64>, BenchError> {
     Ok(trips)
 }
 
+/// One number in one cache line, written by both threads in turn; the median round trip in ns.
+fn line_round_trips(pin: &Pin, count: usize) -> Result<f64, BenchError> {
+    let line = CachePadded::new(AtomicU64::new(0));
+    let mut trips = histogram();
+    let wait_for = |number| {
+        let mut wait = Wait::default();
+        while line.load(Ordering::Acquire) != number {
+            wait.turn();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            pin.partner_thread();
+            for number in 0..count as u64 {
+                wait_for(2 * number + 1);
+                line.store(2 * number + 2, Ordering::Release);
+            }
+        });
+        for number in 0..count as u64 {
+            let start = Instant::now();
+            line.store(2 * number + 1, Ordering::Release);
+            wait_for(2 * number + 2);
+            trips.saturating_record(nanos(start.elapsed()));
+        }
+    });
+    if line.load(Ordering::Acquire) != 2 * count as u64 {
+        return Err(BenchError::Wrong("the line does not hold the last number".into()));
+    }
+    Ok(trips.value_at_quantile(0.5) as f64)
+}
+
 fn take(consumer: &mut Consumer) -> Slot {
     let mut wait = Wait::default();
     loop {
@@ -261,7 +301,7 @@ mod tests {
     #[test]
     fn the_small_mode_answers() {
         let report = run(&Options::small()).unwrap();
-        assert_eq!(report.rows.len(), 5);
+        assert_eq!(report.rows.len(), 6);
         assert_eq!((report.latencies[0].runs.len(), report.latencies[0].corrected.len()), (3, 3_000));
     }
 
