@@ -21,6 +21,9 @@ pub const STAGED_MAX: usize = 32;
 const NEAR_SLOTS: usize = 128;
 /// A ring of fewer slots is small enough alone.
 const NEAR_FROM_SLOTS: usize = 1_024;
+/// Looks whether the small ring has room before the large one is taken: less than a microsecond, and a reader that is at
+/// work makes room in it.
+const LOOKS_BEFORE_SPILL: u32 = 16;
 /// Slots written into the large ring between two looks whether it is empty.
 const SPILLED_PER_LOOK: usize = 32;
 /// Flushes between two looks at how full a ring is: each look fetches a cache line from the reader's core. In between,
@@ -234,8 +237,17 @@ impl Producer {
                 return false;
             }
         }
-        self.spilling = self.near.push_entire_slice(slots).is_err();
-        !self.spilling
+        if slots.len() <= self.near.buffer().capacity() {
+            for _ in 0..LOOKS_BEFORE_SPILL {
+                if self.near.push_entire_slice(slots).is_ok() {
+                    self.spilling = false;
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+        }
+        self.spilling = true;
+        false
     }
 
     /// Takes one slot, which the reader sees at the next [`Producer::publish`] or [`Producer::flush`], or once
