@@ -272,7 +272,7 @@ fn says(plan: &Plan, stream: &Stream) -> String {
 
 /// All bytes of a generated file, unpacked, in one piece of memory. A file that is not the one of its answer is refused.
 fn read_whole(file: &Path, answer: &Answer) -> Result<Vec<u8>, BenchError> {
-    let io = |source| BenchError::Io { doing: format!("reading {}", file.display()), source };
+    let io = |cause| BenchError::Io { doing: format!("reading {}", file.display()), cause };
     let opened = BufReader::with_capacity(1 << 18, File::open(file).map_err(io)?);
     let size = usize::try_from(answer.bytes).ok().filter(|&size| size <= BYTES_MAX);
     let size = size.ok_or_else(|| {

@@ -6,6 +6,7 @@ pub mod answer;
 pub mod book;
 pub mod compare;
 pub mod decode;
+pub mod disturbance;
 pub mod encode;
 pub mod environment;
 pub mod fanout;

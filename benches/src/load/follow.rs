@@ -8,6 +8,7 @@ use book::Nanos;
 use hdrhistogram::Histogram;
 
 use super::client::Arrived;
+use super::lines::number;
 use super::sender::Times;
 use crate::report::histogram;
 
@@ -46,17 +47,6 @@ pub fn head(payload: &[u8]) -> Option<Head> {
     let (received_ns, rest) = number(rest.strip_prefix(b"\",\"ts_recv\":\"")?);
     let (out_ns, _) = number(rest.strip_prefix(b"\",\"ts_out\":\"")?);
     Some(Head { snapshot, symbol: symbol as usize, seq, prev_seq, exchange_ns, received_ns, out_ns })
-}
-
-/// The digits at the front; wraps on more than 64 bits.
-fn number(bytes: &[u8]) -> (u64, &[u8]) {
-    let mut value = 0_u64;
-    let mut at = 0;
-    while let Some(digit) = bytes.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10) {
-        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
-        at += 1;
-    }
-    (value, &bytes[at..])
 }
 
 /// Latencies of a run, ns.
