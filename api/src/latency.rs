@@ -73,9 +73,13 @@ mod tests {
         let shown = json(&[Arc::new(two) as Arc<dyn MetricSource>]);
         let decode = &shown["stages"][0];
         assert_eq!((&decode["stage"], &decode["count"]), (&"decode".into(), &1_000.into()));
-        for (name, exact_ns) in
-            [("p50_ns", 500_000), ("p90_ns", 900_000), ("p99_ns", 990_000), ("p99_9_ns", 999_000), ("max_ns", 1_000_000)]
-        {
+        for (name, exact_ns) in [
+            ("p50_ns", 500_000),
+            ("p90_ns", 900_000),
+            ("p99_ns", 990_000),
+            ("p99_9_ns", 999_000),
+            ("max_ns", 1_000_000),
+        ] {
             let ns = decode[name].as_u64().expect(name);
             assert!((exact_ns..=exact_ns * 17 / 16).contains(&ns), "{name}: {ns}");
         }

@@ -21,3 +21,5 @@ pub mod replay;
 pub mod report;
 pub mod ring;
 pub mod run;
+#[cfg(test)]
+mod small;

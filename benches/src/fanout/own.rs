@@ -195,7 +195,7 @@ impl Plant for Own {
         drop(clients);
         drop(server);
         ensure!(follow.broken == 0, "{} frames did not go on from the one before", follow.broken);
-        ensure!(follow.gaps == 0, "{} gap frames", follow.gaps);
+        ensure!(follow.gaps == 0, "gaps told by the server: {}, the first: {}", follow.gaps, follow.first_gap);
         verify(&transcript, &stream)
     }
 }

@@ -105,6 +105,8 @@ pub struct Follow {
     pub updates: u64,
     /// Frames of the `system` channel that tell of a loss.
     pub gaps: u64,
+    /// The first of them, for a person.
+    pub first_gap: String,
     /// What was measured from message `measured_from` on.
     pub latencies: Latencies,
     /// Messages before this one warm up.
@@ -127,6 +129,7 @@ impl Follow {
             broken: 0,
             updates: 0,
             gaps: 0,
+            first_gap: String::new(),
             latencies: Latencies::default(),
             measured_from: 0,
             untimed: false,
@@ -152,7 +155,9 @@ impl Follow {
     /// Takes a message of a client; false when it is not a `book` frame.
     pub fn on_frame(&mut self, arrived: Arrived<'_>, times: &Times) -> bool {
         let Some(head) = head(arrived.payload).filter(|head| head.symbol < self.symbols) else {
-            self.gaps += u64::from(is_gap(arrived.payload));
+            if is_gap(arrived.payload) {
+                self.on_gap(arrived.payload);
+            }
             return false;
         };
         let place = &mut self.places[arrived.client * self.symbols + head.symbol];
@@ -191,6 +196,14 @@ impl Follow {
         true
     }
 
+    #[cold]
+    fn on_gap(&mut self, payload: &[u8]) {
+        self.gaps += 1;
+        if self.first_gap.is_empty() {
+            self.first_gap = gap_text(payload);
+        }
+    }
+
     /// Messages that the slowest client has been shown.
     #[must_use]
     pub fn slowest(&self) -> u64 {
@@ -198,7 +211,13 @@ impl Follow {
     }
 }
 
-#[cold]
+/// What a gap frame says, for a person.
+fn gap_text(payload: &[u8]) -> String {
+    let frame: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+    let text = |member: &str| frame[member].as_str().unwrap_or("?").to_owned();
+    format!("reason {}, messages {} to {} of the venue", text("reason"), text("venue_from"), text("venue_to"))
+}
+
 fn is_gap(payload: &[u8]) -> bool {
     payload.starts_with(b"{\"channel\":\"system\",\"type\":\"gap\"")
 }
@@ -219,6 +238,15 @@ mod tests {
             assert_eq!(head(&FRAME.as_bytes()[..cut]), None, "cut at {cut}");
         }
         assert_eq!(head(FRAME.replace("book", "trades").as_bytes()), None);
+    }
+
+    #[test]
+    fn a_gap_is_counted_and_its_reason_kept() {
+        let mut follow = Follow::new(1, 2);
+        let payload = br#"{"channel":"system","type":"gap","reason":"upstream","venue_from":"7","venue_to":"9"}"#;
+        let arrived = Arrived { client: 0, payload, received_ns: 1 };
+        assert!(!follow.on_frame(arrived, &Times::default()));
+        assert_eq!((follow.gaps, follow.first_gap.as_str()), (1, "reason upstream, messages 7 to 9 of the venue"));
     }
 
     #[test]

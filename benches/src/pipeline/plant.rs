@@ -126,7 +126,7 @@ impl Plant {
         let disturbance = watch.end();
         self.transcript = transcript;
         if self.follow.gaps > gaps_before {
-            let why = format!("{} gap frames: the line or a client lost messages", self.follow.gaps);
+            let why = format!("gaps told by the server: {}, the first: {}", self.follow.gaps, self.follow.first_gap);
             return Ok(Ran::Lost(why, disturbance));
         }
         ensure!(self.follow.broken == 0, "{} frames did not go on from the one before", self.follow.broken);
