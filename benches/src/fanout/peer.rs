@@ -2,7 +2,7 @@
 //!
 //! The server runs already and has its own core; this program is its feed and its clients, in one thread.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
@@ -15,8 +15,8 @@ use crate::load::turns::Silence;
 use crate::load::verify::Proof;
 use crate::load::{limits, now_ns};
 
-/// Between two lines that find out whether every client gets lines already.
-const PROBE: Duration = Duration::from_millis(10);
+/// Between two lines that find out whether every client gets lines already: time for a slow server to pass one on to all.
+const PROBE: Duration = Duration::from_millis(100);
 
 /// Where a server is and how it is spoken to.
 #[derive(Clone, Debug)]
@@ -71,10 +71,13 @@ impl PeerPlant {
         while !self.lines.all_joined() {
             self.give(now_ns(), now_ns())?;
             self.publish()?;
-            self.turn(PROBE)?;
+            let sent = Instant::now();
+            while sent.elapsed() < PROBE && !self.lines.all_joined() {
+                self.turn(Duration::from_millis(1))?;
+            }
             let now = self.lines.joined();
-            silence
-                .check(now > joined, "the first line at every client: does the server pass on what its feed brings?")?;
+            let what = "the first line at every client: does the server pass on what its feed brings?";
+            silence.check(now > joined, what)?;
             joined = now;
         }
         let offered = self.next - first;
