@@ -33,7 +33,7 @@ const WINDOW: usize = 256;
 const WINDOW_MANY: usize = 64;
 /// Most frames a second, all clients together, that latency is measured with.
 const FRAMES_PER_S_MAX: u64 = 1_000_000;
-/// Between two runs, see the pipeline.
+/// Before each run, see the pipeline.
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// The question, for the report.
@@ -207,6 +207,7 @@ fn runs<T>(
     let mut runs = Vec::new();
     for _ in 0..options.runs.max(1) {
         let mut plant = start(options, clients)?;
+        plant.rest(PAUSE);
         let watch = Watch::begin(&options.cores());
         let found = run(plant.as_mut());
         let disturbance = watch.end();
@@ -222,7 +223,6 @@ fn runs<T>(
             }
             Err(error) => return Err(error),
         }
-        std::thread::sleep(PAUSE);
     }
     Ok(runs)
 }

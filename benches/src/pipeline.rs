@@ -31,8 +31,8 @@ const ACHIEVED_MIN: f64 = 0.98;
 /// It does not hold with a p99 above this many times the first rate's, and above 5 ms: queues grow.
 const P99_GROWTH_MAX: f64 = 50.0;
 const P99_ENDS_NS: f64 = 5_000_000.0;
-/// Between two runs, each of which has a server of its own: threads at real-time priority are cut off by the kernel for up
-/// to 50 ms when they spin for most of a second, and would be in the middle of a run.
+/// Before each run, when everything is connected and subscribed: threads at real-time priority are cut off by the kernel for
+/// up to 50 ms when they have been spinning for most of a second, and that would be in the middle of a run.
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// What to measure.
@@ -307,7 +307,6 @@ fn runs_at(rate: u64, options: &Options, again: bool, proof: &mut Proof) -> Resu
             Ran::Whole(run) => of_rate.whole.push(*run),
             Ran::Lost(why, disturbance) => of_rate.lost.push((why, disturbance)),
         }
-        std::thread::sleep(PAUSE);
     }
     Ok(of_rate)
 }

@@ -145,6 +145,10 @@ impl Own {
 }
 
 impl Plant for Own {
+    fn rest(&self, duration: Duration) {
+        self.server.rest(duration);
+    }
+
     fn window(&self) -> usize {
         self.window
     }

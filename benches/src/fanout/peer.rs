@@ -86,6 +86,10 @@ impl PeerPlant {
 }
 
 impl Plant for PeerPlant {
+    fn rest(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+
     fn window(&self) -> usize {
         self.window
     }

@@ -28,6 +28,8 @@ pub struct Load {
 
 /// A server, its clients, and the way messages get in.
 pub trait Plant {
+    /// Lets this thread, and a server of ours, sleep for so long.
+    fn rest(&self, duration: Duration);
     /// Messages that may be under way in the closed loop.
     fn window(&self) -> usize;
     /// Counting and timing begin anew.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use book::Nanos;
 
-use super::{Options, Run};
+use super::{Options, PAUSE, Run};
 use crate::disturbance::{Disturbance, Watch};
 use crate::load::client::{Clients, Target};
 use crate::load::follow::Follow;
@@ -101,6 +101,7 @@ impl Plant {
         self.follow.measured_from = warm_up;
         let mut transcript = std::mem::take(&mut self.transcript);
         transcript.reserve(messages.len());
+        self.server.rest(PAUSE);
         let watch = Watch::begin(&options.cores());
         let (frames_before, gaps_before) = (self.follow.updates, self.follow.gaps);
         let start_ns = now_ns() + LEAD_NS;
