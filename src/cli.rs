@@ -375,7 +375,9 @@ pub enum Bench {
     Pipeline(BenchPipeline),
 
     /// From the update ring to WebSocket clients: most frames per second, and latency at fixed rates.
-    #[command(after_help = "Example:\n  bist bench fanout --clients 10,100 --rates 1000")]
+    #[command(after_help = "Examples:\n  bist bench fanout --clients 10,100 --rates 1000\n  bist bench fanout --url \
+        ws://127.0.0.1:9001/ --feed tcp://127.0.0.1:9000 --core 0\n                                               a server that is \
+        not ours, by the same loops")]
     Fanout(BenchFanout),
 
     /// Any WebSocket server that runs already, ours or another: messages and bytes per second, and how old they are.
@@ -459,7 +461,7 @@ pub struct BenchStream {
 /// `bist bench pipeline`
 #[derive(Debug, Args)]
 pub struct BenchPipeline {
-    /// Rates in messages per second [default: 1000 and doubling, until something gives way].
+    /// Rates in messages per second [default: 1000 and doubling until one is too much, then in between].
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub rates: Vec<u64>,
 
@@ -502,6 +504,22 @@ pub struct BenchFanout {
     #[arg(long, value_enum, value_name = "WAIT")]
     pub wait: Option<BenchWait>,
 
+    /// `ws://host:port/path` of a server that runs already, to be measured instead of ours; --core is then the clients' core.
+    #[arg(long, value_name = "URL", requires = "feed", conflicts_with = "wait")]
+    pub url: Option<String>,
+
+    /// `tcp://host:port` where that server takes lines of JSON, each to be passed on to all of its clients.
+    #[arg(long, value_name = "URL", requires = "url")]
+    pub feed: Option<String>,
+
+    /// What each client of that server sends first [default: nothing].
+    #[arg(long, value_name = "TEXT", requires = "url")]
+    pub subscribe: Option<String>,
+
+    /// Load a server on another machine; only one that is yours.
+    #[arg(long, requires = "url")]
+    pub allow_remote: bool,
+
     #[command(flatten)]
     pub common: BenchCommon,
 }
@@ -538,7 +556,7 @@ pub struct BenchLoad {
     pub rate: u64,
 
     /// Measured time of each run, ms.
-    #[arg(long, value_name = "MS", default_value_t = 700, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=600_000))]
     pub measured_ms: u64,
 
     /// Load a server on another machine; only one that is yours.

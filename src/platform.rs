@@ -114,8 +114,9 @@ impl Platform {
 
         let (mut view_stage, view) = api::ViewStage::new(view_consumer, book::replica::Options::default());
         let health = api::Health::of_view(&view);
-        sources.extend([book.metrics() as Arc<dyn MetricSource>, Arc::clone(book.market().anomalies()) as _]);
+        // In the order of a tick's path: `/actuator/latency` shows the stages so.
         sources.push(feed.metrics());
+        sources.extend([book.metrics() as Arc<dyn MetricSource>, Arc::clone(book.market().anomalies()) as _]);
         if let Some(sim) = &sim {
             sources.push(sim.metrics());
         }

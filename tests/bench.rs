@@ -101,6 +101,31 @@ fn an_input_that_cannot_be_used_says_what_can() {
     assert!(text(&levels).contains("decode and level totals"), "{}", text(&levels));
 }
 
+/// More clients than the system lets a process have open files: said before anything is started, with what to do.
+#[cfg(unix)]
+#[test]
+fn too_many_clients_for_the_systems_limit_are_refused_with_what_to_do() {
+    let program = common::command(&["bench", "fanout", "--small", "--clients", "1000"]);
+    let words: Vec<_> = std::iter::once(program.get_program()).chain(program.get_args()).collect();
+    let limited = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 256 && exec \"$@\"", "sh"])
+        .args(words)
+        .output()
+        .expect("a shell starts");
+    assert_eq!(limited.status.code(), Some(1));
+    let shown = text(&limited);
+    assert!(shown.contains("2064 open files") && shown.contains("ulimit -n") && shown.contains("--clients"), "{shown}");
+}
+
+#[test]
+fn a_server_that_is_not_ours_needs_its_feed_and_must_be_there() {
+    let url = ["fanout", "--small", "--url", "ws://127.0.0.1:1/"];
+    assert_eq!(bench(&url).status.code(), Some(2), "no --feed");
+    let output = bench(&[&url[..], &["--feed", "tcp://127.0.0.1:1"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("does the server run"), "{}", text(&output));
+}
+
 /// Real recordings, where this checkout has them: every bench that takes a file takes them.
 #[test]
 fn recordings_are_measured_too() {

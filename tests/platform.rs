@@ -119,6 +119,14 @@ fn live_books_and_a_clean_stop(layout: &str) {
     };
     assert!(value("bist_book_anomalies_total").abs() < 0.5, "the simulated exchange is correct, so are we");
     assert!(value("bist_feed_gaps_total").abs() < 0.5);
+    let latency: Value = serde_json::from_str(&get(bist.admin, "/actuator/latency")).expect("JSON");
+    let stages = latency["stages"].as_array().expect("stages");
+    let names: Vec<&str> = stages.iter().filter_map(|stage| stage["stage"].as_str()).collect();
+    assert_eq!(names, ["decode", "book", "enqueue", "encode", "write"]);
+    for stage in stages {
+        let values = ["p50_ns", "p90_ns", "p99_ns", "p99_9_ns", "max_ns"].map(|name| stage[name].as_u64());
+        assert!(values.iter().all(Option::is_some) && values.is_sorted(), "{stage}");
+    }
 
     let begin = Instant::now();
     bist.signal("TERM");

@@ -10,6 +10,7 @@
 pub mod config;
 mod error;
 pub mod health;
+mod latency;
 mod limit;
 mod market;
 pub mod metrics;

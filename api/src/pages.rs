@@ -13,6 +13,7 @@ use book::metrics::{MetricSource, Sample};
 use serde_json::json;
 
 use crate::health::Health;
+use crate::latency;
 use crate::metrics::{Exposition, HttpMetrics, OPENMETRICS, PROMETHEUS};
 
 /// Which build this is.
@@ -48,6 +49,8 @@ pub struct PageText {
 pub struct Pages {
     health: Arc<Health>,
     exposition: Exposition,
+    /// The same ones, for who reads percentiles.
+    sources: Vec<Arc<dyn MetricSource>>,
     build: BuildInfo,
     started: Instant,
     written: ArcSwapOption<Written>,
@@ -59,7 +62,7 @@ struct Written {
 }
 
 /// Every path that [`Pages`] answers, with what it is for.
-pub const PATHS: [(&str, &str); 10] = [
+pub const PATHS: [(&str, &str); 11] = [
     ("/livez", "Is the process alive? 200 or 503; `?verbose` lists the checks"),
     ("/readyz", "Should it be asked? 200 or 503; `?verbose` lists the checks"),
     ("/startupz", "Has it been ready once? 200 or 503; `?verbose` lists the checks"),
@@ -67,6 +70,7 @@ pub const PATHS: [(&str, &str); 10] = [
     ("/actuator/health/liveness", "The checks of `/livez` as JSON"),
     ("/actuator/health/readiness", "The checks of `/readyz` as JSON"),
     ("/actuator/info", "Version, commit, compiler, uptime"),
+    ("/actuator/latency", "What each stage of the hot threads takes: p50, p90, p99, p99.9 and maximum, ns"),
     ("/actuator/prometheus", "Metrics, Prometheus text or OpenMetrics by `Accept`"),
     ("/metrics", "The same as `/actuator/prometheus`"),
     ("/actuator", "The list of these paths"),
@@ -93,7 +97,8 @@ impl Pages {
         sources.push(Arc::new(build));
         Self {
             health,
-            exposition: Exposition::new(sources, http),
+            exposition: Exposition::new(sources.clone(), http),
+            sources,
             build,
             started: Instant::now(),
             written: ArcSwapOption::empty(),
@@ -142,6 +147,7 @@ impl Pages {
                 "rust": { "version": self.build.rustc },
                 "process": { "uptime_seconds": self.started.elapsed().as_secs() },
             })),
+            "/actuator/latency" => json(latency::json(&self.sources)),
             "/actuator/prometheus" | "/metrics" if open_metrics => {
                 PageText { status: 200, content_type: OPENMETRICS, body: self.exposition.openmetrics() }
             }

@@ -153,12 +153,11 @@ impl Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::small;
 
     #[test]
     fn the_small_mode_answers_for_both_formats() {
-        for format in [Format::Itch50, Format::Bistech] {
-            let report = run(&Options { format, ..Options::small() }).unwrap();
-            assert!(report.rows.iter().all(|row| row.samples.len() == 3), "{format:?}");
+        for report in small::both_formats(run) {
             assert!(report.checked.iter().any(|line| line.contains("generator's")), "{:?}", report.checked);
         }
     }
@@ -212,17 +211,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for name in ["s.itch50", "s.itch50.gz", "s.itch50.zst"] {
             let file = folder.path().join(name);
-            let plan = Plan { format: Format::Itch50, seed: 2, messages: 20_000, symbols: 40, live_orders: 3_000 };
-            let mut answer = crate::file::write_file(&file, plan, |_| ()).unwrap();
-            let options = Options { file: Some(file.clone()), ..Options::small() };
-            let report = run(&options).unwrap();
-            assert!(report.checked.iter().any(|line| line.contains("generator's")), "{:?}", report.checked);
+            let (report, mut answer) = small::written_stream(run, &file, Format::Itch50);
             assert!(report.input.contains(name) && report.input.contains("seed 2"), "{}", report.input);
-            answer.best[3] = [Some((1, 1)), None];
-            answer.write_beside(&file).unwrap();
-            assert!(matches!(run(&options), Err(BenchError::Wrong(_))), "{name}");
             answer.bytes += 1;
             answer.write_beside(&file).unwrap();
+            let options = Options { file: Some(file), ..Options::small() };
             assert!(run(&options).unwrap_err().to_string().contains("answer"), "{name}");
         }
     }

@@ -178,6 +178,7 @@ pub fn compare(a: &Saved, b: &Saved, tolerance_percent: f64) -> Result<Compariso
     if a.input != b.input {
         warnings.push(format!("input: {} / {}", a.input, b.input));
     }
+    warnings.extend([("A", a), ("B", b)].into_iter().filter_map(|(side, saved)| disturbed(side, saved)));
     let mut differences = Vec::new();
     for of_a in &a.rows {
         match b.rows.iter().find(|of_b| of_b.name == of_a.name) {
@@ -198,6 +199,13 @@ pub fn compare(a: &Saved, b: &Saved, tolerance_percent: f64) -> Result<Compariso
         return Err(NotComparable::NothingInCommon);
     }
     Ok(Comparison { name: a.name.clone(), warnings, differences, tolerance_percent })
+}
+
+/// Runs of one side that were disturbed: they count like all others, and a reader should know.
+fn disturbed(side: &str, saved: &Saved) -> Option<String> {
+    let runs = saved.latencies.iter().flat_map(|series| &series.disturbed);
+    let (all, marked) = runs.fold((0, 0), |(all, marked), run| (all + 1, marked + usize::from(run.is_marked())));
+    (marked > 0).then(|| format!("{marked} of {all} runs of {side} were disturbed; its report names them"))
 }
 
 fn row(

@@ -79,13 +79,11 @@ fn check(input: &Input) -> Result<(Vec<String>, (usize, u64)), BenchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::small;
 
     #[test]
     fn the_small_mode_answers_for_both_formats() {
-        for format in [Format::Itch50, Format::Bistech] {
-            let report = run(&Options { format, ..Options::small() }).unwrap();
-            assert!(report.rows.iter().all(|row| row.samples.len() == 3 && row.median().unwrap() > 0.0), "{format:?}");
-        }
+        small::both_formats(run);
     }
 
     #[test]

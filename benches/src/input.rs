@@ -19,11 +19,11 @@ use feed_handler::{bistech, itch50};
 use flate2::read::MultiGzDecoder;
 use zstd::stream::read::Decoder as ZstdDecoder;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Best};
 use crate::generate::{Format, Plan, Stream, generate};
 use crate::measure::{BenchError, Options};
 use crate::report::grouped;
-use crate::run::{self, messages};
+use crate::run::{self, key, messages};
 
 /// Most bytes of a recording that is held in memory: 12 GiB, a busy NASDAQ day.
 const BYTES_MAX: usize = 12 << 30;
@@ -60,7 +60,7 @@ impl Input {
         let plan = plan(options)?;
         (options.tell)(&format!("generating {} messages", grouped(plan.messages as u64)));
         let stream = generate(plan);
-        let says = says(&plan, &stream);
+        let says = says_of(&plan, &stream);
         Ok(Self { stream, format: plan.format, says, queues: !options.levels_only, generated: true })
     }
 
@@ -70,7 +70,7 @@ impl Input {
         let plan = answer.plan;
         let stream = answer.into_stream(bytes);
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let says = format!("{name}: {}", says(&plan, &stream));
+        let says = format!("{name}: {}", says_of(&plan, &stream));
         Ok(Self { stream, format: plan.format, says, queues: !options.levels_only, generated: true })
     }
 
@@ -156,20 +156,9 @@ impl Input {
         let mut checked = vec![self.check_reference()?];
         let mut market = self.market();
         let best = run::decode_book(&self.stream.bytes, self.format, &mut market, self.symbols());
-        if !self.is_right(&best) {
-            return Err(BenchError::Wrong("the best levels at the end are not the generator's".into()));
-        }
         market.check_invariants();
         if self.generated {
-            if market.orders() != self.stream.live_orders {
-                let (have, want) = (market.orders(), self.stream.live_orders);
-                return Err(BenchError::Wrong(format!("{have} orders rest at the end, not {want}")));
-            }
-            checked.push(format!(
-                "whole input: best bid and ask of all {} books and the {} resting orders equal the generator's",
-                grouped(best.len() as u64),
-                grouped(market.orders() as u64),
-            ));
+            checked.push(check_end(&market, &best, &self.stream.best, self.stream.live_orders)?);
         }
         checked.push("whole input: no message refused, no anomaly, the books' own invariants hold at the end".into());
         Ok(checked)
@@ -258,21 +247,45 @@ pub fn answer_beside(file: &Path) -> Result<Option<Answer>, BenchError> {
 }
 
 /// What a generated stream is, for the report.
-fn says(plan: &Plan, stream: &Stream) -> String {
+#[must_use]
+pub fn says(plan: &Plan, messages: u64, live_orders: usize, bytes: u64) -> String {
     format!(
         "generated {}, seed {}: {} messages, {} symbols, {} orders live at the end, {} MB",
         name(plan.format),
         plan.seed,
-        grouped(stream.messages as u64),
+        grouped(messages),
         plan.symbols,
-        grouped(stream.live_orders as u64),
-        stream.bytes.len() / 1_000_000,
+        grouped(live_orders as u64),
+        bytes / 1_000_000,
     )
+}
+
+fn says_of(plan: &Plan, stream: &Stream) -> String {
+    says(plan, stream.messages as u64, stream.live_orders, stream.bytes.len() as u64)
+}
+
+/// The books at the end of a run against what the generator knows; what was checked.
+///
+/// # Errors
+/// [`BenchError::Wrong`]: other best levels, or another number of resting orders.
+pub fn check_end(market: &Market, best: &Best, expected: &Best, live_orders: usize) -> Result<String, BenchError> {
+    if best != expected {
+        return Err(BenchError::Wrong("the best levels at the end are not the generator's".into()));
+    }
+    if market.orders() != live_orders {
+        let have = market.orders();
+        return Err(BenchError::Wrong(format!("{have} orders rest at the end, not {live_orders}")));
+    }
+    Ok(format!(
+        "whole input: best bid and ask of all {} books and the {} resting orders equal the generator's",
+        grouped(best.len() as u64),
+        grouped(live_orders as u64),
+    ))
 }
 
 /// All bytes of a generated file, unpacked, in one piece of memory. A file that is not the one of its answer is refused.
 fn read_whole(file: &Path, answer: &Answer) -> Result<Vec<u8>, BenchError> {
-    let io = |source| BenchError::Io { doing: format!("reading {}", file.display()), source };
+    let io = |cause| BenchError::Io { doing: format!("reading {}", file.display()), cause };
     let opened = BufReader::with_capacity(1 << 18, File::open(file).map_err(io)?);
     let size = usize::try_from(answer.bytes).ok().filter(|&size| size <= BYTES_MAX);
     let size = size.ok_or_else(|| {
@@ -372,15 +385,6 @@ pub fn limits(key: OrderKey) -> Limits {
         ladder_slots: 1_000_000,
         key,
         ..Limits::default()
-    }
-}
-
-/// What names an order in this format.
-#[must_use]
-pub const fn key(format: Format) -> OrderKey {
-    match format {
-        Format::Itch50 => OrderKey::Id,
-        Format::Bistech => OrderKey::BookSideId,
     }
 }
 

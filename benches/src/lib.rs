@@ -6,6 +6,7 @@ pub mod answer;
 pub mod book;
 pub mod compare;
 pub mod decode;
+pub mod disturbance;
 pub mod encode;
 pub mod environment;
 pub mod fanout;
@@ -20,3 +21,5 @@ pub mod replay;
 pub mod report;
 pub mod ring;
 pub mod run;
+#[cfg(test)]
+mod small;

@@ -4,24 +4,20 @@
 //! sends is its own, so there is nothing to compare it with: messages and bytes are counted, RFC 6455 is held to, and
 //! latency is told where a message carries a time, or where this program sends the feed itself.
 
-use std::io::Write;
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use hdrhistogram::Histogram;
 
+use crate::disturbance::{Disturbance, Watch};
 use crate::environment::Environment;
-use crate::load::client::{Clients, Target, resolve};
-use crate::load::now_ns;
+use crate::fanout::peer::{Peer, PeerPlant};
+use crate::fanout::plant::{Length, Plant, open_loop};
+use crate::load::client::{Clients, Target};
+use crate::load::{limits, now_ns};
 use crate::measure::{self, BenchError, Pin};
 use crate::pipeline::failed;
 use crate::report::{Better, LatencySeries, Report, Row, histogram};
-
-/// The member of a feed's message that says when it was due.
-const PLANNED: &str = "planned";
-/// Feed messages written at once: what is late goes out together.
-const FEED_BURST_MAX: usize = 64;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -53,6 +49,7 @@ struct Run {
     frames_per_s: f64,
     bytes_per_s: f64,
     latency: Histogram<u64>,
+    disturbance: Disturbance,
 }
 
 /// Measures; the server must run already.
@@ -69,8 +66,10 @@ pub fn run(bench: &measure::Options, options: &Options) -> Result<Report, BenchE
         runs.push(one(options).map_err(failed)?);
     }
     let of = |pick: fn(&Run) -> f64| runs.iter().map(pick).collect();
+    let disturbed: Vec<Disturbance> = runs.iter().map(|run| run.disturbance).collect();
     let rows = vec![
-        Row::new("messages, all clients", "messages/s", Better::Higher, of(|run| run.frames_per_s)),
+        Row::new("messages, all clients", "messages/s", Better::Higher, of(|run| run.frames_per_s))
+            .with_disturbed(disturbed.clone()),
         Row::new("bytes, all clients", "bytes/s", Better::Higher, of(|run| run.bytes_per_s)),
     ];
     let mut latencies = Vec::new();
@@ -78,22 +77,59 @@ pub fn run(bench: &measure::Options, options: &Options) -> Result<Report, BenchE
         let name = if options.feed.is_some() { "feed to client" } else { "age at the client" };
         let mut series = LatencySeries::of_runs(name, runs.into_iter().map(|run| run.latency).collect());
         series.rate_per_s = options.feed.is_some().then_some(options.rate);
+        series.disturbed = disturbed;
         latencies.push(series);
     }
+    let (checked, excluded) = if options.feed.is_some() {
+        ("every line of the feed reached every client once and in order", "the network between machines")
+    } else {
+        (
+            "frames are whole and keep to RFC 6455; what they say is not known here",
+            "the content: losses and wrong data of the server go unseen",
+        )
+    };
     Ok(Report {
         name: "load".to_owned(),
         question: "How fast does this WebSocket server send, and how old are its messages when they come?".to_owned(),
         input: format!("{}, {} clients, subscribed by {}", options.url, options.clients, options.subscribe),
         command: bench.command.clone(),
         environment,
-        checked: vec!["frames are whole and keep to RFC 6455; what they say is not known here".to_owned()],
-        excluded: vec!["the content: losses and wrong data of the server go unseen".to_owned()],
+        checked: vec![checked.to_owned()],
+        excluded: vec![excluded.to_owned()],
         rows,
         latencies,
     })
 }
 
 fn one(options: &Options) -> Result<Run> {
+    limits::make_room(options.clients)?;
+    let watch = Watch::begin(&[]);
+    let run = match &options.feed {
+        Some(feed) => fed(feed, options)?,
+        None => watched(options)?,
+    };
+    Ok(Run { disturbance: watch.end(), ..run })
+}
+
+/// A run in which this program sends the messages.
+fn fed(feed: &str, options: &Options) -> Result<Run> {
+    let peer = Peer {
+        url: options.url.clone(),
+        feed: feed.to_owned(),
+        subscribe: options.subscribe.clone(),
+        allow_remote: options.allow_remote,
+    };
+    let mut plant = Box::new(PeerPlant::start(&peer, options.clients)?);
+    let length = Length { warm_up_ms: options.warm_up_ms, measured_ms: options.measured_ms };
+    let found = open_loop(plant.as_mut(), options.rate, length)?;
+    let (latency, _) = plant.latencies();
+    plant.finish()?;
+    let (frames_per_s, bytes_per_s) = (found.frames_per_s, found.bytes_per_s);
+    Ok(Run { frames_per_s, bytes_per_s, latency, disturbance: Disturbance::default() })
+}
+
+/// A run in which the server sends what it has to say.
+fn watched(options: &Options) -> Result<Run> {
     let target = Target::parse(&options.url, options.allow_remote)?;
     let mut clients = Clients::connect(&target, options.clients)?;
     if !options.subscribe.is_empty() {
@@ -101,22 +137,17 @@ fn one(options: &Options) -> Result<Run> {
             clients.send(client, &options.subscribe)?;
         }
     }
-    let mut feed = options.feed.as_deref().map(|url| Feed::open(url, options)).transpose()?;
-    let field = if feed.is_some() { Some(PLANNED) } else { options.time_field.as_deref() };
-    let needle = field.map(|field| format!("\"{field}\":"));
+    let needle = options.time_field.as_ref().map(|field| format!("\"{field}\":"));
     let mut latency = histogram();
     let begin = Instant::now();
     let end = Duration::from_millis(options.warm_up_ms + options.measured_ms.max(1));
     let mut from: Option<(Instant, u64, u64)> = None;
     while begin.elapsed() < end {
-        if let Some(feed) = &mut feed {
-            feed.send_due(now_ns())?;
-        }
         let measured = from.is_some();
         clients.turn(Duration::ZERO, now_ns, &mut |arrived| {
-            let planned_ns = needle.as_ref().and_then(|needle| time(arrived.payload, needle, options.time_unit_ns));
-            if let Some(planned_ns) = planned_ns.filter(|_| measured) {
-                latency.saturating_record(arrived.received_ns.saturating_sub(planned_ns));
+            let sent_ns = needle.as_ref().and_then(|needle| time(arrived.payload, needle, options.time_unit_ns));
+            if let Some(sent_ns) = sent_ns.filter(|_| measured) {
+                latency.saturating_record(arrived.received_ns.saturating_sub(sent_ns));
             }
         })?;
         if !measured && begin.elapsed() >= Duration::from_millis(options.warm_up_ms) {
@@ -130,6 +161,7 @@ fn one(options: &Options) -> Result<Run> {
         frames_per_s: (clients.frames - frames) as f64 / seconds,
         bytes_per_s: (clients.bytes - bytes) as f64 / seconds,
         latency,
+        disturbance: Disturbance::default(),
     })
 }
 
@@ -147,43 +179,6 @@ fn time(payload: &[u8], needle: &str, unit_ns: u64) -> Option<u64> {
         (unit_ns, _) => unit_ns,
     };
     value.checked_mul(unit_ns)
-}
-
-/// Lines of JSON at planned times, each about 120 bytes.
-struct Feed {
-    socket: TcpStream,
-    start_ns: u64,
-    rate: u64,
-    sent: u64,
-    text: Vec<u8>,
-}
-
-impl Feed {
-    fn open(url: &str, options: &Options) -> Result<Self> {
-        let address = url.strip_prefix("tcp://").context("--feed takes tcp://host:port")?;
-        let socket = TcpStream::connect(resolve(address, options.allow_remote)?).context("connecting to the feed")?;
-        socket.set_nodelay(true)?;
-        Ok(Self { socket, start_ns: now_ns(), rate: options.rate.max(1), sent: 0, text: Vec::with_capacity(16_384) })
-    }
-
-    fn send_due(&mut self, now_ns: u64) -> Result<()> {
-        self.text.clear();
-        for _ in 0..FEED_BURST_MAX {
-            let planned_ns = self.start_ns + self.sent * 1_000_000_000 / self.rate;
-            if planned_ns > now_ns {
-                break;
-            }
-            writeln!(
-                self.text,
-                "{{\"type\":\"trade\",\"symbol\":\"GARAN\",\"seq\":{},\"{PLANNED}\":{planned_ns},\"price\":\"143.20\",\
-                 \"quantity\":\"1000\",\"side\":\"B\"}}",
-                self.sent
-            )?;
-            self.sent += 1;
-        }
-        // Blocks when the server does not read: what waits then is late, and counts from its plan.
-        self.socket.write_all(&self.text).context("writing to the feed")
-    }
 }
 
 #[cfg(test)]

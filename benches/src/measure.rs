@@ -31,12 +31,12 @@ pub enum BenchError {
         allowed: String,
     },
     /// A file or the system.
-    #[error("{doing}: {source}")]
+    #[error("{doing}: {cause}")]
     Io {
         /// What was being done.
         doing: String,
-        /// What the system said.
-        source: std::io::Error,
+        /// What the system said. Not named `source`: whoever prints a whole chain would print it twice.
+        cause: std::io::Error,
     },
 }
 

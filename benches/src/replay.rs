@@ -128,15 +128,8 @@ fn written(options: &Options) -> Result<(PathBuf, TempDir), BenchError> {
 fn says(file: &Path, answer: Option<&Answer>) -> Result<String, BenchError> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let Some(answer) = answer else { return Ok(format!("{name}: {}", input::open(file)?.format())) };
-    Ok(format!(
-        "{name}: generated {}, seed {}: {} messages, {} symbols, {} orders live at the end, {} MB",
-        input::name(answer.plan.format),
-        answer.plan.seed,
-        grouped(answer.messages),
-        answer.plan.symbols,
-        grouped(answer.live_orders as u64),
-        answer.bytes / 1_000_000,
-    ))
+    let says = input::says(&answer.plan, answer.messages, answer.live_orders, answer.bytes);
+    Ok(format!("{name}: {says}"))
 }
 
 /// The books at the end against what the generator knows.
@@ -145,14 +138,7 @@ fn check_answer(market: &Market, end: &End, answer: &Answer) -> Result<String, B
         let (messages, orders) = (answer.messages, answer.live_orders);
         return Err(BenchError::Wrong(format!("{end:?} instead of {messages} messages and {orders} orders")));
     }
-    if run::best(market, answer.best.len()) != answer.best {
-        return Err(BenchError::Wrong("the best levels at the end are not the generator's".into()));
-    }
-    Ok(format!(
-        "whole input: best bid and ask of all {} books and the {} resting orders equal the generator's",
-        grouped(answer.best.len() as u64),
-        grouped(answer.live_orders as u64),
-    ))
+    input::check_end(market, &run::best(market, answer.best.len()), &answer.best, answer.live_orders)
 }
 
 /// Bounds that a small file needs, so that building the market does not take longer than the run.
@@ -205,32 +191,19 @@ fn digest(market: &Market) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::Plan;
+    use crate::small;
     use std::io::Write as _;
 
     #[test]
     fn the_small_mode_answers_for_both_formats() {
-        for format in [Format::Itch50, Format::Bistech] {
-            let report = run(&Options { format, ..Options::small() }).unwrap();
-            assert!(report.rows.iter().all(|row| row.samples.len() == 3), "{format:?}");
-        }
+        small::both_formats(run);
     }
 
     #[test]
     fn a_written_stream_is_checked_by_the_answer_beside_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("s.bistech.zst");
-        let plan = Plan { format: Format::Bistech, seed: 2, messages: 20_000, symbols: 40, live_orders: 3_000 };
-        let mut answer = write_file(&file, plan, |_| ()).unwrap();
-        let options = Options { file: Some(file.clone()), ..Options::small() };
-        let report = run(&options).unwrap();
-        assert!(report.checked.iter().any(|line| line.contains("generator's")), "{:?}", report.checked);
-        answer.best[3] = [Some((1, 1)), None];
-        answer.write_beside(&file).unwrap();
-        assert!(matches!(run(&options), Err(BenchError::Wrong(_))));
-        answer.live_orders += 1;
-        answer.write_beside(&file).unwrap();
-        assert!(matches!(run(&options), Err(BenchError::Wrong(_))));
+        small::written_stream(run, &file, Format::Bistech);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod table;
 
 use hdrhistogram::Histogram;
 
+use crate::disturbance::Disturbance;
 use crate::environment::Environment;
 
 /// The percentiles of every latency table. The maximum stands beside them.
@@ -73,13 +74,29 @@ pub struct Row {
     pub samples: Vec<f64>,
     /// What it must reach on the median, if anything was promised.
     pub target: Option<f64>,
+    /// What took the cores away, run by run; empty where nobody looked.
+    pub disturbed: Vec<Disturbance>,
 }
 
 impl Row {
     /// A figure without a target.
     #[must_use]
     pub fn new(name: impl Into<String>, unit: &'static str, better: Better, samples: Vec<f64>) -> Self {
-        Self { name: name.into(), unit, better, samples, target: None }
+        Self { name: name.into(), unit, better, samples, target: None, disturbed: Vec::new() }
+    }
+
+    /// The same, of runs that were watched.
+    #[must_use]
+    pub fn with_disturbed(self, disturbed: Vec<Disturbance>) -> Self {
+        Self { disturbed, ..self }
+    }
+
+    /// The figure of the runs that nothing disturbed, to stand beside that of all; `None` when it would be the same or
+    /// there is none.
+    #[must_use]
+    pub fn undisturbed(&self) -> Option<Self> {
+        let samples = undisturbed(&self.samples, &self.disturbed)?;
+        Some(Self { name: UNDISTURBED.to_owned(), samples, disturbed: Vec::new(), ..self.clone() })
     }
 
     /// The same with a target.
@@ -124,6 +141,16 @@ impl Row {
     }
 }
 
+/// Name of a line that leaves marked runs out, below the one of all runs.
+pub const UNDISTURBED: &str = "  undisturbed runs";
+
+/// The values of the runs that are not marked; `None` when none or all of them are.
+fn undisturbed<T: Clone>(values: &[T], disturbed: &[Disturbance]) -> Option<Vec<T>> {
+    let both = values.iter().zip(disturbed).filter(|(_, run)| !run.is_marked());
+    let kept: Vec<T> = both.map(|(value, _)| value.clone()).collect();
+    (!kept.is_empty() && kept.len() < values.len().min(disturbed.len())).then_some(kept)
+}
+
 /// Middle of some values; `None` without any.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<f64> {
@@ -149,6 +176,8 @@ pub struct LatencySeries {
     pub uncorrected: Option<Histogram<u64>>,
     /// [`LatencySeries::corrected`] run by run, for intervals that know how much runs differ; may be empty.
     pub runs: Vec<Histogram<u64>>,
+    /// What took the cores away, in the order of `runs`; empty where nobody looked.
+    pub disturbed: Vec<Disturbance>,
 }
 
 impl LatencySeries {
@@ -162,7 +191,14 @@ impl LatencySeries {
             corrected: sum(&runs),
             uncorrected: None,
             runs,
+            disturbed: Vec::new(),
         }
+    }
+
+    /// [`LatencySeries::corrected`] of the runs that nothing disturbed; `None` when it would be the same or there is none.
+    #[must_use]
+    pub fn undisturbed(&self) -> Option<Histogram<u64>> {
+        undisturbed(&self.runs, &self.disturbed).map(|runs| sum(&runs))
     }
 
     /// Name and rate together, unique in a report.
@@ -238,5 +274,15 @@ mod tests {
         assert_eq!((series.corrected.len(), series.title().as_str()), (2, "round trip"));
         assert_eq!(LatencySeries { rate_per_s: Some(20_000), ..series }.title(), "round trip at 20,000/s");
         assert_eq!((grouped(7), grouped(1_000), grouped(1_234_567)), ("7".into(), "1,000".into(), "1,234,567".into()));
+    }
+
+    #[test]
+    fn disturbed_runs_stay_in_the_figure_and_the_others_stand_beside_it() {
+        let (quiet, taken) = (Disturbance::default(), Disturbance { host_ns: 10_000_000, others_ns: 0 });
+        let all = row(&[1.0, 9.0, 3.0]).with_disturbed(vec![quiet, taken, quiet]);
+        assert_eq!(all.median(), Some(3.0));
+        assert_eq!(all.undisturbed().unwrap().median(), Some(2.0));
+        assert!(row(&[1.0, 2.0]).with_disturbed(vec![quiet; 2]).undisturbed().is_none(), "the same figure again");
+        assert!(row(&[1.0, 2.0]).with_disturbed(vec![taken; 2]).undisturbed().is_none(), "no run is left");
     }
 }

@@ -10,6 +10,15 @@ use feed_handler::{bistech, itch50};
 pub use crate::answer::Best;
 use crate::generate::{Format, Stream};
 
+/// What names an order in this format.
+#[must_use]
+pub const fn key(format: Format) -> OrderKey {
+    match format {
+        Format::Itch50 => OrderKey::Id,
+        Format::Bistech => OrderKey::BookSideId,
+    }
+}
+
 /// Walks the length prefixes: the messages of a stream.
 pub fn messages(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = bytes;
@@ -57,10 +66,7 @@ pub fn market(stream: &Stream, format: Format) -> Market {
 /// The same, with orders in queues or with levels only.
 #[must_use]
 pub fn market_with(stream: &Stream, format: Format, queues: bool) -> Market {
-    let key = match format {
-        Format::Itch50 => OrderKey::Id,
-        Format::Bistech => OrderKey::BookSideId,
-    };
+    let key = key(format);
     let symbols = stream.best.len();
     Market::new(Limits {
         books_max: symbols + 1,

@@ -149,6 +149,12 @@ fn fanout_options(flags: &BenchFanout, bench: &Options) -> benches::fanout::Opti
         rates: if flags.rates.is_empty() { defaults.rates } else { flags.rates.clone() },
         runs: bench.runs,
         wait: wait(flags.wait, bench),
+        peer: flags.url.clone().zip(flags.feed.clone()).map(|(url, feed)| benches::fanout::peer::Peer {
+            url,
+            feed,
+            subscribe: flags.subscribe.clone().unwrap_or_default(),
+            allow_remote: flags.allow_remote,
+        }),
         ..defaults
     }
 }
@@ -162,7 +168,7 @@ fn load_options(flags: &BenchLoad) -> benches::load_any::Options {
         time_unit_ns: flags.time_unit.unwrap_or(0),
         feed: flags.feed.clone(),
         rate: flags.rate,
-        warm_up_ms: 400,
+        warm_up_ms: 250,
         measured_ms: flags.measured_ms,
         allow_remote: flags.allow_remote,
     }

@@ -278,9 +278,27 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A read that timed out, as a person understands it.
+fn no_answer(error: io::Error) -> io::Error {
+    if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+        return error;
+    }
+    let text = format!(
+        "the server took the connection and did not answer the upgrade in {} s: it may have reached its limit of open files \
+         (ulimit -n) or of connections",
+        CONNECT_MAX.as_secs()
+    );
+    io::Error::new(io::ErrorKind::TimedOut, text)
+}
+
 /// Connects and upgrades; gives the socket, non-blocking, and what came behind the answer.
 fn upgrade(target: &Target) -> io::Result<(TcpStream, Vec<u8>)> {
-    let mut stream = TcpStream::connect_timeout(&target.address, CONNECT_MAX)?;
+    let mut stream = TcpStream::connect_timeout(&target.address, CONNECT_MAX).map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            io::Error::new(error.kind(), format!("nobody listens at {}: does the server run?", target.address))
+        }
+        _ => error,
+    })?;
     stream.set_read_timeout(Some(CONNECT_MAX))?;
     stream.set_nodelay(true)?;
     write!(
@@ -292,7 +310,7 @@ fn upgrade(target: &Target) -> io::Result<(TcpStream, Vec<u8>)> {
     let mut answer = Vec::new();
     let mut piece = [0; 4_096];
     loop {
-        let read = stream.read(&mut piece)?;
+        let read = stream.read(&mut piece).map_err(no_answer)?;
         if read == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed before it answered the upgrade"));
         }

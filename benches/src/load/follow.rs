@@ -8,6 +8,7 @@ use book::Nanos;
 use hdrhistogram::Histogram;
 
 use super::client::Arrived;
+use super::lines::number;
 use super::sender::Times;
 use crate::report::histogram;
 
@@ -46,17 +47,6 @@ pub fn head(payload: &[u8]) -> Option<Head> {
     let (received_ns, rest) = number(rest.strip_prefix(b"\",\"ts_recv\":\"")?);
     let (out_ns, _) = number(rest.strip_prefix(b"\",\"ts_out\":\"")?);
     Some(Head { snapshot, symbol: symbol as usize, seq, prev_seq, exchange_ns, received_ns, out_ns })
-}
-
-/// The digits at the front; wraps on more than 64 bits.
-fn number(bytes: &[u8]) -> (u64, &[u8]) {
-    let mut value = 0_u64;
-    let mut at = 0;
-    while let Some(digit) = bytes.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10) {
-        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
-        at += 1;
-    }
-    (value, &bytes[at..])
 }
 
 /// Latencies of a run, ns.
@@ -115,6 +105,8 @@ pub struct Follow {
     pub updates: u64,
     /// Frames of the `system` channel that tell of a loss.
     pub gaps: u64,
+    /// The first of them, for a person.
+    pub first_gap: String,
     /// What was measured from message `measured_from` on.
     pub latencies: Latencies,
     /// Messages before this one warm up.
@@ -137,6 +129,7 @@ impl Follow {
             broken: 0,
             updates: 0,
             gaps: 0,
+            first_gap: String::new(),
             latencies: Latencies::default(),
             measured_from: 0,
             untimed: false,
@@ -162,7 +155,9 @@ impl Follow {
     /// Takes a message of a client; false when it is not a `book` frame.
     pub fn on_frame(&mut self, arrived: Arrived<'_>, times: &Times) -> bool {
         let Some(head) = head(arrived.payload).filter(|head| head.symbol < self.symbols) else {
-            self.gaps += u64::from(is_gap(arrived.payload));
+            if is_gap(arrived.payload) {
+                self.on_gap(arrived.payload);
+            }
             return false;
         };
         let place = &mut self.places[arrived.client * self.symbols + head.symbol];
@@ -201,6 +196,14 @@ impl Follow {
         true
     }
 
+    #[cold]
+    fn on_gap(&mut self, payload: &[u8]) {
+        self.gaps += 1;
+        if self.first_gap.is_empty() {
+            self.first_gap = gap_text(payload);
+        }
+    }
+
     /// Messages that the slowest client has been shown.
     #[must_use]
     pub fn slowest(&self) -> u64 {
@@ -208,7 +211,13 @@ impl Follow {
     }
 }
 
-#[cold]
+/// What a gap frame says, for a person.
+fn gap_text(payload: &[u8]) -> String {
+    let frame: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+    let text = |member: &str| frame[member].as_str().unwrap_or("?").to_owned();
+    format!("reason {}, messages {} to {} of the venue", text("reason"), text("venue_from"), text("venue_to"))
+}
+
 fn is_gap(payload: &[u8]) -> bool {
     payload.starts_with(b"{\"channel\":\"system\",\"type\":\"gap\"")
 }
@@ -229,6 +238,15 @@ mod tests {
             assert_eq!(head(&FRAME.as_bytes()[..cut]), None, "cut at {cut}");
         }
         assert_eq!(head(FRAME.replace("book", "trades").as_bytes()), None);
+    }
+
+    #[test]
+    fn a_gap_is_counted_and_its_reason_kept() {
+        let mut follow = Follow::new(1, 2);
+        let payload = br#"{"channel":"system","type":"gap","reason":"upstream","venue_from":"7","venue_to":"9"}"#;
+        let arrived = Arrived { client: 0, payload, received_ns: 1 };
+        assert!(!follow.on_frame(arrived, &Times::default()));
+        assert_eq!((follow.gaps, follow.first_gap.as_str()), (1, "reason upstream, messages 7 to 9 of the venue"));
     }
 
     #[test]

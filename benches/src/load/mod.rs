@@ -5,13 +5,17 @@
 //! starts a thread or sleeps.
 //!
 //! Read in this order: [`stream`] (what is sent), [`sender`] (when), [`client`] (sockets and frames of RFC 6455),
-//! [`follow`] (what our own frames say of it), [`verify`] (whether that was right).
+//! [`follow`] (what our own frames say of it), [`verify`] (whether that was right); [`lines`] (the same for a server that
+//! is not ours and passes on what it is sent).
 
 pub mod client;
 pub mod follow;
+pub mod limits;
+pub mod lines;
 pub mod sender;
 pub mod server;
 pub mod stream;
+pub mod turns;
 pub mod verify;
 
 use std::time::{SystemTime, UNIX_EPOCH};

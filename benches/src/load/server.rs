@@ -63,6 +63,23 @@ pub struct Options {
     pub clients: usize,
 }
 
+/// What the threads of a server are told.
+#[derive(Debug, Default)]
+struct Orders {
+    stop: AtomicBool,
+    rest: AtomicBool,
+}
+
+impl Orders {
+    /// Whether to go on; sleeps here while the server is to rest.
+    fn goes_on(&self) -> bool {
+        while self.rest.load(Ordering::Acquire) && !self.stop.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        !self.stop.load(Ordering::Acquire)
+    }
+}
+
 /// A running server.
 pub struct Server {
     /// Where WebSocket clients connect.
@@ -72,7 +89,7 @@ pub struct Server {
     /// Its feed's counters; none for a fan-out alone.
     pub feed: Option<Arc<FeedMetrics>>,
     sources: Vec<Arc<dyn MetricSource>>,
-    stop: Arc<AtomicBool>,
+    orders: Arc<Orders>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -110,18 +127,18 @@ impl Server {
             line,
             feed: Some(feed.metrics()),
             sources: vec![feed.metrics() as Arc<dyn MetricSource>, book.metrics(), fan_out.metrics()],
-            stop: Arc::default(),
+            orders: Arc::default(),
             threads: Vec::new(),
         };
         match options.layout {
             Layout::Single => {
                 fan_out_watches(&fan_out, &feed)?;
-                server.spawn("hot", options, 0, move |stop, wait| run_single(feed, book, fan_out, stop, wait))?;
+                server.spawn("hot", options, 0, move |orders, wait| run_single(feed, book, fan_out, orders, wait))?;
             }
             Layout::Split => {
-                server.spawn("fan-out", options, 2, move |stop, wait| run_fan_out(fan_out, stop, wait))?;
-                server.spawn("book", options, 1, move |stop, wait| run_book(book, &book_bell, stop, wait))?;
-                server.spawn("feed", options, 0, move |stop, wait| run_feed(feed, stop, wait))?;
+                server.spawn("fan-out", options, 2, move |orders, wait| run_fan_out(fan_out, orders, wait))?;
+                server.spawn("book", options, 1, move |orders, wait| run_book(book, &book_bell, orders, wait))?;
+                server.spawn("feed", options, 0, move |orders, wait| run_feed(feed, orders, wait))?;
             }
         }
         Ok(server)
@@ -138,10 +155,10 @@ impl Server {
             line: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             feed: None,
             sources: vec![fan_out.metrics()],
-            stop: Arc::default(),
+            orders: Arc::default(),
             threads: Vec::new(),
         };
-        server.spawn("fan-out", options, 0, move |stop, wait| run_fan_out(fan_out, stop, wait))?;
+        server.spawn("fan-out", options, 0, move |orders, wait| run_fan_out(fan_out, orders, wait))?;
         Ok(server)
     }
 
@@ -158,18 +175,26 @@ impl Server {
         stages
     }
 
+    /// Lets its threads and the calling one sleep for so long: a thread at real-time priority that has been spinning would
+    /// soon have to give up its core, and that would be in the middle of a run.
+    pub fn rest(&self, duration: Duration) {
+        self.orders.rest.store(true, Ordering::Release);
+        std::thread::sleep(duration);
+        self.orders.rest.store(false, Ordering::Release);
+    }
+
     fn spawn(
         &mut self,
         name: &'static str,
         options: &Options,
         thread: usize,
-        body: impl FnOnce(&AtomicBool, Wait) + Send + 'static,
+        body: impl FnOnce(&Orders, Wait) + Send + 'static,
     ) -> Result<()> {
-        let (stop, wait) = (Arc::clone(&self.stop), options.wait);
+        let (orders, wait) = (Arc::clone(&self.orders), options.wait);
         let core = (!options.cores.is_empty()).then(|| options.cores[thread % options.cores.len()]);
         let run = move || {
             pin(core);
-            body(&stop, wait);
+            body(&orders, wait);
         };
         let handle = std::thread::Builder::new().name(name.to_owned()).spawn(run)?;
         self.threads.push(handle);
@@ -179,7 +204,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
+        self.orders.stop.store(true, Ordering::Release);
         for thread in self.threads.drain(..) {
             thread.thread().unpark();
             let _ = thread.join(); // OK because a panic of it was printed, and the run has no figure then
@@ -225,8 +250,8 @@ fn fan_out_watches(_: &FanOut, _: &FeedStage) -> Result<()> {
     Ok(())
 }
 
-fn run_single(mut feed: FeedStage, mut book: BookStage, mut fan_out: FanOut, stop: &AtomicBool, wait: Wait) {
-    while !stop.load(Ordering::Acquire) {
+fn run_single(mut feed: FeedStage, mut book: BookStage, mut fan_out: FanOut, orders: &Orders, wait: Wait) {
+    while orders.goes_on() {
         let mut now = now_ns();
         let mut work = feed.do_work(now);
         if work > 0 {
@@ -249,8 +274,8 @@ fn run_single(mut feed: FeedStage, mut book: BookStage, mut fan_out: FanOut, sto
     fan_out.shutdown(now_ns());
 }
 
-fn run_feed(mut feed: FeedStage, stop: &AtomicBool, wait: Wait) {
-    while !stop.load(Ordering::Acquire) {
+fn run_feed(mut feed: FeedStage, orders: &Orders, wait: Wait) {
+    while orders.goes_on() {
         if feed.do_work(now_ns()) == 0 {
             match wait {
                 Wait::Spin => std::hint::spin_loop(),
@@ -260,10 +285,10 @@ fn run_feed(mut feed: FeedStage, stop: &AtomicBool, wait: Wait) {
     }
 }
 
-fn run_book(mut book: BookStage, bell: &Bell, stop: &AtomicBool, wait: Wait) {
+fn run_book(mut book: BookStage, bell: &Bell, orders: &Orders, wait: Wait) {
     let thread = std::thread::current();
     bell.hang(move || thread.unpark());
-    while !stop.load(Ordering::Acquire) {
+    while orders.goes_on() {
         if book.do_work(now_ns()) > 0 {
             continue;
         }
@@ -280,8 +305,8 @@ fn run_book(mut book: BookStage, bell: &Bell, stop: &AtomicBool, wait: Wait) {
     }
 }
 
-fn run_fan_out(mut fan_out: FanOut, stop: &AtomicBool, wait: Wait) {
-    while !stop.load(Ordering::Acquire) {
+fn run_fan_out(mut fan_out: FanOut, orders: &Orders, wait: Wait) {
+    while orders.goes_on() {
         if fan_out.do_work(now_ns()) == 0 {
             match wait {
                 Wait::Spin => std::hint::spin_loop(),

@@ -14,6 +14,9 @@ use super::stream::{LEVELS, Stream, name};
 /// Bytes of frames that are kept for the reading again: what comes after is counted, timed and not proved.
 const TRANSCRIPT_BYTES_MAX: usize = 512 << 20;
 
+/// About as long as a frame is.
+const FRAME_BYTES: usize = 400;
+
 /// The frames of one client.
 #[derive(Debug, Default)]
 pub struct Transcript {
@@ -24,11 +27,15 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// Makes room for about `frames` more frames, so that a measured loop does not take memory.
+    /// Makes room for about `frames` more frames and touches it, so that a measured loop neither takes memory nor waits for
+    /// the kernel to find it.
     pub fn reserve(&mut self, frames: usize) {
-        let bytes = frames.saturating_mul(400).min(TRANSCRIPT_BYTES_MAX - self.bytes.len().min(TRANSCRIPT_BYTES_MAX));
-        self.bytes.reserve(bytes);
-        self.ends.reserve(frames);
+        let (held, ends) = (self.bytes.len(), self.ends.len());
+        let more = frames.saturating_mul(FRAME_BYTES).min(TRANSCRIPT_BYTES_MAX - held.min(TRANSCRIPT_BYTES_MAX));
+        self.bytes.resize(held + more, 0);
+        self.bytes.truncate(held);
+        self.ends.resize(ends + frames, 0);
+        self.ends.truncate(ends);
     }
 
     /// Keeps a frame.

@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
-use super::table::{DISCLAIMER, Unit, number, verdict};
-use super::{Better, LatencySeries, PERCENTILES, Report, Row, grouped};
+use super::table::{DISCLAIMER, Unit, disturbances, number, runs, verdict};
+use super::{Better, LatencySeries, PERCENTILES, Report, Row, UNDISTURBED, grouped};
 use crate::report::plot::{self, Line, Plot};
 
 /// Colours of lines; the style sheet has one for each.
@@ -46,7 +46,8 @@ fn figures(out: &mut String, rows: &[Row]) {
                   all runs, the mark is the target.</p>\n",
     );
     for unit in units(rows) {
-        let of_unit: Vec<&Row> = rows.iter().filter(|row| row.unit == unit).collect();
+        let of_unit = rows.iter().filter(|row| row.unit == unit);
+        let of_unit: Vec<Row> = of_unit.flat_map(|row| [Some(row.clone()), row.undisturbed()]).flatten().collect();
         let ends = of_unit.iter().flat_map(|row| [row.max().unwrap_or(0.0), row.target.unwrap_or(0.0)]);
         let scale = ends.fold(0.0, f64::max) * 1.05;
         let _ = writeln!(out, "<div class=\"bars\"><h3>{}</h3>", escape(unit));
@@ -88,7 +89,7 @@ fn bar(out: &mut String, row: &Row, scale: f64) {
         number(median),
         number(min),
         number(max),
-        row.samples.len(),
+        runs(row),
     );
     if let Some(target) = row.target {
         let sign = if row.better == Better::Lower { "≤" } else { "≥" };
@@ -229,9 +230,13 @@ fn percentile_table(out: &mut String, all: &[LatencySeries]) {
     for series in all {
         let rate = series.rate_per_s.map_or_else(|| "–".into(), grouped);
         let achieved = series.achieved_per_s.map_or_else(|| "–".into(), |rate| grouped(rate.round() as u64));
-        let both = [Some(&series.corrected), series.uncorrected.as_ref()];
-        for (n, histogram) in both.into_iter().enumerate().filter_map(|(n, one)| Some((n, one?))) {
-            let name = if n == 0 { escape(&series.name) } else { "<span class=\"quiet\">real send time</span>".into() };
+        let undisturbed = series.undisturbed();
+        let all = [
+            (escape(&series.name), Some(&series.corrected)),
+            ("<span class=\"quiet\">real send time</span>".to_owned(), series.uncorrected.as_ref()),
+            (format!("<span class=\"quiet\">{}</span>", UNDISTURBED.trim()), undisturbed.as_ref()),
+        ];
+        for (name, histogram) in all.into_iter().filter_map(|(name, one)| Some((name, one?))) {
             let _ = write!(out, "<tr><th>{name}</th><td>{rate}</td><td>{achieved}</td>");
             for percentile in PERCENTILES {
                 let _ = write!(out, "<td>{}</td>", unit.show(histogram.value_at_percentile(percentile)));
@@ -243,9 +248,14 @@ fn percentile_table(out: &mut String, all: &[LatencySeries]) {
 }
 
 fn lists(out: &mut String, report: &Report) {
-    let both = [("Checked before any figure", &report.checked), ("Not measured", &report.excluded)];
+    let disturbed = disturbances(&report.latencies);
+    let all = [
+        ("Checked before any figure", &report.checked),
+        ("Not measured", &report.excluded),
+        ("Disturbed runs", &disturbed),
+    ];
     out.push_str("<section class=\"lists\">\n");
-    for (name, lines) in both.iter().filter(|(_, lines)| !lines.is_empty()) {
+    for (name, lines) in all.iter().filter(|(_, lines)| !lines.is_empty()) {
         let _ = write!(out, "<div><h2>{name}</h2><ul>");
         for line in *lines {
             let _ = write!(out, "<li>{}</li>", escape(line));
@@ -313,6 +323,20 @@ mod tests {
         assert!(page.contains("Is &lt;b&gt; &amp; &quot;c&quot; shown?"));
         assert!(page.contains("latency by rate") && page.contains("missed") && page.contains("not STAC"));
         assert!(!page.contains("NaN") && !page.contains("inf"));
+        assert!(!page.contains("isturbed"), "nobody looked");
+    }
+
+    #[test]
+    fn disturbed_runs_are_named_and_both_figures_are_shown() {
+        let mut report = report();
+        let taken = crate::disturbance::Disturbance { host_ns: 40_000_000, others_ns: 0 };
+        let disturbed = vec![taken, Default::default(), Default::default()];
+        report.rows[0].disturbed.clone_from(&disturbed);
+        report.latencies[0].runs = vec![report.latencies[0].corrected.clone(); 3];
+        report.latencies[0].disturbed = disturbed;
+        let page = page(&report);
+        assert!(page.contains("n=3, 1 disturbed") && page.contains("n=2</span>"));
+        assert!(page.contains("<h2>Disturbed runs</h2>") && page.contains("run 1 of 3: the host took 40 ms"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::measure::BenchError;
 pub fn write(report: &Report, folder: &Path) -> Result<Vec<PathBuf>, BenchError> {
     let io = |path: &Path| {
         let doing = format!("writing {}", path.display());
-        move |source| BenchError::Io { doing, source }
+        move |cause| BenchError::Io { doing, cause }
     };
     fs::create_dir_all(folder).map_err(io(folder))?;
     let mut files = vec![

@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::{Better, LatencySeries, PERCENTILES, Report, Row, hdr};
+use crate::disturbance::Disturbance;
 use crate::environment::Environment;
 
 /// Number of the schema that is written, and the only one that is read.
@@ -61,6 +62,9 @@ pub struct SavedRow {
     pub target: Option<f64>,
     /// Whether it was reached.
     pub met: Option<bool>,
+    /// What took the cores away, one value per run; not there in results of versions that did not look.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disturbed: Vec<Disturbance>,
 }
 
 /// Latency of one stage at one rate.
@@ -78,6 +82,9 @@ pub struct SavedSeries {
     pub uncorrected: Option<SavedHistogram>,
     /// `corrected` run by run.
     pub runs: Vec<SavedHistogram>,
+    /// What took the cores away, in the order of `runs`; not there in results of versions that did not look.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disturbed: Vec<Disturbance>,
 }
 
 /// A distribution, ns.
@@ -145,6 +152,7 @@ impl From<&Row> for SavedRow {
             max: row.max(),
             target: row.target,
             met: row.is_met(),
+            disturbed: row.disturbed.clone(),
         }
     }
 }
@@ -158,6 +166,7 @@ impl From<&LatencySeries> for SavedSeries {
             corrected: SavedHistogram::from(&series.corrected),
             uncorrected: series.uncorrected.as_ref().map(SavedHistogram::from),
             runs: series.runs.iter().map(SavedHistogram::from).collect(),
+            disturbed: series.disturbed.clone(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
-use super::{Better, LatencySeries, PERCENTILES, Report, Row, grouped};
+use super::{Better, LatencySeries, PERCENTILES, Report, Row, UNDISTURBED, grouped};
 
 /// What no report of ours may be taken for. Printed beside every latency.
 pub const DISCLAIMER: &str = "Stamps are taken in software, on the machine under test. These are not STAC results.";
@@ -32,16 +32,56 @@ pub fn text(report: &Report) -> String {
     if !report.latencies.is_empty() {
         out.push('\n');
         aligned(&mut out, &latencies(&report.latencies), 1);
+        for line in disturbances(&report.latencies) {
+            let _ = writeln!(out, "  disturbed: {line}");
+        }
         let _ = writeln!(out, "\n  {DISCLAIMER}");
     }
     out
 }
 
-/// One line per figure.
+/// One line for the terminal: rate, achieved rate, percentiles in us.
+#[must_use]
+pub fn line(series: &LatencySeries) -> String {
+    let of = |histogram: &Histogram<u64>| {
+        let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
+        format!(
+            "p50 {:.1} p99 {:.1} p99.9 {:.1} p99.99 {:.1} max {:.1} us",
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            at(0.9999),
+            histogram.max() as f64 / 1_000.0
+        )
+    };
+    let rate = series.rate_per_s.map_or_else(String::new, |rate| format!("{}/s: ", grouped(rate)));
+    let uncorrected = series.uncorrected.as_ref().map_or_else(String::new, |all| format!("; uncorrected {}", of(all)));
+    format!("{rate}{}{uncorrected}", of(&series.corrected))
+}
+
+/// The marked runs of a report and what took their cores, a line each.
+#[must_use]
+pub fn disturbances(all: &[LatencySeries]) -> Vec<String> {
+    let of = |series: &LatencySeries| {
+        let (title, runs) = (series.title(), series.disturbed.len());
+        let marked = series.disturbed.iter().enumerate().filter(|(_, run)| run.is_marked());
+        marked.map(|(n, run)| format!("{title}, run {} of {runs}: {run}", n + 1)).collect::<Vec<_>>()
+    };
+    all.iter().flat_map(of).collect()
+}
+
+/// How many runs a figure has, and how many of them are marked.
+#[must_use]
+pub fn runs(row: &Row) -> String {
+    let (all, marked) = (row.samples.len(), row.disturbed.iter().filter(|run| run.is_marked()).count());
+    if marked == 0 { all.to_string() } else { format!("{all}, {marked} disturbed") }
+}
+
+/// One line per figure, and one more where some of its runs were disturbed.
 fn figures(rows: &[Row]) -> Vec<Vec<String>> {
     let head = ["figure", "unit", "median", "min", "max", "deviation", "runs", "target", ""];
     let mut lines = vec![head.map(str::to_owned).to_vec()];
-    for row in rows {
+    for row in rows.iter().flat_map(|row| [Some(row.clone()), row.undisturbed()]).flatten() {
         let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number);
         let sign = if row.better == Better::Lower { "≤" } else { "≥" };
         lines.push(vec![
@@ -51,9 +91,9 @@ fn figures(rows: &[Row]) -> Vec<Vec<String>> {
             show(row.min()),
             show(row.max()),
             show(row.median_absolute_deviation()),
-            row.samples.len().to_string(),
+            runs(&row),
             row.target.map(|target| format!("{sign} {}", number(target))).unwrap_or_default(),
-            verdict(row).to_owned(),
+            verdict(&row).to_owned(),
         ]);
     }
     lines
@@ -91,6 +131,9 @@ fn latencies(all: &[LatencySeries]) -> Vec<Vec<String>> {
         lines.push(line(series.name.clone(), &series.corrected));
         if let Some(uncorrected) = &series.uncorrected {
             lines.push(line("  from the real send time".into(), uncorrected));
+        }
+        if let Some(undisturbed) = series.undisturbed() {
+            lines.push(line(UNDISTURBED.to_owned(), &undisturbed));
         }
     }
     lines
@@ -168,6 +211,7 @@ pub fn aligned(out: &mut String, lines: &[Vec<String>], left: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disturbance::Disturbance;
     use crate::report::histogram;
 
     #[test]
@@ -182,6 +226,28 @@ mod tests {
         let row = Row::new("decode", "ns/message", Better::Lower, vec![7.0]).with_target(6.0);
         let lines = figures(&[row]);
         assert_eq!(&lines[1][7..], ["≤ 6.00", "missed"]);
+    }
+
+    #[test]
+    fn a_disturbed_run_is_named_and_both_figures_are_shown() {
+        let (quiet, taken) = (Disturbance::default(), Disturbance { host_ns: 40_000_000, others_ns: 0 });
+        let run = |ns| {
+            let mut histogram = histogram();
+            histogram.record(ns).unwrap();
+            histogram
+        };
+        let row = Row::new("p99", "us", Better::Lower, vec![70.0, 9_000.0]).with_disturbed(vec![quiet, taken]);
+        let lines = figures(&[row]);
+        assert_eq!(
+            (lines[1][6].as_str(), lines[2][0].as_str(), lines[2][2].as_str()),
+            ("2, 1 disturbed", UNDISTURBED, "70.00")
+        );
+        let disturbed = vec![quiet, taken];
+        let series =
+            LatencySeries { disturbed, ..LatencySeries::of_runs("end to end", vec![run(70_000), run(9_000_000)]) };
+        let lines = latencies(std::slice::from_ref(&series));
+        assert_eq!((lines[1][9].as_str(), lines[2][9].as_str()), ("9,003.0", "70.0"), "{lines:?}");
+        assert_eq!(disturbances(&[series]), ["end to end, run 2 of 2: the host took 40 ms, other threads 0.0 ms"]);
     }
 
     #[test]
