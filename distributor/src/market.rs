@@ -2,8 +2,6 @@
 //!
 //! Decides when a book may be shown: not inside an event of several slots, not inside a snapshot. Knows no clients.
 
-use std::collections::HashMap;
-
 use book::candle::{Candle, Interval};
 use book::replica::{BookView, Options, Replica, TradeView};
 use book::slot::{OrderUpdate, Slot, View, action, flags, rtype, system};
@@ -63,12 +61,9 @@ pub struct Market {
     pub replica: Replica,
     /// Beside `replica.books()`, place by place.
     pub books: Vec<Book>,
-    places: HashMap<BookId, usize>,
-    /// The last lookup: neighbours in the ring are mostly of one book.
-    last: (BookId, usize),
     /// Books touched since they were last published.
     changed: Vec<usize>,
-    closed: Vec<(BookId, Interval, Candle)>,
+    closed: Vec<(usize, Interval, Candle)>,
     /// The book whose event is not whole yet.
     pub unfinished: Option<usize>,
     /// The last slot was a tick of the clock. The event that moved the clock has the same number and comes next.
@@ -84,8 +79,6 @@ impl Market {
         Self {
             replica: Replica::new(options),
             books: Vec::new(),
-            places: HashMap::new(),
-            last: (BookId(0), usize::MAX),
             changed: Vec::new(),
             closed: Vec::new(),
             unfinished: None,
@@ -119,21 +112,14 @@ impl Market {
 
     /// A book that may be subscribed, by ticker or exchange name.
     pub fn find(&self, name: &str) -> Option<usize> {
-        let at = *self.places.get(&self.replica.find(name)?.book_id)?;
+        let at = self.replica.place(self.replica.find(name)?.book_id)?;
         (!self.books[at].ticker.is_empty()).then_some(at)
     }
 
     /// The place of the book that a slot is about, if it was seen before.
-    pub fn place_of(&mut self, slot: &Slot) -> Option<usize> {
+    pub fn place_of(&self, slot: &Slot) -> Option<usize> {
         let bytes = slot.as_bytes();
-        self.place(BookId(u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])))
-    }
-
-    fn place(&mut self, book_id: BookId) -> Option<usize> {
-        if self.last.0 != book_id || self.last.1 == usize::MAX {
-            self.last = (book_id, *self.places.get(&book_id)?);
-        }
-        Some(self.last.1)
+        self.replica.place(BookId(u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])))
     }
 
     /// Takes a changed book from the list; `None` when there is none (left).
@@ -167,17 +153,16 @@ impl Market {
     /// Takes one slot.
     pub fn apply(&mut self, slot: &Slot) -> Notice {
         let closed = &mut self.closed;
-        let about = self.replica.apply(slot, &mut |book_id, interval, candle| closed.push((book_id, interval, candle)));
-        while self.books.len() < self.replica.books().len() {
-            self.places.insert(self.replica.books()[self.books.len()].book_id, self.books.len());
-            self.books.push(Book::default());
+        let about = self.replica.apply(slot, &mut |at, interval, candle| closed.push((at, interval, candle)));
+        if self.books.len() < self.replica.books().len() {
+            self.books.resize_with(self.replica.books().len(), Book::default);
         }
         if !self.closed.is_empty() {
             self.on_closed();
         }
         self.ends_in_time = matches!(slot.view(), View::System(record) if record.code == system::TIME);
         let last = slot.as_bytes()[2] & flags::LAST != 0;
-        let Some(at) = about.and_then(|book_id| self.place(book_id)) else {
+        let Some(at) = about else {
             self.unfinished = None;
             return self.on_system(slot);
         };
@@ -231,8 +216,7 @@ impl Market {
     fn on_closed(&mut self) {
         let seq = self.replica.seq;
         for n in 0..self.closed.len() {
-            let (book_id, interval, candle) = self.closed[n];
-            let Some(at) = self.place(book_id) else { continue };
+            let (at, interval, candle) = self.closed[n];
             self.books[at].feed_seq = seq;
             if !self.books[at].topics.is_empty() {
                 self.books[at].fresh.closed.push((interval, candle));
