@@ -2,11 +2,10 @@
 //! measures or checks the text. Knows no sockets, followers or conflation.
 
 use book::Nanos;
-use book::replica::Level;
 use book::slot::Slot;
 
 use crate::market::Market;
-use crate::topic::{Channel, Key, Moment, Topic, touched};
+use crate::topic::{Channel, Key, Moment, Scratch, Topic, touched};
 
 /// Takes updates, makes a frame of every book that they changed.
 pub struct BookFrames {
@@ -16,7 +15,7 @@ pub struct BookFrames {
     /// Levels a side, 1..=100.
     depth: u8,
     turn: Vec<u8>,
-    levels: Vec<Level>,
+    scratch: Scratch,
 }
 
 impl BookFrames {
@@ -24,8 +23,13 @@ impl BookFrames {
     #[must_use]
     pub fn new(depth: u8) -> Self {
         let depth = depth.clamp(1, 100);
-        let levels = Vec::with_capacity(usize::from(depth));
-        Self { market: Market::new(), topics: Vec::new(), depth, turn: Vec::with_capacity(4 * 1024), levels }
+        Self {
+            market: Market::new(),
+            topics: Vec::new(),
+            depth,
+            turn: Vec::with_capacity(4 * 1024),
+            scratch: Scratch::new(),
+        }
     }
 
     /// Takes one update of the book thread.
@@ -54,7 +58,7 @@ impl BookFrames {
                 continue;
             };
             let (view, book) = (&self.market.replica.books()[at], &self.market.books[at]);
-            let place = topic.write_update(&mut self.turn, view, &book.fresh, seq, moment, &mut self.levels);
+            let place = topic.write_update(&mut self.turn, view, &book.fresh, seq, moment, &mut self.scratch);
             if let Some(place) = place {
                 frames += 1;
                 each(&self.turn[place]);

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use book::Nanos;
 use book::Slot;
 use book::metrics::MetricSource;
-use book::replica::Level;
 use book::ring::{Bell, Consumer};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
@@ -25,9 +24,8 @@ use crate::config::{Config, Pages};
 use crate::market::Market;
 use crate::metrics::{Metrics, Refused};
 use crate::outlet::Outlet;
-use crate::request;
 use crate::session::Session;
-use crate::topic::{Key, Topic};
+use crate::topic::{Key, Scratch, Topic};
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -358,7 +356,7 @@ struct Core {
     tight: bool,
     accept_more: bool,
     accept_more_at_tick: bool,
-    levels: Vec<Level>,
+    scratch: Scratch,
     pieces: Vec<u8>,
     input: Vec<u8>,
 }
@@ -402,7 +400,7 @@ impl Core {
             tight: false,
             accept_more: false,
             accept_more_at_tick: false,
-            levels: Vec::with_capacity(request::DEPTH_MAX as usize),
+            scratch: Scratch::new(),
             pieces: Vec::with_capacity(TURN_BYTES),
             input: vec![0; 64 * 1024],
             config,

@@ -9,6 +9,7 @@
 //! `fanout/clients` and `session` (clients), `fanout/answers` and `request` (what they ask), `frame` and `handshake`
 //! (RFC 6455). [`BookFrames`] makes the frames of one channel without a server.
 
+mod book_chain;
 mod book_frames;
 pub mod config;
 mod digest;
@@ -17,6 +18,7 @@ mod fanout;
 pub mod frame;
 pub mod handshake;
 mod json;
+mod line;
 mod market;
 mod metrics;
 mod outlet;

@@ -93,7 +93,7 @@ impl Core {
             let view = &self.market.replica.books()[at];
             let prev_seq = topic.head;
             let place = if topic.key.conflate_ms == 0 {
-                topic.write_update(&mut self.turn, view, &fresh, seq, moment, &mut self.levels)
+                topic.write_update(&mut self.turn, view, &fresh, seq, moment, &mut self.scratch)
             } else {
                 let full = topic.collect(&fresh);
                 if self.now_ns < topic.due_ns && !full {
@@ -106,7 +106,7 @@ impl Core {
                     continue;
                 }
                 topic.due_ns = self.now_ns + u64::from(topic.key.conflate_ms) * 1_000_000;
-                topic.write_collected(&mut self.turn, view, seq, moment, &mut self.levels)
+                topic.write_collected(&mut self.turn, view, seq, moment, &mut self.scratch)
             };
             if let Some(place) = place {
                 sent |= self.hand_out(id, place, prev_seq, seq);
@@ -449,7 +449,7 @@ impl Core {
             }
             let (prev_seq, seq) = (topic.head, self.market.seq(at));
             let view = &self.market.replica.books()[at];
-            if let Some(place) = topic.write_collected(&mut self.turn, view, seq, moment, &mut self.levels) {
+            if let Some(place) = topic.write_collected(&mut self.turn, view, seq, moment, &mut self.scratch) {
                 self.hand_out(id, place, prev_seq, seq);
             }
         }
