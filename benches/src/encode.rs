@@ -149,11 +149,16 @@ fn encode(updates: &Updates) -> Made {
 
 #[inline]
 fn each_frame(frames: &mut BookFrames, updates: &Updates, mut each: impl FnMut(&[u8])) {
-    let mut begin = 0;
-    for (n, &end) in updates.ends.iter().enumerate() {
-        updates.slots[begin..end].iter().for_each(|slot| frames.apply(slot));
-        frames.publish(n as u64, &mut each);
-        begin = end;
+    let mut n = 0;
+    for run in updates.slots.chunks(4_096) {
+        frames.apply_all(
+            run,
+            || {
+                n += 1;
+                n - 1
+            },
+            &mut each,
+        );
     }
 }
 

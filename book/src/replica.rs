@@ -18,7 +18,7 @@ pub use crate::replica::orders::{OrderView, Orders};
 pub use crate::replica::view::{Auction, BookView, Definition, TradeView, ticker};
 use crate::slot::{
     CandlePrices, Contract, Equilibrium, EquilibriumBest, LevelUpdate, Mark, OrderUpdate, Slot, State, Symbol, System,
-    Terms, TradeUpdate, View, flags, system, text,
+    Terms, TradeUpdate, View, flags, rtype, system, text,
 };
 use crate::statistics::Statistics;
 use crate::types::{BookId, Nanos, Price, Side};
@@ -41,7 +41,13 @@ impl Default for Options {
 }
 
 /// Updates between two looks ahead at the same one: about as long as a line takes to come from memory.
-const LOOK_AHEAD: usize = 8;
+pub const LOOK_AHEAD: usize = 8;
+
+/// Starts to load the first cache line of something that a reader keeps beside a book; no answer depends on it.
+#[inline(always)]
+pub fn prefetch_beside<T>(thing: &T) {
+    prefetch(slice::from_ref(thing), 0);
+}
 
 /// Where each book stands.
 #[derive(Debug, Default)]
@@ -148,7 +154,7 @@ impl Replica {
     /// Starts to load what the updates behind `updates[at]` will touch, in two steps: the book, then its levels and its
     /// order. To be called once for each `at` before it is applied; no answer depends on it.
     ///
-    /// Returns the place of the book whose turn is nearer, for whoever keeps more beside it.
+    /// Returns the place of the book whose levels will change in [`LOOK_AHEAD`] updates, for whoever keeps more beside it.
     #[inline(always)]
     pub fn look_ahead(&self, updates: &[Slot], at: usize) -> Option<usize> {
         if let Some(far) = updates.get(at + 2 * LOOK_AHEAD) {
@@ -158,15 +164,13 @@ impl Replica {
         let near = updates.get(at + LOOK_AHEAD)?;
         let place = self.places.get(book_id_of(near))?;
         let book = &self.books[place];
-        match near.view() {
-            View::Level(update) => {
-                book.levels(Side::from_byte(update.side)).prefetch_best();
-                return Some(place);
-            }
-            View::OrderUpdate(update) if self.options.orders => {
-                book.orders.prefetch(usize::from(update.side != b'B'), update.order_id);
-            }
-            _ => {}
+        if near.rtype == rtype::LEVEL {
+            book.levels(Side::from_byte(near.as_bytes()[3])).prefetch_best();
+            return Some(place);
+        }
+        if near.rtype == rtype::ORDER_UPDATE && self.options.orders {
+            let update: &OrderUpdate = zerocopy::transmute_ref!(near);
+            book.orders.prefetch(usize::from(update.side != b'B'), update.order_id);
         }
         None
     }
@@ -187,10 +191,10 @@ impl Replica {
     /// Returns the place of the book it was about, `None` for slots about the whole feed.
     #[inline]
     pub fn apply(&mut self, slot: &Slot, closed: &mut impl FnMut(usize, Interval, Candle)) -> Option<usize> {
-        match slot.view() {
-            View::Level(update) => Some(self.on_level(update)),
-            View::OrderUpdate(update) => Some(self.on_order(update)),
-            View::TradeUpdate(trade) => Some(self.on_trade(trade, closed)),
+        // The two kinds that most updates are, without the way through all the others.
+        match slot.rtype {
+            rtype::LEVEL => Some(self.on_level(zerocopy::transmute_ref!(slot))),
+            rtype::ORDER_UPDATE => Some(self.on_order(zerocopy::transmute_ref!(slot))),
             _ => self.on_rare(slot, closed),
         }
     }
@@ -198,6 +202,7 @@ impl Replica {
     #[inline(never)]
     fn on_rare(&mut self, slot: &Slot, closed: &mut impl FnMut(usize, Interval, Candle)) -> Option<usize> {
         match slot.view() {
+            View::TradeUpdate(trade) => return Some(self.on_trade(trade, closed)),
             View::Clear(mark) => self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns).empty(),
             View::SnapshotBegin(mark) => self.on_snapshot_begin(mark),
             View::SnapshotEnd(mark) => self.on_snapshot_end(mark),
@@ -233,7 +238,6 @@ impl Replica {
             // Taken before, or never published to readers.
             View::Level(_)
             | View::OrderUpdate(_)
-            | View::TradeUpdate(_)
             | View::Order(_)
             | View::Execution(_)
             | View::Replace(_)

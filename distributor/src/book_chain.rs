@@ -5,7 +5,7 @@
 //! frame at all, is decided elsewhere.
 
 use book::checksum::CHECKSUM_LEVELS;
-use book::replica::{BookView, Change, Kind, Level, Levels};
+use book::replica::{BookView, Change, Kind, Level, Levels, prefetch_beside};
 use book::{Price, Side};
 
 use crate::digest::{Digest, Piece};
@@ -54,8 +54,9 @@ enum News {
     Some,
 }
 
-/// The state of a chain.
+/// The state of a chain: four cache lines, and the levels.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub struct BookChain {
     bids: Sent,
     asks: Sent,
@@ -88,6 +89,14 @@ impl BookChain {
         (self.names, self.maybe_bad) = (view.names(), view.maybe_bad);
         self.decimals = view.definition.price_decimals;
         self.digest_anew();
+    }
+
+    /// Starts to load all of it but the levels.
+    #[inline(always)]
+    pub fn prefetch(&self) {
+        prefetch_beside(&self.bids);
+        prefetch_beside(&self.digest);
+        prefetch_beside(&self.depth);
     }
 
     /// Bids and asks that were sent, best first.

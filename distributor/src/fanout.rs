@@ -155,9 +155,12 @@ impl FanOut {
         let core = &mut self.core;
         core.now_ns = now_ns;
         let mut newest_ns = 0;
-        let slots = self.consumer.drain(core.config.slots_per_turn_max, |slot| {
-            newest_ns = received_ns(slot);
-            core.on_slot(slot);
+        let slots = self.consumer.drain_runs(core.config.slots_per_turn_max, |run| {
+            for (at, slot) in run.iter().enumerate() {
+                core.market.look_ahead(run, at);
+                core.on_slot(slot);
+            }
+            newest_ns = run.last().map_or(newest_ns, received_ns);
         });
         if slots > 0 {
             core.fed_ns = Some(now_ns);

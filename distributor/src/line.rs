@@ -30,6 +30,11 @@ impl Number {
         if number < EIGHT_DIGITS {
             return Self::short(number);
         }
+        if number < EIGHT_DIGITS * EIGHT_DIGITS {
+            let (high, low) = (number / EIGHT_DIGITS, number % EIGHT_DIGITS);
+            let Self { eights: [high, ..], zeros, .. } = Self::short(high);
+            return Self { eights: [eight(low as u32), high, 0], count: 2, zeros };
+        }
         Self::long(number)
     }
 

@@ -3,7 +3,7 @@
 //! Decides when a book may be shown: not inside an event of several slots, not inside a snapshot. Knows no clients.
 
 use book::candle::{Candle, Interval};
-use book::replica::{BookView, Options, Replica, TradeView};
+use book::replica::{BookView, Options, Replica, TradeView, prefetch_beside};
 use book::slot::{OrderUpdate, Slot, View, action, flags, rtype, system};
 use book::{BookId, Nanos};
 
@@ -27,6 +27,8 @@ pub struct Book {
     pub ticker: String,
     /// Decimals of the last published definition.
     pub decimals: u8,
+    /// [`BookView::names`] at that definition.
+    names: u32,
     /// Number of the newest feed-wide event that changed it (time, end of day, loss).
     feed_seq: u64,
     /// First number missed, while a snapshot after a gap is under way.
@@ -106,8 +108,30 @@ impl Market {
     /// of it is half read.
     pub fn is_settled(&self, at: usize) -> bool {
         let (view, book) = (self.view(at), &self.books[at]);
+        if view.names() == book.names && book.names > 0 {
+            return view.in_sync;
+        }
         let definition = &view.definition;
         view.in_sync && definition.ticker() == book.ticker && definition.price_decimals == book.decimals
+    }
+
+    /// The book is known by its definition from now on, which is whole. Returns the ticker and the decimals that it was
+    /// known by.
+    pub fn define(&mut self, at: usize) -> (String, u8) {
+        let (view, book) = (&self.replica.books()[at], &mut self.books[at]);
+        book.names = view.names();
+        let decimals = std::mem::replace(&mut book.decimals, view.definition.price_decimals);
+        (std::mem::replace(&mut book.ticker, view.definition.ticker().to_owned()), decimals)
+    }
+
+    /// Starts to load what the updates behind `updates[at]` will touch; to be called once for each `at`.
+    ///
+    /// Returns the place of a book whose levels will change soon.
+    #[inline(always)]
+    pub fn look_ahead(&self, updates: &[Slot], at: usize) -> Option<usize> {
+        let place = self.replica.look_ahead(updates, at)?;
+        prefetch_beside(self.books.get(place)?);
+        Some(place)
     }
 
     /// A book that may be subscribed, by ticker or exchange name.
@@ -160,7 +184,7 @@ impl Market {
         if !self.closed.is_empty() {
             self.on_closed();
         }
-        self.ends_in_time = matches!(slot.view(), View::System(record) if record.code == system::TIME);
+        self.ends_in_time = false;
         let last = slot.as_bytes()[2] & flags::LAST != 0;
         let Some(at) = about else {
             self.unfinished = None;
@@ -168,13 +192,18 @@ impl Market {
         };
         self.unfinished = (!last && slot.rtype != rtype::SNAPSHOT_END).then_some(at);
         let book = &mut self.books[at];
+        if slot.rtype == rtype::LEVEL {
+            self.touch(at, touched::LEVELS);
+            return Notice::None;
+        }
         let followed = !book.topics.is_empty();
+        if slot.rtype == rtype::ORDER_UPDATE && book.order_topics == 0 {
+            self.touch(at, touched::ORDERS);
+            return Notice::None;
+        }
         let bits = match slot.view() {
-            View::Level(_) => touched::LEVELS,
             View::OrderUpdate(update) => {
-                if book.order_topics > 0 {
-                    book.fresh.changes.push(*update);
-                }
+                book.fresh.changes.push(*update);
                 touched::ORDERS
             }
             View::TradeUpdate(trade) => {
@@ -228,6 +257,7 @@ impl Market {
 
     fn on_system(&mut self, slot: &Slot) -> Notice {
         let View::System(record) = slot.view() else { return Notice::None };
+        self.ends_in_time = record.code == system::TIME;
         match record.code {
             system::SESSION => {
                 self.ended = false;

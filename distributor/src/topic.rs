@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use book::candle::{Candle, Interval};
-use book::replica::{Auction, BookView, Definition, Level, Levels, TradeView};
+use book::replica::{Auction, BookView, Definition, Level, Levels, TradeView, prefetch_beside};
 use book::slot::OrderUpdate;
 use book::statistics::Statistics;
 use book::{Nanos, Phase, Price};
@@ -384,6 +384,15 @@ impl Topic {
         };
     }
 
+    /// Starts to load what the next update of `book` will touch.
+    #[inline(always)]
+    pub fn prefetch(&self) {
+        if let Shadow::Book(chain) = &self.shadow {
+            chain.prefetch();
+            prefetch_beside(self.prefix.bytes.first_chunk::<64>().unwrap_or(&[0; 64]));
+        }
+    }
+
     /// Adds this turn's events to what waits; true when they must go out now although it is not time.
     pub fn collect(&mut self, fresh: &Fresh) -> bool {
         match self.key.channel {
@@ -455,22 +464,17 @@ impl Topic {
         line.put(b",\"prev_seq\":");
         line.integer(self.head);
         let [event, received, sent] = seconds;
-        let mut time = |line: &mut Line<'_>, ns: Nanos, second: &mut Second| {
-            if self.key.rfc3339 {
-                text.clear();
-                json::time(text, ns, true);
-                return line.text(text);
-            }
+        if self.key.rfc3339 {
+            calendar(&mut line, text, [view.exchange_ns, view.received_ns, moment.now_ns]);
+        } else {
+            line.put(b",\"ts_event\":\"");
+            line.time(view.exchange_ns, event);
+            line.put(b"\",\"ts_recv\":\"");
+            line.time(view.received_ns, received);
+            line.put(b"\",\"ts_out\":\"");
+            line.time(moment.now_ns, sent);
             line.put(b"\"");
-            line.time(ns, second);
-            line.put(b"\"");
-        };
-        line.put(b",\"ts_event\":");
-        time(&mut line, view.exchange_ns, event);
-        line.put(b",\"ts_recv\":");
-        time(&mut line, view.received_ns, received);
-        line.put(b",\"ts_out\":");
-        time(&mut line, moment.now_ns, sent);
+        }
         if view.maybe_bad {
             line.put(b",\"maybe_bad\":true");
         }
@@ -601,6 +605,17 @@ impl Topic {
         }
         out.push(b'}');
         frame::finish(out, at, opcode::TEXT)
+    }
+}
+
+/// The three times of a frame for who wants them as text.
+#[inline(never)]
+fn calendar(line: &mut Line<'_>, text: &mut Vec<u8>, times_ns: [Nanos; 3]) {
+    for (name, ns) in [",\"ts_event\":", ",\"ts_recv\":", ",\"ts_out\":"].into_iter().zip(times_ns) {
+        text.clear();
+        json::time(text, ns, true);
+        line.text(name.as_bytes());
+        line.text(text);
     }
 }
 

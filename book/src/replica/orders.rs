@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::mem::offset_of;
 
 use super::levels::Levels;
-use crate::memory::prefetch;
+use crate::memory::{prefetch, table};
 use crate::slot::{OrderUpdate, action};
 use crate::types::{OrderId, Price, Side};
 
@@ -182,7 +182,8 @@ impl Orders {
         const ASKS: u64 = 0x9E37_79B9_7F4A_7C15;
         let named = order_id ^ self.key ^ (side as u64).wrapping_neg() & ASKS;
         let wide = u128::from(named) * u128::from(self.factor);
-        ((wide >> 64) as u64 ^ wide as u64) as usize & self.table.len().wrapping_sub(1)
+        // The first of two places that share a line: both are looked at before another line is.
+        ((wide >> 64) as u64 ^ wide as u64) as usize & self.table.len().wrapping_sub(1) & !1
     }
 
     /// Whether an order is there, and its place, or else the one that it would take.
@@ -225,7 +226,7 @@ impl Orders {
     #[cold]
     fn grow(&mut self) {
         let places = (self.table.len() * 2).max(PLACES_MIN);
-        let old = std::mem::replace(&mut self.table, vec![Place::EMPTY; places]);
+        let old = std::mem::replace(&mut self.table, table(places, Place::EMPTY));
         for place in old.into_iter().filter(|place| place.rank_side != 0) {
             let (_, at) = self.find(place.side(), place.order_id);
             self.table[at] = place;

@@ -365,13 +365,11 @@ impl Core {
         if !definition.complete || definition.symbol.is_empty() {
             return;
         }
-        let (ticker, decimals) = (definition.ticker().to_owned(), definition.price_decimals);
-        let book = &mut self.market.books[at];
-        let renamed = !book.ticker.is_empty() && book.ticker != ticker;
-        let rescaled = !renamed && !book.ticker.is_empty() && book.decimals != decimals;
-        let fresh = book.ticker != ticker;
-        let old = std::mem::replace(&mut book.ticker, ticker);
-        book.decimals = decimals;
+        let (old, old_decimals) = self.market.define(at);
+        let book = &self.market.books[at];
+        let fresh = book.ticker != old;
+        let renamed = fresh && !old.is_empty();
+        let rescaled = !fresh && book.decimals != old_decimals;
         if renamed {
             self.retire(at, &old);
         }
