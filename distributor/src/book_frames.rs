@@ -26,11 +26,20 @@ impl BookFrames {
     /// Knows no books yet; frames show `depth` levels a side (1..=100, others are brought into that range).
     #[must_use]
     pub fn new(depth: u8) -> Self {
-        let depth = depth.clamp(1, 100);
+        Self::of(Market::new(), depth)
+    }
+
+    /// The same without a copy of every order, which channel `mbo` is made of and `book` is not.
+    #[must_use]
+    pub fn without_orders(depth: u8) -> Self {
+        Self::of(Market::without_orders(), depth)
+    }
+
+    fn of(market: Market, depth: u8) -> Self {
         Self {
-            market: Market::new(),
+            market,
             topics: Vec::new(),
-            depth,
+            depth: depth.clamp(1, 100),
             turn: Vec::with_capacity(4 * 1024),
             scratch: Scratch::new(),
         }
@@ -40,6 +49,15 @@ impl BookFrames {
     #[inline]
     pub fn apply(&mut self, update: &Slot) {
         self.market.apply(update);
+    }
+
+    /// Takes updates as they wait in a ring and makes no frames: [`BookFrames::publish`] then makes one of each book for all
+    /// of them.
+    pub fn follow(&mut self, updates: &[Slot]) {
+        for (at, update) in updates.iter().enumerate() {
+            self.market.look_ahead(updates, at);
+            self.market.apply(update);
+        }
     }
 
     /// Takes updates as they wait in a ring, to the same frames as one after the other: whenever an event is whole, its

@@ -77,7 +77,16 @@ pub struct Market {
 impl Market {
     /// Knows nothing yet.
     pub fn new() -> Self {
-        let options = Options { orders: true, trades_max: TRADES_KEPT, candles_max: SNAPSHOT_CANDLES_MAX };
+        Self::with(true)
+    }
+
+    /// The same, and never knows orders.
+    pub fn without_orders() -> Self {
+        Self::with(false)
+    }
+
+    fn with(orders: bool) -> Self {
+        let options = Options { orders, trades_max: TRADES_KEPT, candles_max: SNAPSHOT_CANDLES_MAX };
         Self {
             replica: Replica::new(options),
             books: Vec::new(),
@@ -154,6 +163,11 @@ impl Market {
         let book = self.changed.swap_remove(at);
         self.books[book].listed = false;
         Some(book)
+    }
+
+    /// A book that [`Market::next_changed`] will name `calls` calls later, unless something comes between.
+    pub fn changed_soon(&self, calls: usize) -> Option<&Book> {
+        self.changed.iter().nth_back(calls).and_then(|&at| self.books.get(at))
     }
 
     /// Marks a book as changed.

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use book::replica::prefetch_beside;
 use book::slot::{Slot, View, rtype, system};
 
 use super::answers::unsubscribed;
@@ -58,6 +59,7 @@ impl Core {
     /// Encodes and hands out everything that changed.
     pub(super) fn publish(&mut self) {
         while let Some(at) = self.market.next_changed() {
+            self.look_ahead();
             self.publish_book(at);
             if self.turn.len() > TURN_BYTES {
                 self.send();
@@ -66,6 +68,18 @@ impl Core {
         if !self.joined.is_empty() {
             self.on_joined();
         }
+    }
+
+    /// Starts to load the topics of the books that come next: their places in the table first, then what they keep.
+    fn look_ahead(&self) {
+        /// Of each book; more would only push each other out.
+        const TOPICS_MAX: usize = 4;
+        let topics = |calls: usize| {
+            let ids = self.market.changed_soon(calls).map_or(&[][..], |book| &book.topics);
+            ids.iter().take(TOPICS_MAX).filter_map(|&id| self.topics.get(id as usize))
+        };
+        topics(3).for_each(prefetch_beside);
+        topics(1).flatten().for_each(Topic::prefetch);
     }
 
     pub(super) fn publish_book(&mut self, at: usize) {
