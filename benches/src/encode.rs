@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use book::checksum::checksum_of_text;
 use book::market::Market;
@@ -30,11 +31,18 @@ const RING_SLOTS: usize = 1_024;
 /// What the project promises, ns per frame.
 const TARGET_NS: f64 = 200.0;
 
+/// Updates that wait at once: as many as a turn of the fan-out takes.
+const RUN_SLOTS: usize = 4_096;
+/// Our clock at the first message, so that times have as many digits as they have in service.
+const BEGIN_NS: u64 = 1_795_417_200_000_000_000;
+/// It goes on by so much for each event.
+const EVENT_NS: u64 = 1_000;
+
 /// Updates of all events, one event after the other.
 struct Updates {
     slots: Vec<Slot>,
-    /// End of each event in `slots`.
-    ends: Vec<usize>,
+    /// How many events made them.
+    events: usize,
 }
 
 /// What every run must make: frames and their bytes.
@@ -61,30 +69,31 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     drop(stage);
     checked.push(format!("every run: {} frames of {} bytes in all", grouped(expected.frames), grouped(expected.bytes)));
 
-    let events = updates.ends.len();
-    let replica = options.samples("replica", || {
-        let mut frames = BookFrames::new(DEPTH);
-        let ((), spent) = timed(|| updates.slots.iter().for_each(|slot| frames.apply(slot)));
-        Ok(ns_each(spent, events))
-    })?;
-    let mut per_frame = Vec::new();
-    let both = options.samples("replica and frames", || {
-        let (made, spent) = timed(|| encode(&updates));
-        if made != expected {
-            return Err(BenchError::Wrong(format!("{made:?} instead of {expected:?}")));
-        }
-        per_frame.push(ns_each(spent, usize::try_from(expected.frames).unwrap_or(usize::MAX)));
-        Ok(ns_each(spent, events))
-    })?;
-    per_frame.drain(..options.warm_up.min(per_frame.len()));
-    let row = Row::new("event to frame, everything included", "ns/frame", Better::Lower, per_frame);
+    let per_event = |spent| ns_each(spent, updates.events);
+    let replica = options.samples("replica", || Ok(per_event(follow(BookFrames::new(DEPTH), &updates))))?;
+    let levels =
+        options.samples("replica of levels", || Ok(per_event(follow(BookFrames::without_orders(DEPTH), &updates))))?;
+    let per_frame = |name, run_slots: usize, frames: fn(u8) -> BookFrames| {
+        options.samples(name, || {
+            let mut frames = frames(DEPTH);
+            let (made, spent) = timed(|| encode(&mut frames, &updates, run_slots));
+            if made != expected {
+                return Err(BenchError::Wrong(format!("{made:?} instead of {expected:?}")));
+            }
+            Ok(ns_each(spent, usize::try_from(expected.frames).unwrap_or(usize::MAX)))
+        })
+    };
+    let everything = per_frame("everything", RUN_SLOTS, BookFrames::new)?;
+    let without_orders = per_frame("without orders", RUN_SLOTS, BookFrames::without_orders)?;
+    let one_by_one = per_frame("one by one", 1, BookFrames::new)?;
+    let row = Row::new("event to frame, everything included", "ns/frame", Better::Lower, everything);
     Ok(Report {
         name: "encode".into(),
         question: "How long does it take from an event of a book to the encoded JSON frame of channel book?".into(),
         input: format!(
             "{}; {} events in {} updates",
             input.says,
-            grouped(events as u64),
+            grouped(updates.events as u64),
             grouped(updates.slots.len() as u64)
         ),
         command: options.command.clone(),
@@ -94,11 +103,17 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
             "decoding, the books themselves and the ring before the fan-out".into(),
             "handing frames to clients, and their sockets".into(),
             format!("an event below the best {DEPTH} levels makes no frame; its time counts for those that do"),
+            format!(
+                "a frame is that of one event, and {RUN_SLOTS} updates wait at once; the fan-out makes one frame of all \
+                 that waits of a book"
+            ),
         ],
         rows: vec![
             Row::new("replica", "ns/event", Better::Lower, replica),
-            Row::new("replica and frames", "ns/event", Better::Lower, both),
+            Row::new("replica without orders", "ns/event", Better::Lower, levels),
             if options.small { row } else { row.with_target(TARGET_NS) },
+            Row::new("event to frame, replica without orders", "ns/frame", Better::Lower, without_orders),
+            Row::new("event to frame, one update at a time", "ns/frame", Better::Lower, one_by_one),
         ],
         latencies: Vec::new(),
     })
@@ -113,21 +128,20 @@ fn updates(input: &Input) -> Result<(Updates, BookStage), BenchError> {
     let (at_reader, mut reader) = ring("reader", RING_SLOTS, Bell::new());
     let mut stage = BookStage::new(at_stage, market);
     stage.add_reader(at_reader, true, books_max);
-    let mut updates = Updates { slots: Vec::new(), ends: Vec::new() };
+    let mut updates = Updates { slots: Vec::new(), events: 0 };
     let mut decoder = input::decoder(input.format);
-    for message in run::messages(&stream.bytes) {
+    for (n, message) in run::messages(&stream.bytes).enumerate() {
         // OK because the ring is empty before every message, and far larger than what one message becomes.
         let mut sink = |slot: Slot| {
             let _ = events.push(slot);
         };
-        let refused = decoder.decode(message, Received::default(), &mut sink);
+        let received = Received { received_ns: BEGIN_NS + n as u64 * EVENT_NS, ..Received::default() };
+        let refused = decoder.decode(message, received, &mut sink);
         refused.map_err(|refused| BenchError::Wrong(format!("a message was refused: {refused}")))?;
         stage.do_work(0);
+        let before = updates.slots.len();
         reader.drain(usize::MAX, |slot| updates.slots.push(*slot));
-        let ends_in_time = updates.slots.last().is_some_and(is_time);
-        if updates.slots.len() > updates.ends.last().copied().unwrap_or(0) && !ends_in_time {
-            updates.ends.push(updates.slots.len());
-        }
+        updates.events += usize::from(updates.slots[before..].iter().any(|slot| !is_time(slot)));
     }
     Ok((updates, stage))
 }
@@ -137,10 +151,13 @@ fn is_time(slot: &Slot) -> bool {
     matches!(slot.view(), View::System(record) if record.code == system::TIME)
 }
 
-fn encode(updates: &Updates) -> Made {
-    let mut frames = BookFrames::new(DEPTH);
+fn follow(mut frames: BookFrames, updates: &Updates) -> Duration {
+    timed(|| updates.slots.chunks(RUN_SLOTS).for_each(|run| frames.follow(run))).1
+}
+
+fn encode(frames: &mut BookFrames, updates: &Updates, run_slots: usize) -> Made {
     let mut made = Made::default();
-    each_frame(&mut frames, updates, |frame| {
+    each_frame(frames, updates, run_slots, |frame| {
         made.frames += 1;
         made.bytes += frame.len() as u64;
     });
@@ -148,12 +165,14 @@ fn encode(updates: &Updates) -> Made {
 }
 
 #[inline]
-fn each_frame(frames: &mut BookFrames, updates: &Updates, mut each: impl FnMut(&[u8])) {
-    let mut begin = 0;
-    for (n, &end) in updates.ends.iter().enumerate() {
-        updates.slots[begin..end].iter().for_each(|slot| frames.apply(slot));
-        frames.publish(n as u64, &mut each);
-        begin = end;
+fn each_frame(frames: &mut BookFrames, updates: &Updates, run_slots: usize, mut each: impl FnMut(&[u8])) {
+    let mut now_ns = BEGIN_NS;
+    for run in updates.slots.chunks(run_slots) {
+        let clock = || {
+            now_ns += EVENT_NS;
+            now_ns
+        };
+        frames.apply_all(run, clock, &mut each);
     }
 }
 
@@ -222,8 +241,7 @@ fn check(updates: &Updates, market: &Market) -> Result<(Made, String), BenchErro
     let mut clients: HashMap<String, Client> = HashMap::new();
     let mut made = Made::default();
     let mut fault = None;
-    let mut frames = BookFrames::new(DEPTH);
-    each_frame(&mut frames, updates, |bytes| {
+    each_frame(&mut BookFrames::new(DEPTH), updates, RUN_SLOTS, |bytes| {
         made.frames += 1;
         made.bytes += bytes.len() as u64;
         if fault.is_none() {

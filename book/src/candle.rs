@@ -128,6 +128,12 @@ impl Candles {
         self.forming[interval as usize].as_ref()
     }
 
+    /// The earliest end of the forming candles; `u64::MAX` when none is forming.
+    #[inline]
+    pub(crate) fn next_end_ns(&self) -> Nanos {
+        self.next_end_ns
+    }
+
     /// Counts a trade at `exchange_ns`. Candles whose end has passed go to `closed` first.
     ///
     /// A trade stamped before the start of the forming candle is counted into the forming one: closed candles

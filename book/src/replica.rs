@@ -3,18 +3,25 @@
 //! Runs on the reader's own thread (fan-out, view): may allocate when something new appears, never touches a
 //! socket or a clock, and never invents: what a gap swallowed stays marked until a snapshot replaces it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod levels;
+mod orders;
+mod view;
+
+use std::collections::{HashMap, VecDeque};
+use std::slice;
 
 use crate::candle::{Candle, Candles, Interval};
-use crate::checksum::checksum;
+use crate::memory::prefetch;
 use crate::phase::Phase;
+pub use crate::replica::levels::{Change, Kind, Level, Levels};
+pub use crate::replica::orders::{OrderView, Orders};
+pub use crate::replica::view::{Auction, BookView, Definition, TradeView, ticker};
 use crate::slot::{
     CandlePrices, Contract, Equilibrium, EquilibriumBest, LevelUpdate, Mark, OrderUpdate, Slot, State, Symbol, System,
-    Terms, TradeUpdate, View, action, flags, system, text,
+    Terms, TradeUpdate, View, flags, rtype, system, text,
 };
 use crate::statistics::Statistics;
-use crate::tick::TickTable;
-use crate::types::{BookId, Nanos, OrderId, Price, Side};
+use crate::types::{BookId, Nanos, Price, Side};
 
 /// What a replica keeps.
 #[derive(Clone, Copy, Debug)]
@@ -33,366 +40,47 @@ impl Default for Options {
     }
 }
 
-/// A price level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level {
-    /// Price.
-    pub price: Price,
-    /// Total visible quantity.
-    pub quantity: u64,
-    /// Number of orders.
-    pub count: u32,
+/// Updates between two looks ahead at the same one: about as long as a line takes to come from memory.
+pub const LOOK_AHEAD: usize = 8;
+
+/// Starts to load the first cache line of something that a reader keeps beside a book; no answer depends on it.
+#[inline(always)]
+pub fn prefetch_beside<T>(thing: &T) {
+    prefetch(slice::from_ref(thing), 0);
 }
 
-/// One side's levels.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Levels {
-    side: Side,
-    /// Best last: most changes are near the best, so they move little.
-    worst_first: Vec<Level>,
+/// Where each book stands.
+#[derive(Debug, Default)]
+struct Places {
+    /// By book number, as far as numbers are small; grows with them.
+    direct: Vec<u32>,
+    others: HashMap<u32, u32>,
 }
 
-impl Levels {
-    /// No levels.
-    #[must_use]
-    pub fn new(side: Side) -> Self {
-        Self { side, worst_first: Vec::with_capacity(256) }
-    }
+impl Places {
+    const DIRECT_MAX: usize = 1 << 17;
+    const NOWHERE: u32 = u32::MAX;
 
-    /// Best first.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Level> + DoubleEndedIterator {
-        self.worst_first.iter().rev()
-    }
-
-    /// The best level.
-    #[must_use]
-    pub fn best(&self) -> Option<&Level> {
-        self.worst_first.last()
-    }
-
-    /// Number of levels.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.worst_first.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.worst_first.is_empty()
-    }
-
-    /// Sets a level's totals (both zero: removes it) and returns its 0-based rank from the best.
-    pub fn set(&mut self, level: Level) -> usize {
-        let ahead = |a: Price, b: Price| if self.side == Side::Bid { a < b } else { a > b };
-        let at = self.worst_first.partition_point(|have| ahead(have.price, level.price));
-        let there = self.worst_first.get(at).is_some_and(|have| have.price == level.price);
-        let gone = level.quantity == 0 && level.count == 0;
-        match (there, gone) {
-            (true, false) => self.worst_first[at] = level,
-            (true, true) => {
-                self.worst_first.remove(at);
-                return self.worst_first.len() - at;
-            }
-            (false, false) => self.worst_first.insert(at, level),
-            (false, true) => return self.worst_first.len() - at,
-        }
-        self.worst_first.len() - 1 - at
-    }
-
-    fn clear(&mut self) {
-        self.worst_first.clear();
-    }
-}
-
-/// An order of the replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OrderView {
-    /// The exchange's number.
-    pub order_id: OrderId,
-    /// Quantity that is left.
-    pub quantity: u64,
-}
-
-/// Every order, by side and price, each level in queue order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Orders {
-    places: HashMap<(Side, OrderId), Price>,
-    queues: [BTreeMap<Price, Vec<OrderView>>; 2],
-}
-
-impl Orders {
-    /// Orders of a side, best first; market orders first of all.
-    pub fn iter(&self, side: Side) -> Box<dyn Iterator<Item = (Price, OrderView)> + '_> {
-        let queues = &self.queues[side.index()];
-        let market = queues.get(&Price::NONE).into_iter().flatten().map(|&order| (Price::NONE, order));
-        let flat = |(&price, queue): (&Price, &'_ Vec<OrderView>)| {
-            queue.iter().map(move |&order| (price, order)).collect::<Vec<_>>()
+    #[inline(always)]
+    fn get(&self, book_id: u32) -> Option<usize> {
+        let place = match self.direct.get(book_id as usize) {
+            Some(&place) => place,
+            None if (book_id as usize) < Self::DIRECT_MAX => Self::NOWHERE,
+            None => self.others.get(&book_id).copied().unwrap_or(Self::NOWHERE),
         };
-        let priced = queues.range(..Price::NONE);
-        if side == Side::Bid {
-            Box::new(market.chain(priced.rev().flat_map(flat)))
-        } else {
-            Box::new(market.chain(priced.flat_map(flat)))
-        }
+        (place != Self::NOWHERE).then_some(place as usize)
     }
 
-    /// Number of orders on both sides.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.places.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
-    }
-
-    fn on_update(&mut self, update: &OrderUpdate) {
-        let side = Side::from_byte(update.side);
-        let order_id = OrderId(update.order_id);
-        let price = Price(update.price);
-        let in_place = update.action != action::ADD && update.action != action::MODIFY && update.quantity > 0;
-        if in_place {
-            if let Some(have) = self.find(side, order_id) {
-                have.quantity = update.quantity;
-            }
+    fn set(&mut self, book_id: u32, place: usize) {
+        let (at, place) = (book_id as usize, place as u32);
+        if at >= Self::DIRECT_MAX {
+            self.others.insert(book_id, place);
             return;
         }
-        self.remove(side, order_id);
-        if update.position > 0 {
-            self.places.insert((side, order_id), price);
-            let queue = self.queues[side.index()].entry(price).or_default();
-            let at = (update.position as usize - 1).min(queue.len());
-            queue.insert(at, OrderView { order_id, quantity: update.quantity });
+        if at >= self.direct.len() {
+            self.direct.resize((at + 1).next_power_of_two(), Self::NOWHERE);
         }
-    }
-
-    fn find(&mut self, side: Side, order_id: OrderId) -> Option<&mut OrderView> {
-        let price = self.places.get(&(side, order_id))?;
-        self.queues[side.index()].get_mut(price)?.iter_mut().find(|order| order.order_id == order_id)
-    }
-
-    fn remove(&mut self, side: Side, order_id: OrderId) {
-        let Some(price) = self.places.remove(&(side, order_id)) else { return };
-        let queues = &mut self.queues[side.index()];
-        if let Some(queue) = queues.get_mut(&price) {
-            queue.retain(|order| order.order_id != order_id);
-            if queue.is_empty() {
-                queues.remove(&price);
-            }
-        }
-    }
-
-    fn clear(&mut self) {
-        self.places.clear();
-        self.queues.iter_mut().for_each(BTreeMap::clear);
-    }
-}
-
-/// A trade as readers show it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TradeView {
-    /// Ingest sequence number.
-    pub seq: u64,
-    /// Exchange clock.
-    pub exchange_ns: Nanos,
-    /// Our clock.
-    pub received_ns: Nanos,
-    /// The exchange's match number.
-    pub match_id: u64,
-    /// Price.
-    pub price: Price,
-    /// Quantity.
-    pub quantity: u64,
-    /// The aggressor's side, `None` in auctions and where not known.
-    pub side: Side,
-    /// [`crate::slot::conditions`].
-    pub conditions: u8,
-}
-
-impl From<&TradeUpdate> for TradeView {
-    fn from(trade: &TradeUpdate) -> Self {
-        Self {
-            seq: trade.seq,
-            exchange_ns: trade.exchange_ns,
-            received_ns: trade.received_ns,
-            match_id: trade.match_id,
-            price: Price(trade.price),
-            quantity: trade.quantity,
-            side: Side::from_byte(trade.side),
-            conditions: trade.conditions,
-        }
-    }
-}
-
-/// The auction picture of a book.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Auction {
-    /// Equilibrium price.
-    pub price: Price,
-    /// Bid quantity available at it.
-    pub bid_quantity: u64,
-    /// Ask quantity available at it.
-    pub ask_quantity: u64,
-    /// Best bid behind it.
-    pub best_bid: Price,
-    /// Best ask behind it.
-    pub best_ask: Price,
-    /// Quantity of the best bid.
-    pub best_bid_quantity: u64,
-    /// Quantity of the best ask.
-    pub best_ask_quantity: u64,
-}
-
-/// What is known of an instrument.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Definition {
-    /// The exchange's own name, `GARAN.E`.
-    pub symbol: String,
-    /// Long name.
-    pub name: String,
-    /// ISIN, or empty.
-    pub isin: String,
-    /// ISO 4217 code, or empty.
-    pub currency: String,
-    /// Decimals of prices.
-    pub price_decimals: u8,
-    /// Round lot.
-    pub round_lot: u32,
-    /// BISTECH financial product.
-    pub product: u8,
-    /// Expiration as YYYYMMDD, 0 = none.
-    pub expiration: u32,
-    /// Strike.
-    pub strike: Price,
-    /// Underlying book, 0 = none.
-    pub underlying_book_id: u32,
-    /// Short sell status: 0 allowed, 1 not allowed, 2 up-tick rule; `None` when never stated.
-    pub short_sell: Option<u8>,
-    /// Tick table.
-    pub ticks: TickTable,
-    /// All four parts of the definition have come.
-    pub complete: bool,
-}
-
-impl Definition {
-    /// The name used outside: the ticker for shares (`GARAN`), else the exchange's own.
-    #[must_use]
-    pub fn ticker(&self) -> &str {
-        ticker(&self.symbol)
-    }
-}
-
-/// The outside name of an exchange symbol: a share loses its `.E`.
-#[must_use]
-pub fn ticker(symbol: &str) -> &str {
-    symbol.strip_suffix(".E").unwrap_or(symbol)
-}
-
-/// One book as a reader knows it.
-#[derive(Clone, Debug)]
-pub struct BookView {
-    /// The book.
-    pub book_id: BookId,
-    /// Instrument.
-    pub definition: Definition,
-    /// Trading phase.
-    pub phase: Phase,
-    /// The exchange's own name of the state.
-    pub state: String,
-    /// Exchange time of the last state change.
-    pub state_ns: Nanos,
-    /// Bids.
-    pub bids: Levels,
-    /// Asks.
-    pub asks: Levels,
-    /// Every order, if the replica keeps them.
-    pub orders: Orders,
-    /// The snapshot left the orders out because they did not fit: `orders` is empty and not to be shown.
-    pub orders_omitted: bool,
-    /// Auction picture; `None` outside auctions.
-    pub auction: Option<Auction>,
-    /// Statistics of the day.
-    pub statistics: Statistics,
-    /// Forming candles.
-    pub candles: Candles,
-    /// Closed candles by interval, oldest first.
-    pub closed_candles: [VecDeque<Candle>; 4],
-    /// Newest last.
-    pub trades: VecDeque<TradeView>,
-    /// Ingest number of the last update of this book.
-    pub seq: u64,
-    /// Exchange time of the last update of this book.
-    pub exchange_ns: Nanos,
-    /// Our clock at the last update of this book.
-    pub received_ns: Nanos,
-    /// False between the begin and the end of a snapshot.
-    pub in_sync: bool,
-    /// The feed lost messages, or the book thread found something impossible: it may be wrong.
-    pub maybe_bad: bool,
-    /// Trades and candles have a hole from a gap in this reader's ring.
-    pub history_incomplete: bool,
-}
-
-impl BookView {
-    fn new(book_id: BookId) -> Self {
-        Self {
-            book_id,
-            definition: Definition::default(),
-            phase: Phase::Unknown,
-            state: String::new(),
-            state_ns: 0,
-            bids: Levels::new(Side::Bid),
-            asks: Levels::new(Side::Ask),
-            orders: Orders::default(),
-            orders_omitted: false,
-            auction: None,
-            statistics: Statistics::default(),
-            candles: Candles::default(),
-            closed_candles: Default::default(),
-            trades: VecDeque::new(),
-            seq: 0,
-            exchange_ns: 0,
-            received_ns: 0,
-            // A reader sees a book from its first update on, unless a snapshot says otherwise.
-            in_sync: true,
-            maybe_bad: false,
-            history_incomplete: false,
-        }
-    }
-
-    /// The levels of a side.
-    #[must_use]
-    pub fn levels(&self, side: Side) -> &Levels {
-        if side == Side::Bid { &self.bids } else { &self.asks }
-    }
-
-    fn levels_mut(&mut self, side: Side) -> &mut Levels {
-        if side == Side::Bid { &mut self.bids } else { &mut self.asks }
-    }
-
-    /// CRC32 over the best ten levels (see [`crate::checksum`]).
-    #[must_use]
-    pub fn checksum(&self) -> u32 {
-        let plain = |level: &Level| (level.price, level.quantity);
-        checksum(self.definition.price_decimals, self.asks.iter().map(plain), self.bids.iter().map(plain))
-    }
-
-    fn empty(&mut self) {
-        self.bids.clear();
-        self.asks.clear();
-        self.orders.clear();
-    }
-
-    fn next_day(&mut self) {
-        self.empty();
-        self.statistics = self.statistics.next_day();
-        self.auction = None;
-        self.phase = Phase::Unknown;
-        self.state.clear();
-        self.maybe_bad = false;
+        self.direct[at] = place;
     }
 }
 
@@ -401,7 +89,10 @@ impl BookView {
 pub struct Replica {
     options: Options,
     books: Vec<BookView>,
-    by_id: HashMap<BookId, usize>,
+    places: Places,
+    /// Beside `books`: not later than the end of the book's first candle to end. A tick of the clock looks here and
+    /// leaves the books in peace.
+    candle_ends_ns: Vec<Nanos>,
     by_symbol: HashMap<String, usize>,
     pending_candle: Option<CandlePrices>,
     /// Epoch in force; 0 before the first session.
@@ -423,7 +114,8 @@ impl Replica {
         Self {
             options,
             books: Vec::new(),
-            by_id: HashMap::new(),
+            places: Places::default(),
+            candle_ends_ns: Vec::new(),
             by_symbol: HashMap::new(),
             pending_candle: None,
             epoch: 0,
@@ -443,7 +135,14 @@ impl Replica {
     /// A book by id.
     #[must_use]
     pub fn book(&self, book_id: BookId) -> Option<&BookView> {
-        self.by_id.get(&book_id).map(|&at| &self.books[at])
+        self.place(book_id).map(|at| &self.books[at])
+    }
+
+    /// Place of a book in [`Replica::books`].
+    #[inline]
+    #[must_use]
+    pub fn place(&self, book_id: BookId) -> Option<usize> {
+        self.places.get(book_id.0)
     }
 
     /// A book by ticker (`GARAN`) or by the exchange's own name (`GARAN.E`).
@@ -452,22 +151,68 @@ impl Replica {
         self.by_symbol.get(ticker(name)).map(|&at| &self.books[at])
     }
 
+    /// Starts to load what the updates behind `updates[at]` will touch, in two steps: the book, then its levels and its
+    /// order. To be called once for each `at` before it is applied; no answer depends on it.
+    ///
+    /// Returns the place of the book whose levels will change in [`LOOK_AHEAD`] updates, for whoever keeps more beside it.
+    #[inline(always)]
+    pub fn look_ahead(&self, updates: &[Slot], at: usize) -> Option<usize> {
+        if let Some(far) = updates.get(at + 2 * LOOK_AHEAD) {
+            let place = self.places.get(book_id_of(far)).unwrap_or(usize::MAX);
+            self.prefetch_book(place, far);
+        }
+        let near = updates.get(at + LOOK_AHEAD)?;
+        let place = self.places.get(book_id_of(near))?;
+        let book = &self.books[place];
+        if near.rtype == rtype::LEVEL {
+            book.levels(Side::from_byte(near.as_bytes()[3])).prefetch_best();
+            return Some(place);
+        }
+        if near.rtype == rtype::ORDER_UPDATE && self.options.orders {
+            let update: &OrderUpdate = zerocopy::transmute_ref!(near);
+            book.orders.prefetch(usize::from(update.side != b'B'), update.order_id);
+        }
+        None
+    }
+
+    /// The lines of a book that an update touches: its stamps, and the heads of its side and of its orders.
+    #[inline(always)]
+    fn prefetch_book(&self, place: usize, update: &Slot) {
+        let Some(book) = self.books.get(place) else { return };
+        prefetch(slice::from_ref(book.levels(Side::from_byte(update.as_bytes()[3]))), 0);
+        prefetch(slice::from_ref(&book.seq), 0);
+        if self.options.orders {
+            prefetch(slice::from_ref(&book.orders), 0);
+        }
+    }
+
     /// Takes one published slot. Candles that it closes go to `closed` as well as into the book's history.
     ///
-    /// Returns the book it was about, `None` for slots about the whole feed.
-    pub fn apply(&mut self, slot: &Slot, closed: &mut impl FnMut(BookId, Interval, Candle)) -> Option<BookId> {
+    /// Returns the place of the book it was about, `None` for slots about the whole feed.
+    #[inline]
+    pub fn apply(&mut self, slot: &Slot, closed: &mut impl FnMut(usize, Interval, Candle)) -> Option<usize> {
+        // The two kinds that most updates are, without the way through all the others.
+        match slot.rtype {
+            rtype::LEVEL => Some(self.on_level(zerocopy::transmute_ref!(slot))),
+            rtype::ORDER_UPDATE => Some(self.on_order(zerocopy::transmute_ref!(slot))),
+            _ => self.on_rare(slot, closed),
+        }
+    }
+
+    #[inline(never)]
+    fn on_rare(&mut self, slot: &Slot, closed: &mut impl FnMut(usize, Interval, Candle)) -> Option<usize> {
         match slot.view() {
-            View::Level(update) => self.on_level(update),
-            View::OrderUpdate(update) => self.on_order(update),
-            View::TradeUpdate(trade) => self.on_trade(trade, closed),
-            View::Clear(mark) => self.stamp(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns).empty(),
+            View::TradeUpdate(trade) => return Some(self.on_trade(trade, closed)),
+            View::Clear(mark) => self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns).empty(),
             View::SnapshotBegin(mark) => self.on_snapshot_begin(mark),
             View::SnapshotEnd(mark) => self.on_snapshot_end(mark),
             View::Statistic(record) => self.entry(record.book_id).statistics.on_record(record),
             View::CandlePrices(prices) => self.pending_candle = Some(*prices),
             View::CandleAmounts(amounts) => {
                 if let Some(prices) = self.pending_candle.take() {
-                    self.entry(amounts.book_id).candles.on_records(&prices, amounts);
+                    let at = self.place_or_new(amounts.book_id);
+                    self.books[at].candles.on_records(&prices, amounts);
+                    self.candle_ends_ns[at] = self.books[at].candles.next_end_ns();
                 }
             }
             View::Symbol(record) => self.on_symbol(record),
@@ -490,59 +235,86 @@ impl Replica {
             View::Leg(record) => {
                 self.stamp(record.book_id, record.seq, record.exchange_ns, record.received_ns);
             }
-            // Never published to readers.
-            View::Order(_)
+            // Taken before, or never published to readers.
+            View::Level(_)
+            | View::OrderUpdate(_)
+            | View::Order(_)
             | View::Execution(_)
             | View::Replace(_)
             | View::Trade(_)
             | View::Rank(_)
             | View::Unknown(_) => return None,
         }
-        Some(book_id_of(slot))
+        self.places.get(book_id_of(slot))
+    }
+
+    #[inline(always)]
+    fn place_or_new(&mut self, book_id: u32) -> usize {
+        self.places.get(book_id).unwrap_or_else(|| self.new_book(book_id))
+    }
+
+    #[cold]
+    fn new_book(&mut self, book_id: u32) -> usize {
+        let at = self.books.len();
+        self.books.push(BookView::new(BookId(book_id)));
+        self.candle_ends_ns.push(u64::MAX);
+        self.places.set(book_id, at);
+        at
     }
 
     fn entry(&mut self, book_id: u32) -> &mut BookView {
-        let book_id = BookId(book_id);
-        let at = *self.by_id.entry(book_id).or_insert_with(|| {
-            self.books.push(BookView::new(book_id));
-            self.books.len() - 1
-        });
+        let at = self.place_or_new(book_id);
         &mut self.books[at]
     }
 
-    fn stamp(&mut self, book_id: u32, seq: u64, exchange_ns: Nanos, received_ns: Nanos) -> &mut BookView {
+    /// Notes that the book's newest update is this one; returns the book's place.
+    #[inline(always)]
+    fn stamp(&mut self, book_id: u32, seq: u64, exchange_ns: Nanos, received_ns: Nanos) -> usize {
         self.seq = self.seq.max(seq);
         self.exchange_ns = self.exchange_ns.max(exchange_ns);
-        let book = self.entry(book_id);
+        let at = self.place_or_new(book_id);
+        let book = &mut self.books[at];
         book.seq = book.seq.max(seq);
         book.exchange_ns = exchange_ns;
         book.received_ns = received_ns;
-        book
+        at
     }
 
-    fn on_level(&mut self, update: &LevelUpdate) {
-        let book = self.stamp(update.book_id, update.seq, update.exchange_ns, update.received_ns);
+    fn stamped(&mut self, book_id: u32, seq: u64, exchange_ns: Nanos, received_ns: Nanos) -> &mut BookView {
+        let at = self.stamp(book_id, seq, exchange_ns, received_ns);
+        &mut self.books[at]
+    }
+
+    #[inline(always)]
+    fn on_level(&mut self, update: &LevelUpdate) -> usize {
+        let at = self.stamp(update.book_id, update.seq, update.exchange_ns, update.received_ns);
+        let book = &mut self.books[at];
         book.maybe_bad = update.flags & flags::MAYBE_BAD_BOOK != 0;
         book.levels_mut(Side::from_byte(update.side)).set(Level {
             price: Price(update.price),
             quantity: update.quantity,
             count: update.count,
         });
+        at
     }
 
-    fn on_order(&mut self, update: &OrderUpdate) {
-        let keep = self.options.orders;
-        let book = self.stamp(update.book_id, update.seq, update.exchange_ns, update.received_ns);
-        if keep && !book.orders_omitted {
-            book.orders.on_update(update);
+    #[inline(always)]
+    fn on_order(&mut self, update: &OrderUpdate) -> usize {
+        let at = self.stamp(update.book_id, update.seq, update.exchange_ns, update.received_ns);
+        let book = &mut self.books[at];
+        if self.options.orders && !book.orders_omitted {
+            let levels = if update.side == b'B' { &book.bids } else { &book.asks };
+            book.orders.on_update(update, book.in_sync.then_some(levels));
         }
+        at
     }
 
-    fn on_trade(&mut self, trade: &TradeUpdate, closed: &mut impl FnMut(BookId, Interval, Candle)) {
+    fn on_trade(&mut self, trade: &TradeUpdate, closed: &mut impl FnMut(usize, Interval, Candle)) -> usize {
         let Options { trades_max, candles_max, .. } = self.options;
-        let book = self.stamp(trade.book_id, trade.seq, trade.exchange_ns, trade.received_ns);
+        let at = self.stamp(trade.book_id, trade.seq, trade.exchange_ns, trade.received_ns);
+        let book = &mut self.books[at];
         book.statistics.on_trade_update(trade);
-        let (book_id, history) = (book.book_id, &mut book.closed_candles);
+        let history = &mut book.closed_candles;
         book.candles.on_trade(
             trade.exchange_ns,
             Price(trade.price),
@@ -550,15 +322,17 @@ impl Replica {
             trade.conditions,
             &mut |interval, candle| {
                 keep(&mut history[interval as usize], candle, candles_max);
-                closed(book_id, interval, candle);
+                closed(at, interval, candle);
             },
         );
+        self.candle_ends_ns[at] = book.candles.next_end_ns();
         keep(&mut book.trades, TradeView::from(trade), trades_max);
+        at
     }
 
     fn on_snapshot_begin(&mut self, mark: &Mark) {
         self.epoch = self.epoch.max(mark.epoch);
-        let book = self.stamp(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns);
+        let book = self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns);
         book.empty();
         book.statistics = Statistics::default();
         book.candles = Candles::default();
@@ -569,31 +343,33 @@ impl Replica {
     }
 
     fn on_snapshot_end(&mut self, mark: &Mark) {
-        let book = self.stamp(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns);
+        let book = self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns);
         book.in_sync = true;
         book.maybe_bad = mark.flags & flags::MAYBE_BAD_BOOK != 0;
     }
 
     fn on_symbol(&mut self, record: &Symbol) {
         let symbol = text(&record.symbol).to_owned();
-        let book = self.stamp(record.book_id, record.seq, record.exchange_ns, record.received_ns);
+        let book = self.stamped(record.book_id, record.seq, record.exchange_ns, record.received_ns);
         if book.definition.symbol != symbol {
             // The exchange may give the number of an expired book to a new instrument.
-            let (book_id, in_sync, fresh) = (book.book_id, book.in_sync, book.definition.symbol.is_empty());
-            if !fresh {
-                *book = BookView { in_sync, ..BookView::new(book_id) };
+            if !book.definition.symbol.is_empty() {
+                book.begin_anew();
             }
             book.definition.symbol.clone_from(&symbol);
         }
+        book.names += 1;
         book.definition.ticks.clear();
         book.definition.complete = false;
-        let at = self.by_id[&BookId(record.book_id)];
+        let at = self.place_or_new(record.book_id);
         self.by_symbol.retain(|_, &mut have| have != at);
         self.by_symbol.insert(ticker(&symbol).to_owned(), at);
     }
 
     fn on_terms(&mut self, record: &Terms) {
-        let definition = &mut self.entry(record.book_id).definition;
+        let book = self.entry(record.book_id);
+        book.names += 1;
+        let definition = &mut book.definition;
         text(&record.isin).clone_into(&mut definition.isin);
         text(&record.currency).clone_into(&mut definition.currency);
         definition.price_decimals = record.price_decimals.min(Price::DECIMALS);
@@ -610,7 +386,7 @@ impl Replica {
     }
 
     fn on_state(&mut self, record: &State) {
-        let book = self.stamp(record.book_id, record.seq, record.exchange_ns, record.received_ns);
+        let book = self.stamped(record.book_id, record.seq, record.exchange_ns, record.received_ns);
         book.phase = record.phase();
         record.name().clone_into(&mut book.state);
         book.state_ns = record.exchange_ns;
@@ -623,7 +399,7 @@ impl Replica {
     }
 
     fn on_equilibrium(&mut self, record: &Equilibrium) {
-        let book = self.stamp(record.book_id, record.seq, record.exchange_ns, record.received_ns);
+        let book = self.stamped(record.book_id, record.seq, record.exchange_ns, record.received_ns);
         let auction = book.auction.get_or_insert_default();
         auction.price = Price(record.price);
         auction.bid_quantity = record.bid_quantity;
@@ -631,7 +407,7 @@ impl Replica {
     }
 
     fn on_equilibrium_best(&mut self, record: &EquilibriumBest) {
-        let book = self.stamp(record.book_id, record.seq, record.exchange_ns, record.received_ns);
+        let book = self.stamped(record.book_id, record.seq, record.exchange_ns, record.received_ns);
         let auction = book.auction.get_or_insert_default();
         auction.best_bid = Price(record.bid_price);
         auction.best_ask = Price(record.ask_price);
@@ -639,7 +415,7 @@ impl Replica {
         auction.best_ask_quantity = record.ask_quantity;
     }
 
-    fn on_system(&mut self, record: &System, closed: &mut impl FnMut(BookId, Interval, Candle)) {
+    fn on_system(&mut self, record: &System, closed: &mut impl FnMut(usize, Interval, Candle)) {
         self.exchange_ns = self.exchange_ns.max(record.exchange_ns);
         match record.code {
             system::SESSION => {
@@ -659,12 +435,17 @@ impl Replica {
             system::GAP => self.books.iter_mut().for_each(|book| book.maybe_bad = true),
             system::TIME => {
                 let candles_max = self.options.candles_max;
-                for book in &mut self.books {
-                    let (book_id, history) = (book.book_id, &mut book.closed_candles);
+                for (at, end_ns) in self.candle_ends_ns.iter_mut().enumerate() {
+                    if record.exchange_ns < *end_ns {
+                        continue;
+                    }
+                    let book = &mut self.books[at];
+                    let history = &mut book.closed_candles;
                     book.candles.on_time(record.exchange_ns, &mut |interval, candle| {
                         keep(&mut history[interval as usize], candle, candles_max);
-                        closed(book_id, interval, candle);
+                        closed(at, interval, candle);
                     });
+                    *end_ns = book.candles.next_end_ns();
                 }
             }
             system::STALE => self.stale = true,
@@ -685,30 +466,15 @@ fn keep<T>(history: &mut VecDeque<T>, item: T, items_max: usize) {
     history.push_back(item);
 }
 
-fn book_id_of(slot: &Slot) -> BookId {
+#[inline(always)]
+fn book_id_of(slot: &Slot) -> u32 {
     let bytes = slot.as_bytes();
-    BookId(u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]))
+    u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn levels_keep_their_order_and_tell_their_rank() {
-        let level = |price, quantity| Level { price: Price(price), quantity, count: u32::from(quantity > 0) };
-        let mut bids = Levels::new(Side::Bid);
-        assert_eq!(bids.set(level(10, 1)), 0);
-        assert_eq!(bids.set(level(12, 1)), 0);
-        assert_eq!(bids.set(level(11, 1)), 1);
-        assert_eq!(bids.set(level(10, 0)), 2);
-        assert_eq!(bids.set(level(9, 0)), 2, "removing what is not there changes nothing");
-        let prices: Vec<_> = bids.iter().map(|level| level.price.0).collect();
-        assert_eq!(prices, [12, 11]);
-        let mut asks = Levels::new(Side::Ask);
-        asks.set(level(12, 1));
-        assert_eq!(asks.set(level(10, 1)), 0);
-    }
 
     #[test]
     fn a_share_is_known_by_its_ticker() {

@@ -2,11 +2,14 @@
 //! measures or checks the text. Knows no sockets, followers or conflation.
 
 use book::Nanos;
-use book::replica::Level;
-use book::slot::Slot;
+use book::replica::prefetch_beside;
+use book::slot::{Slot, rtype};
 
 use crate::market::Market;
-use crate::topic::{Channel, Key, Moment, Topic, touched};
+use crate::topic::{Channel, Key, Moment, Scratch, Topic, touched};
+
+/// Updates between the second look at a topic and its turn.
+const TOPIC_AHEAD: usize = 4;
 
 /// Takes updates, makes a frame of every book that they changed.
 pub struct BookFrames {
@@ -16,22 +19,82 @@ pub struct BookFrames {
     /// Levels a side, 1..=100.
     depth: u8,
     turn: Vec<u8>,
-    levels: Vec<Level>,
+    scratch: Scratch,
 }
 
 impl BookFrames {
     /// Knows no books yet; frames show `depth` levels a side (1..=100, others are brought into that range).
     #[must_use]
     pub fn new(depth: u8) -> Self {
-        let depth = depth.clamp(1, 100);
-        let levels = Vec::with_capacity(usize::from(depth));
-        Self { market: Market::new(), topics: Vec::new(), depth, turn: Vec::with_capacity(4 * 1024), levels }
+        Self::of(Market::new(), depth)
+    }
+
+    /// The same without a copy of every order, which channel `mbo` is made of and `book` is not.
+    #[must_use]
+    pub fn without_orders(depth: u8) -> Self {
+        Self::of(Market::without_orders(), depth)
+    }
+
+    fn of(market: Market, depth: u8) -> Self {
+        Self {
+            market,
+            topics: Vec::new(),
+            depth: depth.clamp(1, 100),
+            turn: Vec::with_capacity(4 * 1024),
+            scratch: Scratch::new(),
+        }
     }
 
     /// Takes one update of the book thread.
     #[inline]
     pub fn apply(&mut self, update: &Slot) {
         self.market.apply(update);
+    }
+
+    /// Takes updates as they wait in a ring and makes no frames: [`BookFrames::publish`] then makes one of each book for all
+    /// of them.
+    pub fn follow(&mut self, updates: &[Slot]) {
+        for (at, update) in updates.iter().enumerate() {
+            self.market.look_ahead(updates, at);
+            self.market.apply(update);
+        }
+    }
+
+    /// Takes updates as they wait in a ring, to the same frames as one after the other: whenever an event is whole, its
+    /// book's frame is handed to `each`. `now_ns` is asked for the time of every event. The more updates at once the
+    /// better, because those that come are looked at ahead of their turn.
+    ///
+    /// Returns how many frames there were.
+    pub fn apply_all(
+        &mut self,
+        updates: &[Slot],
+        mut now_ns: impl FnMut() -> Nanos,
+        mut each: impl FnMut(&[u8]),
+    ) -> usize {
+        let mut frames = 0;
+        for (at, update) in updates.iter().enumerate() {
+            if let Some(place) = self.market.look_ahead(updates, at)
+                && let Some(topic) = self.topics.get(place)
+            {
+                prefetch_beside(topic);
+            }
+            self.look_at_topic(updates.get(at + TOPIC_AHEAD));
+            self.market.apply(update);
+            if self.market.unfinished.is_none() && !self.market.ends_in_time {
+                frames += self.publish(now_ns(), &mut each);
+            }
+        }
+        frames
+    }
+
+    #[inline(always)]
+    fn look_at_topic(&self, update: Option<&Slot>) {
+        if let Some(update) = update
+            && update.rtype == rtype::LEVEL
+            && let Some(Some(topic)) = self.market.place_of(update).and_then(|place| self.topics.get(place))
+        {
+            topic.prefetch();
+        }
     }
 
     /// Encodes every book that changed since the last call and hands out each frame, with its WebSocket head, as it would
@@ -54,7 +117,7 @@ impl BookFrames {
                 continue;
             };
             let (view, book) = (&self.market.replica.books()[at], &self.market.books[at]);
-            let place = topic.write_update(&mut self.turn, view, &book.fresh, seq, moment, &mut self.levels);
+            let place = topic.write_update(&mut self.turn, view, &book.fresh, seq, moment, &mut self.scratch);
             if let Some(place) = place {
                 frames += 1;
                 each(&self.turn[place]);
@@ -70,9 +133,8 @@ impl BookFrames {
         if !view.definition.complete || view.definition.symbol.is_empty() {
             return;
         }
-        let book = &mut self.market.books[at];
-        view.definition.ticker().clone_into(&mut book.ticker);
-        book.decimals = view.definition.price_decimals;
+        self.market.define(at);
+        let view = &self.market.replica.books()[at];
         if self.topics.len() <= at {
             self.topics.resize_with(at + 1, || None);
         }

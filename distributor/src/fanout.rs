@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use book::Nanos;
 use book::Slot;
 use book::metrics::MetricSource;
-use book::replica::Level;
 use book::ring::{Bell, Consumer};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
@@ -25,9 +24,8 @@ use crate::config::{Config, Pages};
 use crate::market::Market;
 use crate::metrics::{Metrics, Refused};
 use crate::outlet::Outlet;
-use crate::request;
 use crate::session::Session;
-use crate::topic::{Key, Topic};
+use crate::topic::{Key, Scratch, Topic};
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -157,9 +155,12 @@ impl FanOut {
         let core = &mut self.core;
         core.now_ns = now_ns;
         let mut newest_ns = 0;
-        let slots = self.consumer.drain(core.config.slots_per_turn_max, |slot| {
-            newest_ns = received_ns(slot);
-            core.on_slot(slot);
+        let slots = self.consumer.drain_runs(core.config.slots_per_turn_max, |run| {
+            for (at, slot) in run.iter().enumerate() {
+                core.market.look_ahead(run, at);
+                core.on_slot(slot);
+            }
+            newest_ns = run.last().map_or(newest_ns, received_ns);
         });
         if slots > 0 {
             core.fed_ns = Some(now_ns);
@@ -358,7 +359,7 @@ struct Core {
     tight: bool,
     accept_more: bool,
     accept_more_at_tick: bool,
-    levels: Vec<Level>,
+    scratch: Scratch,
     pieces: Vec<u8>,
     input: Vec<u8>,
 }
@@ -402,7 +403,7 @@ impl Core {
             tight: false,
             accept_more: false,
             accept_more_at_tick: false,
-            levels: Vec::with_capacity(request::DEPTH_MAX as usize),
+            scratch: Scratch::new(),
             pieces: Vec::with_capacity(TURN_BYTES),
             input: vec![0; 64 * 1024],
             config,

@@ -5,10 +5,12 @@
 //! [`FanOut::do_work`] and [`FanOut::wait`] in turn.
 //!
 //! Read in this order: [`config`] (every bound), `fanout` (one turn), `market` (what changed), `fanout/publish` (from
-//! the ring to frames), `topic` (one stream of frames), `encode` (its text), `outlet` (what a client has not taken yet),
+//! the ring to frames), `topic` (one stream of frames), `encode` (its text), `book_chain`, `digest` and `line` (the same for
+//! the frames that are made most often), `outlet` (what a client has not taken yet),
 //! `fanout/clients` and `session` (clients), `fanout/answers` and `request` (what they ask), `frame` and `handshake`
 //! (RFC 6455). [`BookFrames`] makes the frames of one channel without a server.
 
+mod book_chain;
 mod book_frames;
 pub mod config;
 mod digest;
@@ -17,6 +19,7 @@ mod fanout;
 pub mod frame;
 pub mod handshake;
 mod json;
+mod line;
 mod market;
 mod metrics;
 mod outlet;

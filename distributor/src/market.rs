@@ -2,10 +2,8 @@
 //!
 //! Decides when a book may be shown: not inside an event of several slots, not inside a snapshot. Knows no clients.
 
-use std::collections::HashMap;
-
 use book::candle::{Candle, Interval};
-use book::replica::{BookView, Options, Replica, TradeView};
+use book::replica::{BookView, Options, Replica, TradeView, prefetch_beside};
 use book::slot::{OrderUpdate, Slot, View, action, flags, rtype, system};
 use book::{BookId, Nanos};
 
@@ -29,6 +27,8 @@ pub struct Book {
     pub ticker: String,
     /// Decimals of the last published definition.
     pub decimals: u8,
+    /// [`BookView::names`] at that definition.
+    names: u32,
     /// Number of the newest feed-wide event that changed it (time, end of day, loss).
     feed_seq: u64,
     /// First number missed, while a snapshot after a gap is under way.
@@ -63,12 +63,9 @@ pub struct Market {
     pub replica: Replica,
     /// Beside `replica.books()`, place by place.
     pub books: Vec<Book>,
-    places: HashMap<BookId, usize>,
-    /// The last lookup: neighbours in the ring are mostly of one book.
-    last: (BookId, usize),
     /// Books touched since they were last published.
     changed: Vec<usize>,
-    closed: Vec<(BookId, Interval, Candle)>,
+    closed: Vec<(usize, Interval, Candle)>,
     /// The book whose event is not whole yet.
     pub unfinished: Option<usize>,
     /// The last slot was a tick of the clock. The event that moved the clock has the same number and comes next.
@@ -80,12 +77,19 @@ pub struct Market {
 impl Market {
     /// Knows nothing yet.
     pub fn new() -> Self {
-        let options = Options { orders: true, trades_max: TRADES_KEPT, candles_max: SNAPSHOT_CANDLES_MAX };
+        Self::with(true)
+    }
+
+    /// The same, and never knows orders.
+    pub fn without_orders() -> Self {
+        Self::with(false)
+    }
+
+    fn with(orders: bool) -> Self {
+        let options = Options { orders, trades_max: TRADES_KEPT, candles_max: SNAPSHOT_CANDLES_MAX };
         Self {
             replica: Replica::new(options),
             books: Vec::new(),
-            places: HashMap::new(),
-            last: (BookId(0), usize::MAX),
             changed: Vec::new(),
             closed: Vec::new(),
             unfinished: None,
@@ -113,27 +117,42 @@ impl Market {
     /// of it is half read.
     pub fn is_settled(&self, at: usize) -> bool {
         let (view, book) = (self.view(at), &self.books[at]);
+        if view.names() == book.names && book.names > 0 {
+            return view.in_sync;
+        }
         let definition = &view.definition;
         view.in_sync && definition.ticker() == book.ticker && definition.price_decimals == book.decimals
     }
 
+    /// The book is known by its definition from now on, which is whole. Returns the ticker and the decimals that it was
+    /// known by.
+    pub fn define(&mut self, at: usize) -> (String, u8) {
+        let (view, book) = (&self.replica.books()[at], &mut self.books[at]);
+        book.names = view.names();
+        let decimals = std::mem::replace(&mut book.decimals, view.definition.price_decimals);
+        (std::mem::replace(&mut book.ticker, view.definition.ticker().to_owned()), decimals)
+    }
+
+    /// Starts to load what the updates behind `updates[at]` will touch; to be called once for each `at`.
+    ///
+    /// Returns the place of a book whose levels will change soon.
+    #[inline(always)]
+    pub fn look_ahead(&self, updates: &[Slot], at: usize) -> Option<usize> {
+        let place = self.replica.look_ahead(updates, at)?;
+        prefetch_beside(self.books.get(place)?);
+        Some(place)
+    }
+
     /// A book that may be subscribed, by ticker or exchange name.
     pub fn find(&self, name: &str) -> Option<usize> {
-        let at = *self.places.get(&self.replica.find(name)?.book_id)?;
+        let at = self.replica.place(self.replica.find(name)?.book_id)?;
         (!self.books[at].ticker.is_empty()).then_some(at)
     }
 
     /// The place of the book that a slot is about, if it was seen before.
-    pub fn place_of(&mut self, slot: &Slot) -> Option<usize> {
+    pub fn place_of(&self, slot: &Slot) -> Option<usize> {
         let bytes = slot.as_bytes();
-        self.place(BookId(u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])))
-    }
-
-    fn place(&mut self, book_id: BookId) -> Option<usize> {
-        if self.last.0 != book_id || self.last.1 == usize::MAX {
-            self.last = (book_id, *self.places.get(&book_id)?);
-        }
-        Some(self.last.1)
+        self.replica.place(BookId(u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])))
     }
 
     /// Takes a changed book from the list; `None` when there is none (left).
@@ -144,6 +163,11 @@ impl Market {
         let book = self.changed.swap_remove(at);
         self.books[book].listed = false;
         Some(book)
+    }
+
+    /// A book that [`Market::next_changed`] will name `calls` calls later, unless something comes between.
+    pub fn changed_soon(&self, calls: usize) -> Option<&Book> {
+        self.changed.iter().nth_back(calls).and_then(|&at| self.books.get(at))
     }
 
     /// Marks a book as changed.
@@ -167,29 +191,33 @@ impl Market {
     /// Takes one slot.
     pub fn apply(&mut self, slot: &Slot) -> Notice {
         let closed = &mut self.closed;
-        let about = self.replica.apply(slot, &mut |book_id, interval, candle| closed.push((book_id, interval, candle)));
-        while self.books.len() < self.replica.books().len() {
-            self.places.insert(self.replica.books()[self.books.len()].book_id, self.books.len());
-            self.books.push(Book::default());
+        let about = self.replica.apply(slot, &mut |at, interval, candle| closed.push((at, interval, candle)));
+        if self.books.len() < self.replica.books().len() {
+            self.books.resize_with(self.replica.books().len(), Book::default);
         }
         if !self.closed.is_empty() {
             self.on_closed();
         }
-        self.ends_in_time = matches!(slot.view(), View::System(record) if record.code == system::TIME);
+        self.ends_in_time = false;
         let last = slot.as_bytes()[2] & flags::LAST != 0;
-        let Some(at) = about.and_then(|book_id| self.place(book_id)) else {
+        let Some(at) = about else {
             self.unfinished = None;
             return self.on_system(slot);
         };
         self.unfinished = (!last && slot.rtype != rtype::SNAPSHOT_END).then_some(at);
         let book = &mut self.books[at];
+        if slot.rtype == rtype::LEVEL {
+            self.touch(at, touched::LEVELS);
+            return Notice::None;
+        }
         let followed = !book.topics.is_empty();
+        if slot.rtype == rtype::ORDER_UPDATE && book.order_topics == 0 {
+            self.touch(at, touched::ORDERS);
+            return Notice::None;
+        }
         let bits = match slot.view() {
-            View::Level(_) => touched::LEVELS,
             View::OrderUpdate(update) => {
-                if book.order_topics > 0 {
-                    book.fresh.changes.push(*update);
-                }
+                book.fresh.changes.push(*update);
                 touched::ORDERS
             }
             View::TradeUpdate(trade) => {
@@ -231,8 +259,7 @@ impl Market {
     fn on_closed(&mut self) {
         let seq = self.replica.seq;
         for n in 0..self.closed.len() {
-            let (book_id, interval, candle) = self.closed[n];
-            let Some(at) = self.place(book_id) else { continue };
+            let (at, interval, candle) = self.closed[n];
             self.books[at].feed_seq = seq;
             if !self.books[at].topics.is_empty() {
                 self.books[at].fresh.closed.push((interval, candle));
@@ -244,6 +271,7 @@ impl Market {
 
     fn on_system(&mut self, slot: &Slot) -> Notice {
         let View::System(record) = slot.view() else { return Notice::None };
+        self.ends_in_time = record.code == system::TIME;
         match record.code {
             system::SESSION => {
                 self.ended = false;

@@ -6,16 +6,17 @@
 use std::ops::Range;
 
 use book::candle::{Candle, Interval};
-use book::replica::{Auction, BookView, Definition, Level, Levels, TradeView};
+use book::replica::{Auction, BookView, Definition, Level, Levels, TradeView, prefetch_beside};
 use book::slot::OrderUpdate;
 use book::statistics::Statistics;
-use book::{Nanos, Phase, Price, Side};
+use book::{Nanos, Phase, Price};
 
-use crate::digest::Digest;
+use crate::book_chain::{BookChain, LEVEL_BYTES_MAX};
 use crate::encode::{self, Head};
 use crate::frame::{self, opcode};
 use crate::json;
-use crate::request::Policy;
+use crate::line::{Line, Second};
+use crate::request::{DEPTH_MAX, Policy};
 
 /// Trades in the snapshot of `trades`.
 pub const SNAPSHOT_TRADES_MAX: usize = 50;
@@ -222,12 +223,13 @@ pub struct Moment {
 /// What was last sent.
 #[derive(Debug)]
 enum Shadow {
+    /// Levels, for differences.
+    Book(Box<BookChain>),
+    /// Levels, whole.
     Levels {
         bids: Vec<Level>,
         asks: Vec<Level>,
         maybe_bad: bool,
-        /// The text under the checksum of these levels; `None` where frames have none.
-        digest: Option<Box<Digest>>,
     },
     /// Events: nothing to compare with.
     None,
@@ -242,20 +244,68 @@ enum Shadow {
 #[derive(Debug, Default)]
 struct Prefix {
     ticker: String,
+    /// [`BookView::names`] that the ticker was taken from.
+    names: u32,
     epoch: u64,
+    /// Padded to [`PREFIX_BYTES`], so that it can be copied as a constant number of them.
     bytes: Vec<u8>,
+    length: usize,
 }
+
+/// Most prefixes are shorter.
+const PREFIX_BYTES: usize = 96;
 
 impl Prefix {
     #[inline]
-    fn renew(&mut self, key: Key, ticker: &str, snapshot: bool, epoch: u64) {
-        if self.epoch == epoch && self.ticker == ticker && !self.bytes.is_empty() {
+    fn renew(&mut self, key: Key, view: &BookView, snapshot: bool, epoch: u64) {
+        if self.epoch != epoch || self.names != view.names() || self.length == 0 {
+            self.write(key, view, snapshot, epoch);
+        }
+    }
+
+    #[cold]
+    fn write(&mut self, key: Key, view: &BookView, snapshot: bool, epoch: u64) {
+        let ticker = view.definition.ticker();
+        self.names = view.names();
+        if self.epoch == epoch && self.ticker == ticker && self.length > 0 {
             return;
         }
         self.epoch = epoch;
         ticker.clone_into(&mut self.ticker);
         self.bytes.clear();
         encode::prefix(&mut self.bytes, key, ticker, snapshot, epoch);
+        self.length = self.bytes.len();
+        self.bytes.resize(self.length.max(PREFIX_BYTES), 0);
+    }
+
+    fn text(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// Room for the longest line: a prefix and six numbers, and of both sides every level twice, gone and new.
+const LINE_BYTES: usize = 2_048 + 4 * DEPTH_MAX as usize * LEVEL_BYTES_MAX;
+
+/// What writing a frame needs besides its topic; one for all topics of a thread.
+#[derive(Debug)]
+pub struct Scratch {
+    levels: Vec<Level>,
+    line: Vec<u8>,
+    text: Vec<u8>,
+    /// Of the exchange's clock, of ours at receipt, of ours at sending.
+    seconds: [Second; 3],
+}
+
+impl Scratch {
+    /// Takes all the memory that it will ever need.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            levels: Vec::with_capacity(DEPTH_MAX as usize),
+            line: vec![0; LINE_BYTES],
+            text: Vec::with_capacity(64),
+            seconds: Default::default(),
+        }
     }
 }
 
@@ -308,7 +358,14 @@ impl Topic {
         self.collected.clear();
         self.snapshot_place = None;
         self.shadow = match self.key.channel {
-            Channel::Book | Channel::Mbp1 | Channel::Mbp10 => {
+            Channel::Book => match std::mem::replace(&mut self.shadow, Shadow::None) {
+                Shadow::Book(mut chain) => {
+                    chain.refresh(view);
+                    Shadow::Book(chain)
+                }
+                _ => Shadow::Book(Box::new(BookChain::new(view, self.key.depth))),
+            },
+            Channel::Mbp1 | Channel::Mbp10 => {
                 let depth = usize::from(self.key.depth);
                 let (mut bids, mut asks) = match std::mem::replace(&mut self.shadow, Shadow::None) {
                     Shadow::Levels { bids, asks, .. } => (bids, asks),
@@ -316,12 +373,7 @@ impl Topic {
                 };
                 take_levels(&view.bids, depth, &mut bids);
                 take_levels(&view.asks, depth, &mut asks);
-                let digest = (self.key.channel == Channel::Book).then(|| {
-                    let mut digest = Digest::new();
-                    digest.rebuild(view.definition.price_decimals, &asks, &bids);
-                    Box::new(digest)
-                });
-                Shadow::Levels { bids, asks, maybe_bad: view.maybe_bad, digest }
+                Shadow::Levels { bids, asks, maybe_bad: view.maybe_bad }
             }
             Channel::Mbo | Channel::Trades => Shadow::None,
             Channel::Ohlcv(interval) => Shadow::Candle(view.candles.forming(interval).copied()),
@@ -330,6 +382,15 @@ impl Topic {
             Channel::Statistics => Shadow::Statistics(Box::new(view.statistics)),
             Channel::Imbalance => Shadow::Auction(view.auction),
         };
+    }
+
+    /// Starts to load what the next update of `book` will touch.
+    #[inline(always)]
+    pub fn prefetch(&self) {
+        if let Shadow::Book(chain) = &self.shadow {
+            chain.prefetch();
+            prefetch_beside(self.prefix.bytes.first_chunk::<64>().unwrap_or(&[0; 64]));
+        }
     }
 
     /// Adds this turn's events to what waits; true when they must go out now although it is not time.
@@ -351,7 +412,7 @@ impl Topic {
         view: &BookView,
         seq: u64,
         moment: Moment,
-        scratch: &mut Vec<Level>,
+        scratch: &mut Scratch,
     ) -> Option<Range<usize>> {
         let mut collected = std::mem::take(&mut self.collected);
         let place = self.write_update(out, view, &collected, seq, moment, scratch);
@@ -370,39 +431,85 @@ impl Topic {
         fresh: &Fresh,
         seq: u64,
         moment: Moment,
-        scratch: &mut Vec<Level>,
+        scratch: &mut Scratch,
+    ) -> Option<Range<usize>> {
+        if matches!(self.shadow, Shadow::Book(_)) {
+            return self.write_book(out, view, seq, moment, scratch);
+        }
+        self.write_other(out, view, fresh, seq, moment, scratch)
+    }
+
+    #[inline(always)]
+    fn write_book(
+        &mut self,
+        out: &mut Vec<u8>,
+        view: &BookView,
+        seq: u64,
+        moment: Moment,
+        scratch: &mut Scratch,
+    ) -> Option<Range<usize>> {
+        let Shadow::Book(chain) = &mut self.shadow else { return None };
+        if !chain.has_news(view) {
+            return None;
+        }
+        self.prefix.renew(self.key, view, false, moment.epoch);
+        let Scratch { line, text, seconds, .. } = scratch;
+        let mut line = Line::new(line, 0);
+        match self.prefix.bytes.first_chunk::<PREFIX_BYTES>() {
+            Some(bytes) if self.prefix.length <= PREFIX_BYTES => line.first(self.prefix.length, bytes),
+            _ => line.text(self.prefix.text()),
+        }
+        line.put(b",\"seq\":");
+        line.integer(seq);
+        line.put(b",\"prev_seq\":");
+        line.integer(self.head);
+        let [event, received, sent] = seconds;
+        if self.key.rfc3339 {
+            calendar(&mut line, text, [view.exchange_ns, view.received_ns, moment.now_ns]);
+        } else {
+            line.put(b",\"ts_event\":\"");
+            line.time(view.exchange_ns, event);
+            line.put(b"\",\"ts_recv\":\"");
+            line.time(view.received_ns, received);
+            line.put(b"\",\"ts_out\":\"");
+            line.time(moment.now_ns, sent);
+            line.put(b"\"");
+        }
+        if view.maybe_bad {
+            line.put(b",\"maybe_bad\":true");
+        }
+        chain.write(&mut line, view);
+        line.put(b"}");
+        let end = line.end();
+        let at = frame::begin(out);
+        out.extend_from_slice(&scratch.line[..end]);
+        self.head = seq;
+        self.snapshot_place = None;
+        Some(frame::finish(out, at, opcode::TEXT))
+    }
+
+    fn write_other(
+        &mut self,
+        out: &mut Vec<u8>,
+        view: &BookView,
+        fresh: &Fresh,
+        seq: u64,
+        moment: Moment,
+        scratch: &mut Scratch,
     ) -> Option<Range<usize>> {
         let decimals = view.definition.price_decimals;
         let key = self.key;
         let at = frame::begin(out);
         // Whole-picture channels are snapshots in every frame.
         let snapshot = matches!(key.channel, Channel::Mbp1 | Channel::Mbp10);
-        self.prefix.renew(key, view.definition.ticker(), snapshot, moment.epoch);
-        out.extend_from_slice(&self.prefix.bytes);
+        self.prefix.renew(key, view, snapshot, moment.epoch);
+        out.extend_from_slice(self.prefix.text());
         encode::numbers(out, &Head { key, view, snapshot, seq, prev_seq: self.head, moment });
         let changed = match (&mut self.shadow, key.channel) {
-            (Shadow::Levels { bids, asks, maybe_bad, digest: Some(digest) }, Channel::Book) => {
+            (Shadow::Levels { bids, asks, maybe_bad }, _) => {
                 let depth = usize::from(key.depth);
-                json::raw(out, ",\"bids\":[");
-                let bid = diff(out, &view.bids, Side::Bid, depth, decimals, bids, scratch, &mut |at, level| {
-                    digest.replace_bid(at, level);
-                });
-                json::raw(out, "],\"asks\":[");
-                let ask = diff(out, &view.asks, Side::Ask, depth, decimals, asks, scratch, &mut |at, level| {
-                    digest.replace_ask(at, level);
-                });
-                let bad = std::mem::replace(maybe_bad, view.maybe_bad) != view.maybe_bad;
-                if bid == Changed::Places || ask == Changed::Places || !digest.has_decimals(decimals) {
-                    digest.rebuild(decimals, asks, bids);
-                }
-                json::raw(out, "],\"checksum\":");
-                json::integer(out, digest.checksum());
-                bid != Changed::Nothing || ask != Changed::Nothing || bad
-            }
-            (Shadow::Levels { bids, asks, maybe_bad, .. }, _) => {
-                let depth = usize::from(key.depth);
-                let mut changed = renew(&view.bids, depth, bids, scratch);
-                changed |= renew(&view.asks, depth, asks, scratch);
+                let mut changed = renew(&view.bids, depth, bids, &mut scratch.levels);
+                changed |= renew(&view.asks, depth, asks, &mut scratch.levels);
                 changed |= std::mem::replace(maybe_bad, view.maybe_bad) != view.maybe_bad;
                 encode::levels(out, bids, asks, decimals);
                 changed
@@ -452,7 +559,7 @@ impl Topic {
                 encode::auction(out, view.auction.as_ref(), decimals);
                 changed
             }
-            (Shadow::Candle(_) | Shadow::None, _) => false, // OK because `refresh` pairs channel and shadow
+            (Shadow::Book(_) | Shadow::Candle(_) | Shadow::None, _) => false, // OK because `refresh` pairs them
         };
         if !changed {
             out.truncate(at);
@@ -471,10 +578,11 @@ impl Topic {
         let at = frame::begin(out);
         encode::head(out, &Head { key, view, snapshot: true, seq: self.head, prev_seq: 0, moment });
         match (&self.shadow, key.channel) {
-            (Shadow::Levels { bids, asks, digest: Some(digest), .. }, Channel::Book) => {
+            (Shadow::Book(chain), _) => {
+                let (bids, asks) = chain.levels();
                 encode::levels(out, bids, asks, decimals);
                 json::raw(out, ",\"checksum\":");
-                json::integer(out, digest.checksum());
+                json::integer(out, chain.checksum());
             }
             (Shadow::Levels { bids, asks, .. }, _) => encode::levels(out, bids, asks, decimals),
             (_, Channel::Mbo) => encode::orders(out, view),
@@ -500,18 +608,24 @@ impl Topic {
     }
 }
 
+/// The three times of a frame for who wants them as text.
+#[inline(never)]
+fn calendar(line: &mut Line<'_>, text: &mut Vec<u8>, times_ns: [Nanos; 3]) {
+    for (name, ns) in [",\"ts_event\":", ",\"ts_recv\":", ",\"ts_out\":"].into_iter().zip(times_ns) {
+        text.clear();
+        json::time(text, ns, true);
+        line.text(name.as_bytes());
+        line.text(text);
+    }
+}
+
 fn band(view: &BookView) -> [Price; 3] {
     [view.statistics.reference, view.statistics.limit_low, view.statistics.limit_high]
 }
 
-/// The levels that are shown: market orders and levels without visible quantity have no line.
-fn shown(levels: &Levels, depth: usize) -> impl Iterator<Item = &Level> {
-    levels.iter().filter(|level| level.price.is_some() && level.quantity > 0).take(depth)
-}
-
 fn take_levels(levels: &Levels, depth: usize, into: &mut Vec<Level>) {
     into.clear();
-    into.extend(shown(levels, depth));
+    into.extend(levels.iter().take(depth));
 }
 
 /// Takes the new best levels; true when they differ from the old ones.
@@ -520,80 +634,4 @@ fn renew(levels: &Levels, depth: usize, sent: &mut Vec<Level>, scratch: &mut Vec
     let changed = scratch != sent;
     std::mem::swap(scratch, sent);
     changed
-}
-
-/// What a difference holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Changed {
-    Nothing,
-    /// Levels that stay where they are.
-    Quantities,
-    /// Levels came, went or moved.
-    Places,
-}
-
-/// Writes what turns the sent levels of one side into the new ones, by walking both from the best; the new ones
-/// become the sent ones. While all levels stay where they are, `stays` is told each one that changed, with its place.
-fn diff(
-    out: &mut Vec<u8>,
-    levels: &Levels,
-    side: Side,
-    depth: usize,
-    decimals: u8,
-    sent: &mut Vec<Level>,
-    scratch: &mut Vec<Level>,
-    stays: &mut impl FnMut(usize, &Level),
-) -> Changed {
-    take_levels(levels, depth, scratch);
-    let begin = out.len();
-    if sent.len() == scratch.len() && sent.iter().zip(scratch.iter()).all(|(old, new)| old.price == new.price) {
-        for (at, (old, new)) in sent.iter_mut().zip(scratch.iter()).enumerate() {
-            if old != new {
-                if out.len() > begin {
-                    out.push(b',');
-                }
-                encode::level(out, new, decimals);
-                stays(at, new);
-                *old = *new;
-            }
-        }
-        return if out.len() > begin { Changed::Quantities } else { Changed::Nothing };
-    }
-    let mut put = |level: &Level| {
-        if out.len() > begin {
-            out.push(b',');
-        }
-        encode::level(out, level, decimals);
-    };
-    let ahead = |a: Price, b: Price| if side == Side::Bid { a > b } else { a < b };
-    let (mut olds, mut news) = (sent.iter().peekable(), scratch.iter().peekable());
-    loop {
-        match (olds.peek(), news.peek()) {
-            (Some(old), Some(new)) if old.price == new.price => {
-                if old != new {
-                    put(new);
-                }
-                olds.next();
-                news.next();
-            }
-            (Some(old), Some(new)) if ahead(old.price, new.price) => {
-                put(&Level { price: old.price, quantity: 0, count: 0 });
-                olds.next();
-            }
-            (_, Some(new)) => {
-                put(new);
-                news.next();
-            }
-            (Some(old), None) => {
-                // Behind a full depth the client's own cut removes it.
-                if scratch.len() < depth {
-                    put(&Level { price: old.price, quantity: 0, count: 0 });
-                }
-                olds.next();
-            }
-            (None, None) => break,
-        }
-    }
-    std::mem::swap(scratch, sent);
-    if out.len() > begin { Changed::Places } else { Changed::Nothing }
 }

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use book::replica::prefetch_beside;
 use book::slot::{Slot, View, rtype, system};
 
 use super::answers::unsubscribed;
@@ -58,6 +59,7 @@ impl Core {
     /// Encodes and hands out everything that changed.
     pub(super) fn publish(&mut self) {
         while let Some(at) = self.market.next_changed() {
+            self.look_ahead();
             self.publish_book(at);
             if self.turn.len() > TURN_BYTES {
                 self.send();
@@ -66,6 +68,18 @@ impl Core {
         if !self.joined.is_empty() {
             self.on_joined();
         }
+    }
+
+    /// Starts to load the topics of the books that come next: their places in the table first, then what they keep.
+    fn look_ahead(&self) {
+        /// Of each book; more would only push each other out.
+        const TOPICS_MAX: usize = 4;
+        let topics = |calls: usize| {
+            let ids = self.market.changed_soon(calls).map_or(&[][..], |book| &book.topics);
+            ids.iter().take(TOPICS_MAX).filter_map(|&id| self.topics.get(id as usize))
+        };
+        topics(3).for_each(prefetch_beside);
+        topics(1).flatten().for_each(Topic::prefetch);
     }
 
     pub(super) fn publish_book(&mut self, at: usize) {
@@ -93,7 +107,7 @@ impl Core {
             let view = &self.market.replica.books()[at];
             let prev_seq = topic.head;
             let place = if topic.key.conflate_ms == 0 {
-                topic.write_update(&mut self.turn, view, &fresh, seq, moment, &mut self.levels)
+                topic.write_update(&mut self.turn, view, &fresh, seq, moment, &mut self.scratch)
             } else {
                 let full = topic.collect(&fresh);
                 if self.now_ns < topic.due_ns && !full {
@@ -106,7 +120,7 @@ impl Core {
                     continue;
                 }
                 topic.due_ns = self.now_ns + u64::from(topic.key.conflate_ms) * 1_000_000;
-                topic.write_collected(&mut self.turn, view, seq, moment, &mut self.levels)
+                topic.write_collected(&mut self.turn, view, seq, moment, &mut self.scratch)
             };
             if let Some(place) = place {
                 sent |= self.hand_out(id, place, prev_seq, seq);
@@ -365,13 +379,11 @@ impl Core {
         if !definition.complete || definition.symbol.is_empty() {
             return;
         }
-        let (ticker, decimals) = (definition.ticker().to_owned(), definition.price_decimals);
-        let book = &mut self.market.books[at];
-        let renamed = !book.ticker.is_empty() && book.ticker != ticker;
-        let rescaled = !renamed && !book.ticker.is_empty() && book.decimals != decimals;
-        let fresh = book.ticker != ticker;
-        let old = std::mem::replace(&mut book.ticker, ticker);
-        book.decimals = decimals;
+        let (old, old_decimals) = self.market.define(at);
+        let book = &self.market.books[at];
+        let fresh = book.ticker != old;
+        let renamed = fresh && !old.is_empty();
+        let rescaled = !fresh && book.decimals != old_decimals;
         if renamed {
             self.retire(at, &old);
         }
@@ -449,7 +461,7 @@ impl Core {
             }
             let (prev_seq, seq) = (topic.head, self.market.seq(at));
             let view = &self.market.replica.books()[at];
-            if let Some(place) = topic.write_collected(&mut self.turn, view, seq, moment, &mut self.levels) {
+            if let Some(place) = topic.write_collected(&mut self.turn, view, seq, moment, &mut self.scratch) {
                 self.hand_out(id, place, prev_seq, seq);
             }
         }

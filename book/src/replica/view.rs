@@ -1,0 +1,243 @@
+//! One book as a reader knows it: plain data, changed by the replica alone.
+//!
+//! What every update touches stands first, a cache line for each side and one for the rest.
+
+use std::collections::VecDeque;
+
+use super::levels::{Level, Levels};
+use super::orders::Orders;
+use crate::candle::{Candle, Candles};
+use crate::checksum::checksum;
+use crate::phase::Phase;
+use crate::slot::TradeUpdate;
+use crate::statistics::Statistics;
+use crate::tick::TickTable;
+use crate::types::{BookId, Nanos, Price, Side};
+
+/// A trade as readers show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TradeView {
+    /// Ingest sequence number.
+    pub seq: u64,
+    /// Exchange clock.
+    pub exchange_ns: Nanos,
+    /// Our clock.
+    pub received_ns: Nanos,
+    /// The exchange's match number.
+    pub match_id: u64,
+    /// Price.
+    pub price: Price,
+    /// Quantity.
+    pub quantity: u64,
+    /// The aggressor's side, `None` in auctions and where not known.
+    pub side: Side,
+    /// [`crate::slot::conditions`].
+    pub conditions: u8,
+}
+
+impl From<&TradeUpdate> for TradeView {
+    fn from(trade: &TradeUpdate) -> Self {
+        Self {
+            seq: trade.seq,
+            exchange_ns: trade.exchange_ns,
+            received_ns: trade.received_ns,
+            match_id: trade.match_id,
+            price: Price(trade.price),
+            quantity: trade.quantity,
+            side: Side::from_byte(trade.side),
+            conditions: trade.conditions,
+        }
+    }
+}
+
+/// The auction picture of a book.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Auction {
+    /// Equilibrium price.
+    pub price: Price,
+    /// Bid quantity available at it.
+    pub bid_quantity: u64,
+    /// Ask quantity available at it.
+    pub ask_quantity: u64,
+    /// Best bid behind it.
+    pub best_bid: Price,
+    /// Best ask behind it.
+    pub best_ask: Price,
+    /// Quantity of the best bid.
+    pub best_bid_quantity: u64,
+    /// Quantity of the best ask.
+    pub best_ask_quantity: u64,
+}
+
+/// What is known of an instrument.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Definition {
+    /// The exchange's own name, `GARAN.E`.
+    pub symbol: String,
+    /// Long name.
+    pub name: String,
+    /// ISIN, or empty.
+    pub isin: String,
+    /// ISO 4217 code, or empty.
+    pub currency: String,
+    /// Decimals of prices.
+    pub price_decimals: u8,
+    /// Round lot.
+    pub round_lot: u32,
+    /// BISTECH financial product.
+    pub product: u8,
+    /// Expiration as YYYYMMDD, 0 = none.
+    pub expiration: u32,
+    /// Strike.
+    pub strike: Price,
+    /// Underlying book, 0 = none.
+    pub underlying_book_id: u32,
+    /// Short sell status: 0 allowed, 1 not allowed, 2 up-tick rule; `None` when never stated.
+    pub short_sell: Option<u8>,
+    /// Tick table.
+    pub ticks: TickTable,
+    /// All four parts of the definition have come.
+    pub complete: bool,
+}
+
+impl Definition {
+    /// The name used outside: the ticker for shares (`GARAN`), else the exchange's own.
+    #[must_use]
+    pub fn ticker(&self) -> &str {
+        ticker(&self.symbol)
+    }
+}
+
+/// The outside name of an exchange symbol: a share loses its `.E`.
+#[must_use]
+pub fn ticker(symbol: &str) -> &str {
+    symbol.strip_suffix(".E").unwrap_or(symbol)
+}
+
+/// One book as a reader knows it.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
+pub struct BookView {
+    /// Bids.
+    pub bids: Levels,
+    /// Asks.
+    pub asks: Levels,
+    /// Ingest number of the last update of this book.
+    pub seq: u64,
+    /// Exchange time of the last update of this book.
+    pub exchange_ns: Nanos,
+    /// Our clock at the last update of this book.
+    pub received_ns: Nanos,
+    /// The book.
+    pub book_id: BookId,
+    pub(super) names: u32,
+    /// False between the begin and the end of a snapshot.
+    pub in_sync: bool,
+    /// The feed lost messages, or the book thread found something impossible: it may be wrong.
+    pub maybe_bad: bool,
+    /// Trades and candles have a hole from a gap in this reader's ring.
+    pub history_incomplete: bool,
+    /// The snapshot left the orders out because they did not fit: `orders` is empty and not to be shown.
+    pub orders_omitted: bool,
+    /// Trading phase.
+    pub phase: Phase,
+    /// Every order, if the replica keeps them.
+    pub orders: Orders,
+    /// Auction picture; `None` outside auctions.
+    pub auction: Option<Auction>,
+    /// Statistics of the day.
+    pub statistics: Statistics,
+    /// Forming candles.
+    pub candles: Candles,
+    /// Newest last.
+    pub trades: VecDeque<TradeView>,
+    /// Closed candles by interval, oldest first.
+    pub closed_candles: [VecDeque<Candle>; 4],
+    /// The exchange's own name of the state.
+    pub state: String,
+    /// Exchange time of the last state change.
+    pub state_ns: Nanos,
+    /// Instrument.
+    pub definition: Definition,
+}
+
+impl BookView {
+    pub(super) fn new(book_id: BookId) -> Self {
+        Self {
+            bids: Levels::new(Side::Bid),
+            asks: Levels::new(Side::Ask),
+            seq: 0,
+            exchange_ns: 0,
+            received_ns: 0,
+            book_id,
+            names: 0,
+            // A reader sees a book from its first update on, unless a snapshot says otherwise.
+            in_sync: true,
+            maybe_bad: false,
+            history_incomplete: false,
+            orders_omitted: false,
+            phase: Phase::Unknown,
+            orders: Orders::default(),
+            auction: None,
+            statistics: Statistics::default(),
+            candles: Candles::default(),
+            trades: VecDeque::new(),
+            closed_candles: Default::default(),
+            state: String::new(),
+            state_ns: 0,
+            definition: Definition::default(),
+        }
+    }
+
+    /// The book is another instrument's now. Its levels go on counting their changes, so that nobody takes the new ones
+    /// for the old.
+    pub(super) fn begin_anew(&mut self) {
+        let mut fresh = Self::new(self.book_id);
+        (fresh.in_sync, fresh.names) = (self.in_sync, self.names);
+        std::mem::swap(&mut fresh.bids, &mut self.bids);
+        std::mem::swap(&mut fresh.asks, &mut self.asks);
+        *self = fresh;
+        self.empty();
+    }
+
+    /// Counts how often the symbol or the decimals were stated: while it stays, so do they.
+    #[inline]
+    #[must_use]
+    pub fn names(&self) -> u32 {
+        self.names
+    }
+
+    /// The levels of a side.
+    #[inline]
+    #[must_use]
+    pub fn levels(&self, side: Side) -> &Levels {
+        if side == Side::Bid { &self.bids } else { &self.asks }
+    }
+
+    #[inline]
+    pub(super) fn levels_mut(&mut self, side: Side) -> &mut Levels {
+        if side == Side::Bid { &mut self.bids } else { &mut self.asks }
+    }
+
+    /// CRC32 over the best ten levels (see [`crate::checksum`]).
+    #[must_use]
+    pub fn checksum(&self) -> u32 {
+        let plain = |level: &Level| (level.price, level.quantity);
+        checksum(self.definition.price_decimals, self.asks.iter().map(plain), self.bids.iter().map(plain))
+    }
+
+    pub(super) fn empty(&mut self) {
+        self.bids.clear();
+        self.asks.clear();
+        self.orders.clear();
+    }
+
+    pub(super) fn next_day(&mut self) {
+        self.empty();
+        self.statistics = self.statistics.next_day();
+        self.auction = None;
+        self.phase = Phase::Unknown;
+        self.state.clear();
+        self.maybe_bad = false;
+    }
+}
