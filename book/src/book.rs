@@ -6,8 +6,10 @@
 
 use crate::anomaly::Anomaly;
 use crate::candle::Candles;
-use crate::levels::{Arena, Grid, LevelIndex};
-use crate::nodes::{NO_NODE, Nodes, QueueRank};
+use crate::cells::{Cells, Coming, Entry, NO_CELL, QueueRank};
+use crate::grid::Grid;
+use crate::levels::{Arena, LevelIndex, NO_KEY};
+use crate::memory::prefetch_lines;
 use crate::orders::{Orders, Tag};
 use crate::phase::Phase;
 use crate::replica::Level;
@@ -18,10 +20,10 @@ use crate::types::{BookId, Nanos, OrderId, Price, Side};
 
 /// The memory that all books of a market share.
 pub(crate) struct Pools {
-    pub nodes: Nodes,
+    pub cells: Cells,
     pub orders: Orders,
     pub arena: Arena,
-    /// Whether orders stand in queues; without, levels have their totals and nothing more.
+    /// Whether the places of orders are told.
     pub queues: bool,
 }
 
@@ -36,16 +38,15 @@ pub struct QueuePosition {
     pub in_side: u32,
 }
 
-/// A new order, and where the index will keep it.
+/// A new order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewOrder {
     pub side: Side,
     pub id: u64,
     pub price: Price,
     pub quantity: u64,
-    /// Rank inside its level; `None` = behind all that are there.
-    pub rank: Option<QueueRank>,
-    pub tag: Tag,
+    /// Rank inside its level; with sequence 0 none is stated, and it stands behind all that are there.
+    pub rank: QueueRank,
 }
 
 /// What a change did to an order: for publishing.
@@ -97,15 +98,17 @@ pub struct Book {
     pub(crate) seq: u64,
     pub(crate) exchange_ns: Nanos,
     pub(crate) received_ns: Nanos,
+    /// Keys of the best levels, per side: see [`LevelIndex::best_key`].
+    pub(crate) best: [i64; 2],
     pub(crate) id: BookId,
-    dense: u32,
-    orders: u32,
+    pub(crate) dense: u32,
+    pub(crate) orders: u32,
     /// The level of orders without a price, per side.
     market: [u32; 2],
     pub(crate) phase: Phase,
     pub(crate) crossed: bool,
     pub(crate) maybe_bad: bool,
-    sides: [LevelIndex; 2],
+    pub(crate) sides: [LevelIndex; 2],
     pub(crate) statistics: Statistics,
     pub(crate) candles: Candles,
     pub(crate) ticks: TickTable,
@@ -120,10 +123,11 @@ impl Book {
             seq: 0,
             exchange_ns: 0,
             received_ns: 0,
+            best: [NO_KEY; 2],
             id,
             dense,
             orders: 0,
-            market: [NO_NODE; 2],
+            market: [NO_CELL; 2],
             phase: Phase::Unknown,
             crossed: false,
             maybe_bad: false,
@@ -195,19 +199,25 @@ impl Book {
     }
 
     pub(crate) fn book_side(&self, side: Side) -> u32 {
-        self.dense << 1 | side.index() as u32
+        book_side(self.dense as usize, side.index())
     }
 
-    /// The level of a price, if it lies on the ladder: for looking ahead.
+    /// Starts to load what every event of a book touches.
     #[inline(always)]
-    pub(crate) fn on_grid(&self, side: usize, price: i64) -> u32 {
-        self.sides[side & 1].on_grid(price)
+    pub(crate) fn prefetch(&self) {
+        prefetch_lines(self, 1 + self.sides.len());
+    }
+
+    /// Starts to load what every trade of a book touches.
+    #[inline(always)]
+    pub(crate) fn prefetch_trades(&self) {
+        prefetch_lines(&self.statistics, (size_of::<Statistics>() + size_of::<Candles>()) / 64 + 1);
     }
 
     /// Levels with a visible quantity, best first.
     pub(crate) fn levels<'a>(&'a self, pools: &'a Pools, side: Side) -> impl Iterator<Item = Level> + 'a {
         let levels = self.sides[side.index()].levels(&pools.arena);
-        levels.map(|level| totals(&pools.nodes, level)).filter(|level| level.count > 0)
+        levels.map(|level| totals(&pools.cells, level)).filter(|level| level.count > 0)
     }
 
     /// Orders of a side in queue order, market orders first. None where levels have no queues.
@@ -217,11 +227,11 @@ impl Book {
         side: Side,
     ) -> impl Iterator<Item = (Price, OrderId, u64, u32)> + 'a {
         let market = self.market[side.index()];
-        let market = (market != NO_NODE).then_some(market);
+        let market = (market != NO_CELL).then_some(market);
         let levels = market.into_iter().chain(self.sides[side.index()].levels(&pools.arena));
         levels.filter(|_| pools.queues).flat_map(move |level| {
-            let price = Price(pools.nodes.get(level).price());
-            let queue = pools.nodes.queue(level).zip(1..);
+            let price = Price(pools.cells.totals(level).key as i64);
+            let queue = pools.cells.queue(level).zip(1..);
             queue.map(move |((_, order), place)| (price, OrderId(order.key), order.quantity, place))
         })
     }
@@ -239,45 +249,37 @@ impl Book {
         None
     }
 
-    /// Rests a new order. Its name must be free.
-    #[inline(always)]
-    pub(crate) fn add(&mut self, pools: &mut Pools, new: &NewOrder) -> Result<Touched, Anomaly> {
-        let NewOrder { side, id, price, quantity, rank, tag } = *new;
-        let Pools { nodes, orders, arena, queues } = pools;
-        let order = nodes.take_order(self.dense << 1 | side.index() as u32, id, quantity);
-        let order = order.ok_or(Anomaly::OrdersExhausted)?;
+    /// Rests a new order, whatever its price and rank. Its name must be free; `tag` is that in the index.
+    pub(crate) fn add(&mut self, pools: &mut Pools, new: &NewOrder, tag: Tag) -> Result<Touched, Anomaly> {
+        let NewOrder { side, id, price, quantity, rank } = *new;
+        let book_side = self.book_side(side);
+        let Pools { cells, orders, arena, queues } = pools;
+        if !cells.has_room() {
+            return Err(Anomaly::OrdersExhausted);
+        }
         let level = if price.is_some() {
-            self.sides[side.index()].find_or_make(nodes, arena, price.0)
+            self.sides[side.index()].find_or_make(cells, arena, price.0, book_side)
         } else {
-            self.market_level(nodes, side)
+            self.market_level(cells, side)
         };
-        let Some(level) = level else {
-            nodes.give_order(order);
-            return Err(Anomaly::LevelsExhausted);
-        };
+        let level = level.ok_or(Anomaly::LevelsExhausted)?;
+        let coming = Coming { book_side, id, quantity };
+        let rank = (rank.sequence != 0).then_some(rank);
+        let (order, behind) =
+            cells.add(level, &coming, rank, |id, old, new| orders.renumber(orders.tag(book_side, id), old, new));
         orders.insert(tag, order);
-        let behind = match (*queues, rank) {
-            (true, Some(rank)) => nodes.push_ranked(level, order, rank),
-            (true, None) => {
-                nodes.push_unranked(level, order);
-                0
-            }
-            (false, _) => {
-                nodes.count_in(level, order);
-                0
-            }
-        };
         self.orders += 1;
-        let position = if *queues { nodes.get(level).count() - behind } else { 0 };
-        let level = totals(nodes, level);
+        self.best[side.index()] = self.sides[side.index()].best_key(arena);
+        let position = if *queues { cells.count(level) - behind } else { 0 };
+        let level = totals(cells, level);
         Ok(Touched { side, order_id: id, price, left: quantity, position, level, excess: false, unchanged: false })
     }
 
-    #[cold]
-    fn market_level(&mut self, nodes: &mut Nodes, side: Side) -> Option<u32> {
+    fn market_level(&mut self, cells: &mut Cells, side: Side) -> Option<u32> {
+        let book_side = self.book_side(side);
         let level = &mut self.market[side.index()];
-        if *level == NO_NODE {
-            *level = nodes.take_level(Price::NONE.0)?;
+        if *level == NO_CELL {
+            *level = cells.take_level(Price::NONE.0, book_side)?;
         }
         Some(*level)
     }
@@ -285,67 +287,59 @@ impl Book {
     /// Takes `quantity` off an order, all of it for [`QUANTITY_REST`]; an order with nothing left is removed.
     ///
     /// `tag` is the order's in the index. An undisclosed order (quantity 0) stays until it is cancelled in full.
-    #[inline(always)]
     pub(crate) fn reduce(&mut self, pools: &mut Pools, order: u32, tag: Tag, quantity: u64) -> Touched {
-        let node = pools.nodes.get_mut(order);
-        let (have, level, id) = (node.quantity, node.owner, node.key);
-        let side = if node.book_side & 1 == 0 { Side::Bid } else { Side::Ask };
+        let Pools { cells, orders, .. } = pools;
+        let Entry { key: id, quantity: have } = *cells.order(order);
+        let side = side_of(cells.book_side_of(order));
         let whole = quantity == QUANTITY_REST;
         let taken = quantity.min(have);
         let left = have - taken;
-        node.quantity = left;
-        let price = Price(pools.nodes.get(level).price());
-        let level = if whole || (left == 0 && have > 0) {
-            self.remove(pools, order, tag, side, level, taken)
-        } else {
-            let node = pools.nodes.get_mut(level);
-            node.quantity = node.quantity.wrapping_sub(taken);
-            totals(&pools.nodes, level)
-        };
+        let gone = whole || (left == 0 && have > 0);
+        let level = if gone { cells.remove(order) } else { cells.lessen(order, taken) };
+        let result = totals(cells, level);
+        if gone {
+            orders.remove(tag, order);
+            self.orders -= 1;
+            self.on_less(pools, side.index(), level);
+        }
         let excess = !whole && have > 0 && quantity > have;
         let unchanged = have == 0 && !whole;
-        Touched { side, order_id: id, price, left, position: 0, level, excess, unchanged }
+        Touched { side, order_id: id, price: result.price, left, position: 0, level: result, excess, unchanged }
     }
 
-    /// Takes an order out of its queue, the pool and the index; `quantity` is what it still adds to its level.
+    /// Notes that a level lost an order, perhaps its last.
     #[inline(always)]
-    fn remove(&mut self, pools: &mut Pools, order: u32, tag: Tag, side: Side, level: u32, quantity: u64) -> Level {
-        let Pools { nodes, orders, arena, queues } = pools;
-        nodes.take_off(order, quantity, *queues);
-        orders.remove(tag, order);
-        self.orders -= 1;
-        let result = totals(nodes, level);
-        if result.price.is_some() {
-            self.sides[side.index()].on_less(nodes, arena, level);
-        } else {
-            self.on_less_market_orders(nodes, side, level);
+    pub(crate) fn on_less(&mut self, pools: &mut Pools, side: usize, level: u32) {
+        if pools.cells.count(level) == 0 {
+            self.on_empty(pools, side, level);
         }
-        result
     }
 
-    #[cold]
-    fn on_less_market_orders(&mut self, nodes: &mut Nodes, side: Side, level: u32) {
-        let empty = nodes.get(level).count() == 0;
-        nodes.forget_rank(level, empty);
-        if empty {
-            self.market[side.index()] = NO_NODE;
-            nodes.give_level(level);
+    /// Notes that a level has no order left.
+    #[inline(never)]
+    fn on_empty(&mut self, pools: &mut Pools, side: usize, level: u32) {
+        let Pools { cells, arena, .. } = pools;
+        if level == self.market[side] {
+            self.market[side] = NO_CELL;
+            cells.give_level(level);
+        } else {
+            self.sides[side].on_empty(cells, arena, level);
+            self.best[side] = self.sides[side].best_key(arena);
         }
     }
 
     /// Removes every order.
     pub(crate) fn clear(&mut self, pools: &mut Pools) {
-        if pools.queues {
-            for side in [Side::Bid, Side::Ask] {
-                while let Some(level) = self.first_level(side) {
-                    self.clear_order(pools, pools.nodes.get(level).next);
-                }
-            }
-        } else {
-            // Without queues the orders of a book are found by walking all orders of all books: rare, and bounded.
-            for order in 0..pools.nodes.len() as u32 {
-                if pools.nodes.is_of_book(order, self.dense) {
-                    self.clear_order(pools, order);
+        for side in [0, 1] {
+            while let Some(level) = self.first_level(pools, side) {
+                while let Some(order) = pools.cells.first(level) {
+                    let tag = pools.orders.tag(pools.cells.book_side_of(order), pools.cells.order(order).key);
+                    // The level may be given back with its last order, and is not looked at again then.
+                    let last = pools.cells.count(level) == 1;
+                    self.reduce(pools, order, tag, QUANTITY_REST);
+                    if last {
+                        break;
+                    }
                 }
             }
         }
@@ -353,21 +347,16 @@ impl Book {
         self.maybe_bad = false;
     }
 
-    fn first_level(&self, side: Side) -> Option<u32> {
-        let market = self.market[side.index()];
-        if market != NO_NODE { Some(market) } else { self.sides[side.index()].best() }
-    }
-
-    fn clear_order(&mut self, pools: &mut Pools, order: u32) {
-        let node = pools.nodes.get(order);
-        let tag = pools.orders.tag(node.book_side, node.key);
-        self.reduce(pools, order, tag, QUANTITY_REST);
+    fn first_level(&self, pools: &Pools, side: usize) -> Option<u32> {
+        let market = (self.market[side] != NO_CELL).then_some(self.market[side]);
+        market.or_else(|| self.sides[side].levels(&pools.arena).next())
     }
 
     /// Forgets orders and levels without walking them: the caller clears the pools.
     pub(crate) fn forget_orders(&mut self) {
         self.sides.iter_mut().for_each(LevelIndex::reset);
-        self.market = [NO_NODE; 2];
+        self.best = [NO_KEY; 2];
+        self.market = [NO_CELL; 2];
         self.orders = 0;
         self.crossed = false;
         self.maybe_bad = false;
@@ -381,11 +370,12 @@ impl Book {
         if self.orders > 0 {
             return;
         }
-        let Some(grid) = Grid::of(&self.ticks) else { return };
-        debug_assert!(grid.slots() > 0, "a span holds at least one price");
-        for side in &mut self.sides {
+        for side in [Side::Bid, Side::Ask] {
+            let Some(grid) = Grid::of(&self.ticks, side) else { return };
+            debug_assert!(grid.slots > 0, "a span holds at least one price");
+            let book_side = self.book_side(side);
             // OK because without a ladder the sorted array takes every price.
-            let _ = side.lay_ladder(&mut pools.nodes, grid);
+            let _ = self.sides[side.index()].lay_ladder(&mut pools.cells, grid, book_side);
         }
     }
 
@@ -396,47 +386,55 @@ impl Book {
     }
 
     /// Whether the best bid reaches the best ask.
-    #[inline]
     pub(crate) fn is_crossed(&self) -> bool {
-        LevelIndex::cross(&self.sides[0], &self.sides[1])
+        keys_cross(self.best)
     }
 
     /// Panics when links, totals and counts disagree. For tests and simulation only: walks everything.
     pub(crate) fn check_invariants(&self, pools: &Pools) {
-        let mut orders = 0;
+        let Pools { cells, orders, arena, .. } = pools;
+        let mut count = 0;
         for side in [Side::Bid, Side::Ask] {
             let index = &self.sides[side.index()];
+            assert_eq!(self.best[side.index()], index.best_key(arena), "the best level is known");
             let market = self.market[side.index()];
-            let levels: Vec<u32> = index.levels(&pools.arena).collect();
-            assert_eq!(index.best(), levels.first().copied(), "the best level is the first");
-            for level in levels.into_iter().chain((market != NO_NODE).then_some(market)) {
-                let node = pools.nodes.get(level);
-                assert!(node.count() > 0, "an indexed level holds orders");
-                orders += node.count();
-                if !pools.queues {
-                    continue;
+            let book_side = self.book_side(side);
+            for level in index.levels(arena).chain((market != NO_CELL).then_some(market)) {
+                assert!(cells.count(level) > 0, "an indexed level holds orders");
+                cells.check_level(level, book_side);
+                count += cells.count(level);
+                for (at, order) in cells.queue(level) {
+                    let tag = orders.tag(book_side, order.key);
+                    assert_eq!(orders.find(cells, tag, book_side, order.key), Some(at));
                 }
-                let (mut quantity, mut count, mut previous) = (0u64, 0, level);
-                for (order, have) in pools.nodes.queue(level) {
-                    assert_eq!((have.previous, have.owner), (previous, level));
-                    assert_eq!(have.book_side, self.book_side(side));
-                    let tag = pools.orders.tag(have.book_side, have.key);
-                    assert_eq!(pools.orders.find(&pools.nodes, tag, have.book_side, have.key), Some(order));
-                    quantity = quantity.wrapping_add(have.quantity);
-                    count += 1;
-                    previous = order;
-                }
-                assert_eq!((node.previous, node.quantity, node.count()), (previous, quantity, count));
             }
         }
-        assert_eq!(orders, self.orders);
+        assert_eq!(count, self.orders);
     }
 }
 
-#[inline]
-fn totals(nodes: &Nodes, level: u32) -> Level {
-    let node = nodes.get(level);
+/// Dense index of a book × 2 + side: the scope of an order's name.
+#[inline(always)]
+pub(crate) const fn book_side(dense: usize, side: usize) -> u32 {
+    (dense as u32) << 1 | side as u32
+}
+
+#[inline(always)]
+pub(crate) const fn side_of(book_side: u32) -> Side {
+    if book_side & 1 == 0 { Side::Bid } else { Side::Ask }
+}
+
+/// Whether the best keys of two sides cross.
+#[inline(always)]
+pub(crate) const fn keys_cross([bid, ask]: [i64; 2]) -> bool {
+    (bid != NO_KEY) & (!bid >= ask)
+}
+
+/// Price, visible quantity and order count of a level.
+#[inline(always)]
+pub(crate) fn totals(cells: &Cells, level: u32) -> Level {
+    let totals = cells.totals(level);
     // A level of undisclosed orders only shows nothing: outside it is as if it were not there.
-    let count = if node.quantity == 0 { 0 } else { node.count() };
-    Level { price: Price(node.price()), quantity: node.quantity, count }
+    let count = if totals.quantity == 0 { 0 } else { cells.count(level) };
+    Level { price: Price(totals.key as i64), quantity: totals.quantity, count }
 }

@@ -9,18 +9,21 @@
 pub mod anomaly;
 pub mod book;
 pub mod candle;
+mod cells;
 pub mod checksum;
+mod grid;
 mod levels;
 pub mod market;
 mod memory;
 pub mod metrics;
-mod nodes;
+
 mod orders;
 pub mod phase;
 pub mod reference;
 pub mod replica;
 pub mod ring;
 pub mod slot;
+mod sorted;
 pub mod stage;
 pub mod statistics;
 pub mod tick;

@@ -14,6 +14,15 @@ pub(crate) fn table<T: Copy>(length: usize, value: T) -> Vec<T> {
     table
 }
 
+/// A table with room for `length` values, every page of it present, and nothing in it yet.
+pub(crate) fn with_capacity<T>(length: usize, value: impl FnMut() -> T) -> Vec<T> {
+    let mut table = Vec::with_capacity(length);
+    advise_huge_pages(&mut table);
+    table.resize_with(length, value);
+    table.clear();
+    table
+}
+
 #[cfg(target_os = "linux")]
 fn advise_huge_pages<T>(table: &mut Vec<T>) {
     const PAGE_BYTES: usize = 4096;
@@ -39,14 +48,26 @@ fn advise_huge_pages<T>(_: &mut Vec<T>) {}
 /// Costs a slot of the core's fill buffers and nothing else: an answer never depends on it.
 #[inline(always)]
 pub(crate) fn prefetch<T>(table: &[T], place: usize) {
+    prefetch_address(table.as_ptr().wrapping_add(place).cast());
+}
+
+/// Starts to load `lines` cache lines from the one that `value` begins in.
+#[inline(always)]
+pub(crate) fn prefetch_lines<T>(value: &T, lines: usize) {
+    let first: *const u8 = std::ptr::from_ref(value).cast();
+    (0..lines).for_each(|line| prefetch_address(first.wrapping_add(line * 64)));
+}
+
+#[inline(always)]
+fn prefetch_address(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a prefetch reads nothing and faults on no address; the pointer is never dereferenced.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(table.as_ptr().wrapping_add(place).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (table, place);
+    let _ = address;
 }
 
 #[cfg(test)]

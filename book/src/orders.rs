@@ -1,16 +1,16 @@
-//! The index of orders: from what names an order (an id, or book, side and id) to its node.
+//! The index of orders: from what names an order (an id, or book, side and id) to its cell.
 //!
 //! Never allocates after construction, never trusts an id: an unknown, repeated or hostile one costs a probe of
 //! the index, never a wild access.
 //!
-//! A cache line of it holds seven tags, seven node numbers and a count. All seven tags are compared at once, so that a
-//! search has no loop whose length the processor would have to guess. Four neighbouring ids share a line, because ids
-//! that were given out together are asked for together; the line itself is chosen by a keyed mix, so that nobody
-//! outside can aim at one. What finds its line full goes to the next one and is counted there (as in Facebook's F14
+//! A cache line of it holds seven tags, seven cell numbers and a count. All seven tags are compared at once, so that a
+//! search has no loop whose length the processor would have to guess. Neighbouring ids lie in neighbouring
+//! lines, because ids that were given out together are asked for together; the first of them is chosen by a keyed mix,
+//! so that nobody outside can aim at one. What finds its line full goes to the next one and is counted there (as in Facebook's F14
 //! tables), so a search ends at the first line that nothing overflowed, and removing leaves no tombstone.
 
+use crate::cells::{Cells, NO_CELL};
 use crate::memory::{prefetch, table};
-use crate::nodes::{NO_NODE, Nodes};
 
 /// What names an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,16 +51,16 @@ const FREE: u32 = 0;
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line {
+pub(crate) struct Line {
     /// Short tags; the last place counts the orders that found this line full and went on.
     tags: [u32; ENTRIES + 1],
-    /// Beside each tag its node; the last place is always [`NO_NODE`].
-    nodes: [u32; ENTRIES + 1],
+    /// Beside each tag its order; the last place is always [`NO_CELL`].
+    orders: [u32; ENTRIES + 1],
 }
 
 const _: () = assert!(size_of::<Line>() == 64);
 
-const EMPTY: Line = Line { tags: [FREE; ENTRIES + 1], nodes: [NO_NODE; ENTRIES + 1] };
+const EMPTY: Line = Line { tags: [FREE; ENTRIES + 1], orders: [NO_CELL; ENTRIES + 1] };
 
 impl Line {
     /// Which entries equal `value`, a bit for each.
@@ -69,15 +69,57 @@ impl Line {
         equal_lanes(lanes, value) & ENTRY_BITS
     }
 
+    /// The entry for a new order, if this is where it goes: nothing has its tag, nothing that would be here went
+    /// elsewhere, and there is a place.
+    #[inline(always)]
+    pub fn entry_for(&self, tag: Tag) -> Option<usize> {
+        let equal = Self::equal(&self.tags, tag.short());
+        let free = Self::equal(&self.tags, FREE);
+        ((equal == 0) & !self.overflowed() & (free != 0)).then_some(free.trailing_zeros() as usize & ENTRIES)
+    }
+
+    /// The first entry with a tag, and its order.
+    #[inline(always)]
+    pub fn find(&self, tag: Tag) -> Option<(usize, u32)> {
+        let equal = Self::equal(&self.tags, tag.short());
+        let entry = equal.trailing_zeros() as usize & ENTRIES;
+        (equal != 0).then(|| (entry, self.orders[entry]))
+    }
+
+    /// The entry of an order, if it is here.
+    #[inline(always)]
+    pub fn entry_of(&self, order: u32) -> Option<usize> {
+        let here = Self::equal(&self.orders, order);
+        (here != 0).then_some(here.trailing_zeros() as usize & ENTRIES)
+    }
+
+    /// Notes an order at an entry.
+    #[inline(always)]
+    pub fn note(&mut self, entry: usize, tag: Tag, order: u32) {
+        (self.tags[entry], self.orders[entry]) = (tag.short(), order);
+    }
+
+    /// Forgets the order of an entry.
+    #[inline(always)]
+    pub fn forget(&mut self, entry: usize) {
+        (self.tags[entry], self.orders[entry]) = (FREE, NO_CELL);
+    }
+
+    #[inline(always)]
+    fn set(&mut self, bits: u32, tag: u32, order: u32) {
+        let entry = bits.trailing_zeros() as usize & ENTRIES;
+        (self.tags[entry], self.orders[entry]) = (tag, order);
+    }
+
     #[inline(always)]
     fn overflowed(&self) -> bool {
         self.tags[ENTRIES] > 0
     }
 
-    /// The node beside the lowest of `bits`; [`NO_NODE`] for none.
+    /// The order beside the lowest of `bits`; [`NO_CELL`] for none.
     #[inline(always)]
     fn lowest(&self, bits: u32) -> u32 {
-        self.nodes[(bits | 1 << ENTRIES).trailing_zeros() as usize & ENTRIES]
+        self.orders[(bits | 1 << ENTRIES).trailing_zeros() as usize & ENTRIES]
     }
 }
 
@@ -120,13 +162,31 @@ impl Orders {
     pub fn new(orders_max: usize, key: OrderKey, seed: u64) -> Self {
         // At most five of seven entries in use: hardly a line overflows.
         let lines = (orders_max / 5 + 1).next_power_of_two();
-        Self {
+        let mut orders = Self {
             lines: table(lines, EMPTY),
             mask: lines - 1,
             scope_mask: if key == OrderKey::BookSideId { u32::MAX } else { 0 },
             seed,
-            factor: 0x9E37_79B9_7F4A_7C15 ^ seed.rotate_left(32) | 1,
+            factor: 1,
+        };
+        // A few keys in a hundred let blocks that follow each other meet in few lines: the first that does not is taken.
+        while !orders.spreads() {
+            orders.seed = orders.seed.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1);
+            orders.factor = orders.seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15 | 1;
         }
+        orders
+    }
+
+    /// Whether ids in order go to all lines about equally often.
+    fn spreads(&self) -> bool {
+        let groups = (self.lines.len() >> BLOCK_BITS).max(1);
+        let mut blocks = vec![0u8; groups];
+        (0..4 * groups as u64).all(|block| {
+            let line = self.tag(0, block << BLOCK_BITS).line() & self.mask;
+            let count = &mut blocks[line >> BLOCK_BITS];
+            *count += 1;
+            *count <= 8
+        })
     }
 
     /// Forgets all orders.
@@ -152,53 +212,55 @@ impl Orders {
         prefetch(&self.lines, tag.line() & self.mask);
     }
 
-    /// A node with that tag: most probably the order itself; [`NO_NODE`] when its own line has none.
+    /// An order with that tag: most probably the one of that name; [`NO_CELL`] when its own line has none.
     #[inline(always)]
     pub fn candidate(&self, tag: Tag) -> u32 {
         let line = &self.lines[tag.line() & self.mask];
         line.lowest(Line::equal(&line.tags, tag.short()))
     }
 
+    /// The own line of a name.
     #[inline(always)]
-    fn is(&self, nodes: &Nodes, at: u32, book_side: u32, id: u64) -> bool {
-        nodes.is(at, id, book_side, self.scope_mask)
+    pub fn line(&mut self, tag: Tag) -> &mut Line {
+        &mut self.lines[tag.line() & self.mask]
     }
 
-    /// The order of that name: `guess` if that is right, which makes a search needless.
+    /// The scope bits that count: none of them where an id alone is a name.
     #[inline(always)]
-    pub fn find_guessed(&self, nodes: &Nodes, tag: Tag, book_side: u32, id: u64, guess: u32) -> Option<u32> {
-        if self.is(nodes, guess, book_side, id) {
-            return Some(guess);
-        }
-        self.find(nodes, tag, book_side, id)
+    pub fn scope_mask(&self) -> u32 {
+        self.scope_mask
+    }
+
+    #[inline(always)]
+    fn is(&self, cells: &Cells, at: u32, book_side: u32, id: u64) -> bool {
+        cells.is(at, id, book_side, self.scope_mask)
     }
 
     /// The order of that name.
-    #[inline(always)]
-    pub fn find(&self, nodes: &Nodes, tag: Tag, book_side: u32, id: u64) -> Option<u32> {
+    pub fn find(&self, cells: &Cells, tag: Tag, book_side: u32, id: u64) -> Option<u32> {
         let line = &self.lines[tag.line() & self.mask];
         let equal = Line::equal(&line.tags, tag.short());
         let first = line.lowest(equal);
-        if self.is(nodes, first, book_side, id) {
+        if self.is(cells, first, book_side, id) {
             return Some(first);
         }
         // Nothing there, and nothing that would be there went elsewhere.
         if (equal == 0) & !line.overflowed() {
             return None;
         }
-        self.find_further(nodes, tag, book_side, id)
+        self.find_further(cells, tag, book_side, id)
     }
 
     #[cold]
-    fn find_further(&self, nodes: &Nodes, tag: Tag, book_side: u32, id: u64) -> Option<u32> {
+    fn find_further(&self, cells: &Cells, tag: Tag, book_side: u32, id: u64) -> Option<u32> {
         let mut at = tag.line();
         loop {
             let line = &self.lines[at & self.mask];
             let mut equal = Line::equal(&line.tags, tag.short());
             while equal != 0 {
-                let node = line.lowest(equal);
-                if self.is(nodes, node, book_side, id) {
-                    return Some(node);
+                let order = line.lowest(equal);
+                if self.is(cells, order, book_side, id) {
+                    return Some(order);
                 }
                 equal &= equal - 1;
             }
@@ -210,30 +272,14 @@ impl Orders {
     }
 
     /// Notes an order whose name [`Orders::find`] did not find.
-    #[inline(always)]
-    pub fn insert(&mut self, tag: Tag, node: u32) {
-        let line = &mut self.lines[tag.line() & self.mask];
-        let free = Line::equal(&line.tags, FREE);
-        if free == 0 {
-            return self.insert_further(tag, node);
-        }
-        let entry = free.trailing_zeros() as usize & ENTRIES;
-        line.tags[entry] = tag.short();
-        line.nodes[entry] = node;
-    }
-
-    #[cold]
-    fn insert_further(&mut self, tag: Tag, node: u32) {
+    pub fn insert(&mut self, tag: Tag, order: u32) {
         let mut at = tag.line();
         // There is room: the pool has fewer orders than the index has entries.
         loop {
             let line = &mut self.lines[at & self.mask];
             let free = Line::equal(&line.tags, FREE);
             if free != 0 {
-                let entry = free.trailing_zeros() as usize & ENTRIES;
-                line.tags[entry] = tag.short();
-                line.nodes[entry] = node;
-                return;
+                return line.set(free, tag.short(), order);
             }
             line.tags[ENTRIES] += 1;
             at += 1;
@@ -241,33 +287,31 @@ impl Orders {
     }
 
     /// Forgets an order that is in the index.
-    #[inline(always)]
-    pub fn remove(&mut self, tag: Tag, node: u32) {
-        let line = &mut self.lines[tag.line() & self.mask];
-        let here = Line::equal(&line.nodes, node);
-        if here == 0 {
-            return self.remove_further(tag, node);
-        }
-        let entry = here.trailing_zeros() as usize & ENTRIES;
-        line.tags[entry] = FREE;
-        line.nodes[entry] = NO_NODE;
-    }
-
-    #[cold]
-    fn remove_further(&mut self, tag: Tag, node: u32) {
+    pub fn remove(&mut self, tag: Tag, order: u32) {
         let mut at = tag.line();
         loop {
             let line = &mut self.lines[at & self.mask];
-            let here = Line::equal(&line.nodes, node);
+            let here = Line::equal(&line.orders, order);
             if here != 0 {
-                let entry = here.trailing_zeros() as usize & ENTRIES;
-                line.tags[entry] = FREE;
-                line.nodes[entry] = NO_NODE;
-                return;
+                return line.set(here, FREE, NO_CELL);
             }
             // It was counted in each line that it went past.
             debug_assert!(line.overflowed(), "an order is where its tag leads to");
             line.tags[ENTRIES] = line.tags[ENTRIES].saturating_sub(1);
+            at += 1;
+        }
+    }
+
+    /// Notes that an order in the index has moved to another cell.
+    pub fn renumber(&mut self, tag: Tag, old: u32, new: u32) {
+        let mut at = tag.line();
+        loop {
+            let line = &mut self.lines[at & self.mask];
+            let here = Line::equal(&line.orders, old);
+            if here != 0 {
+                return line.set(here, tag.short(), new);
+            }
+            debug_assert!(line.overflowed(), "an order is where its tag leads to");
             at += 1;
         }
     }
@@ -276,55 +320,110 @@ impl Orders {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cells::Coming;
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    fn insert(orders: &mut Orders, nodes: &mut Nodes, book_side: u32, id: u64) -> Option<u32> {
-        let tag = orders.tag(book_side, id);
-        assert_eq!(orders.find(nodes, tag, book_side, id), None, "a new name");
-        let node = nodes.take_order(book_side, id, 1)?;
-        orders.insert(tag, node);
-        Some(node)
+    /// One level that all orders stand on.
+    fn pool(orders_max: usize) -> (Cells, u32) {
+        let mut cells = Cells::new(0, 1, orders_max, false);
+        let level = cells.take_level(1, 0).unwrap();
+        (cells, level)
     }
 
-    fn find(orders: &Orders, nodes: &Nodes, book_side: u32, id: u64) -> Option<u32> {
+    fn insert(orders: &mut Orders, cells: &mut Cells, level: u32, book_side: u32, id: u64) -> Option<u32> {
         let tag = orders.tag(book_side, id);
-        let found = orders.find(nodes, tag, book_side, id);
-        let guess = orders.candidate(tag);
-        assert_eq!(orders.find_guessed(nodes, tag, book_side, id, guess), found, "a guess changes no answer");
-        found
+        assert_eq!(orders.find(cells, tag, book_side, id), None, "a new name");
+        cells.has_room().then_some(())?;
+        let order = cells.add_last(level, &Coming { book_side, id, quantity: 1 });
+        // Both ways in: they leave the same behind.
+        match orders.line(tag).entry_for(tag) {
+            Some(entry) => orders.line(tag).note(entry, tag, order),
+            None => orders.insert(tag, order),
+        }
+        Some(order)
+    }
+
+    fn remove(orders: &mut Orders, cells: &mut Cells, book_side: u32, id: u64, order: u32) {
+        let tag = orders.tag(book_side, id);
+        match orders.line(tag).entry_of(order) {
+            Some(entry) => orders.line(tag).forget(entry),
+            None => orders.remove(tag, order),
+        }
+        cells.remove(order);
+    }
+
+    fn find(orders: &Orders, cells: &Cells, book_side: u32, id: u64) -> Option<u32> {
+        orders.find(cells, orders.tag(book_side, id), book_side, id)
     }
 
     #[test]
     fn a_name_is_book_side_and_id() {
-        let mut nodes = Nodes::new(0, 1, 8, false);
+        // A chunk belongs to one book and side: each has a level of its own.
+        let mut cells = Cells::new(0, 3, 8, false);
+        let levels: Vec<u32> = (0..3).map(|book_side| cells.take_level(1, book_side).unwrap()).collect();
         let mut orders = Orders::new(8, OrderKey::BookSideId, 1);
-        let bid = insert(&mut orders, &mut nodes, 2, 7).unwrap();
-        let ask = insert(&mut orders, &mut nodes, 3, 7).unwrap();
-        assert_eq!(find(&orders, &nodes, 2, 7), Some(bid));
-        assert_eq!(find(&orders, &nodes, 3, 7), Some(ask));
-        assert_eq!(find(&orders, &nodes, 4, 7), None);
+        let bid = insert(&mut orders, &mut cells, levels[0], 2, 7).unwrap();
+        let ask = insert(&mut orders, &mut cells, levels[1], 3, 7).unwrap();
+        assert_eq!(find(&orders, &cells, 2, 7), Some(bid));
+        assert_eq!(find(&orders, &cells, 3, 7), Some(ask));
+        assert_eq!(find(&orders, &cells, 4, 7), None);
         let mut by_id = Orders::new(8, OrderKey::Id, 1);
-        let order = insert(&mut by_id, &mut nodes, 2, 7).unwrap();
-        assert_eq!(find(&by_id, &nodes, 99, 7), Some(order));
+        let order = insert(&mut by_id, &mut cells, levels[2], 2, 7).unwrap();
+        assert_eq!(find(&by_id, &cells, 99, 7), Some(order));
+    }
+
+    #[test]
+    fn an_order_that_moved_is_found_where_it_is() {
+        let (mut cells, level) = pool(9);
+        let mut orders = Orders::new(9, OrderKey::Id, 1);
+        for id in 0..9 {
+            insert(&mut orders, &mut cells, level, 0, id).unwrap();
+        }
+        // As if the last two had changed places.
+        let [a, b] = [7, 8].map(|id| find(&orders, &cells, 0, id).unwrap());
+        orders.renumber(orders.tag(0, 7), a, NO_CELL - 1);
+        orders.renumber(orders.tag(0, 8), b, a);
+        assert_eq!(orders.candidate(orders.tag(0, 8)), a);
     }
 
     #[test]
     fn lines_that_overflow_are_left_as_if_nothing_had_been() {
         // Two lines for ten orders: whatever the hash, one of them overflows.
         for seed in 0..50 {
-            let mut nodes = Nodes::new(0, 1, 9, false);
+            let (mut cells, level) = pool(9);
             let mut orders = Orders::new(9, OrderKey::Id, seed);
             assert_eq!(orders.lines.len(), 2);
-            let all: Vec<u32> = (0..9).map(|id| insert(&mut orders, &mut nodes, 0, id).unwrap()).collect();
-            assert!((0u64..).zip(&all).all(|(id, &node)| find(&orders, &nodes, 0, id) == Some(node)));
-            assert_eq!(find(&orders, &nodes, 0, 77), None);
-            for (id, &node) in (0u64..).zip(&all) {
-                orders.remove(orders.tag(0, id), node);
-                nodes.give_order(node);
-                assert_eq!(find(&orders, &nodes, 0, id), None);
+            let all: Vec<u32> = (0..9).map(|id| insert(&mut orders, &mut cells, level, 0, id).unwrap()).collect();
+            assert!((0u64..).zip(&all).all(|(id, &order)| find(&orders, &cells, 0, id) == Some(order)));
+            assert_eq!(find(&orders, &cells, 0, 77), None);
+            for (id, &order) in (0u64..).zip(&all) {
+                remove(&mut orders, &mut cells, 0, id, order);
+                assert_eq!(find(&orders, &cells, 0, id), None);
             }
-            assert!(orders.lines.iter().all(|line| (line.tags, line.nodes) == (EMPTY.tags, EMPTY.nodes)), "{seed}");
+            assert!(orders.lines.iter().all(|line| (line.tags, line.orders) == (EMPTY.tags, EMPTY.orders)), "{seed}");
+        }
+    }
+
+    /// Ids as an exchange gives them out, the younger the more of them alive, and many keys: lines hardly overflow.
+    #[test]
+    fn no_key_makes_ids_in_order_meet() {
+        let (mut random, mut next) = (1u64, 1 << 20);
+        let mut alive = Vec::new();
+        while alive.len() < 20_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let age = (1u64 << 20) - next;
+            if (random >> 33) % (1 + age / 4_096) == 0 {
+                alive.push(next);
+            }
+            next -= 1;
+        }
+        for key in 0..400u64 {
+            let orders = Orders::new(25_000, OrderKey::Id, key.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17));
+            let mut loads = vec![0usize; orders.lines.len()];
+            alive.iter().for_each(|&id| loads[orders.tag(0, id).line() & orders.mask] += 1);
+            let over: usize = loads.iter().map(|load| load.saturating_sub(ENTRIES)).sum();
+            assert!(over < alive.len() / 50, "{over} of {} orders under key {key}", alive.len());
         }
     }
 
@@ -332,25 +431,26 @@ mod tests {
         /// Against a std map, with ids that collide on purpose (same low bits, same blocks).
         #[test]
         fn the_index_equals_a_map(seed: u64, steps in prop::collection::vec((0u64..40, 0u32..3, any::<bool>()), 0..300)) {
-            let mut nodes = Nodes::new(0, 1, 32, false);
+            let mut cells = Cells::new(0, 3, 32, false);
+            let levels: Vec<u32> = (0..3).map(|book_side| cells.take_level(1, book_side).unwrap()).collect();
             let mut orders = Orders::new(32, OrderKey::BookSideId, seed);
             let mut map: HashMap<(u32, u64), u32> = HashMap::new();
             for (number, book_side, add) in steps {
+                let level = levels[book_side as usize];
                 let id = number << 58 | number;
                 if add {
                     if let std::collections::hash_map::Entry::Vacant(e) = map.entry((book_side, id)) {
-                        match insert(&mut orders, &mut nodes, book_side, id) {
+                        match insert(&mut orders, &mut cells, level, book_side, id) {
                             Some(order) => { e.insert(order); }
                             None => prop_assert_eq!(map.len(), 32),
                         }
                     }
                 } else if let Some(order) = map.remove(&(book_side, id)) {
-                    orders.remove(orders.tag(book_side, id), order);
-                    nodes.give_order(order);
+                    remove(&mut orders, &mut cells, book_side, id, order);
                 }
-                prop_assert_eq!(nodes.live(), map.len());
+                prop_assert_eq!(cells.live(), map.len());
                 for (&(book_side, id), &order) in &map {
-                    prop_assert_eq!(find(&orders, &nodes, book_side, id), Some(order));
+                    prop_assert_eq!(find(&orders, &cells, book_side, id), Some(order));
                 }
             }
         }

@@ -620,20 +620,9 @@ pub enum View<'a> {
     Unknown(u8),
 }
 
-/// Numbers of [`Slot::code`].
-pub(crate) mod frequent {
-    use super::{action, rtype};
-
-    pub const ADD: u16 = 0x100 | action::ADD as u16;
-    pub const CANCEL: u16 = 0x100 | action::CANCEL as u16;
-    pub const EXECUTION: u16 = rtype::EXECUTION as u16;
-    pub const REPLACE: u16 = rtype::REPLACE as u16;
-}
-
 /// What an order event is about: see [`Slot::named`].
 #[derive(Clone, Copy)]
 pub(crate) struct Named {
-    pub book_id: u32,
     /// 0 for bids, else 1.
     pub side: usize,
     pub order_id: u64,
@@ -678,13 +667,6 @@ impl Slot {
         }
     }
 
-    /// Kind and, of an order event, action in one number: [`frequent`] names those that most of a day is made of.
-    #[inline(always)]
-    pub(crate) fn code(&self) -> u16 {
-        let action = u16::from(self.as_order().action);
-        select_unpredictable(self.rtype == rtype::ORDER, 0x100 | action, u16::from(self.rtype))
-    }
-
     /// As an order event, which it is if its kind says so.
     #[inline(always)]
     pub(crate) fn as_order(&self) -> &OrderEvent {
@@ -705,7 +687,6 @@ impl Slot {
         let is_order = self.rtype == rtype::ORDER;
         let side = select_unpredictable(is_order, event.side, execution.side);
         Named {
-            book_id: event.book_id,
             side: usize::from(side != b'B'),
             order_id: select_unpredictable(is_order, event.order_id, execution.order_id),
             price: select_unpredictable(is_order, event.price, execution.price),

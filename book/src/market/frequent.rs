@@ -1,0 +1,365 @@
+//! The four frequent kinds: adds, cancels, executions, replaces.
+//!
+//! Two short paths carry nearly all of a day: [`Market::add_usual`] (a new name, a price on the ladder, the highest rank) and
+//! [`Market::reduce_usual`] (an order that is where it was seen). Everything else goes to [`Market::add_unusual`] and
+//! [`Market::reduce_unusual`], which are complete and slow.
+
+use super::look_ahead::Guess;
+use super::rare::{check_crossed, check_uncrossed, second_before, spoil};
+use super::updates::{publish, stamp, trade};
+use super::{Market, Output};
+use crate::anomaly::Anomaly;
+use crate::book::{NewOrder, Pools, Touched, book_side, side_of, totals};
+use crate::cells::{Coming, QueueRank};
+use crate::grid::key_of;
+use crate::orders::{OrderKey, Tag};
+use crate::slot::{Execution, OrderEvent, QUANTITY_REST, Slot, action, rtype};
+use crate::types::{Nanos, Price, Side};
+
+/// An order that loses quantity or goes.
+#[derive(Clone, Copy)]
+pub(super) struct Loss {
+    /// As the event states it.
+    pub side: Side,
+    pub book_id: u32,
+    pub id: u64,
+    /// [`QUANTITY_REST`]: all that is left.
+    pub quantity: u64,
+    /// What readers are told.
+    pub action: u8,
+    pub times: (Nanos, Nanos),
+}
+
+impl Loss {
+    #[cold]
+    fn excess(&self) -> Anomaly {
+        if self.action == action::FILL { Anomaly::OverExecution } else { Anomaly::OverCancel }
+    }
+}
+
+/// Where an order was seen.
+#[derive(Clone, Copy)]
+enum Seen {
+    /// Nowhere yet: the index knows.
+    No,
+    /// In this cell, a few events ago.
+    At(u32),
+}
+
+impl Market {
+    /// Takes one event, numbers it, and says what it changed.
+    #[inline]
+    pub fn apply(&mut self, event: &Slot, out: &mut impl Output) {
+        let dense = self.dense_of_event(event);
+        self.apply_at(event, dense, None, out);
+    }
+
+    /// Takes one event that was looked at before.
+    #[inline(always)]
+    pub(super) fn apply_guessed(&mut self, event: &Slot, guess: Guess, out: &mut impl Output) {
+        self.apply_at(event, guess.dense, Some(guess), out);
+    }
+
+    /// `dense`: the event's book, or [`super::NO_BOOK`].
+    #[inline(always)]
+    fn apply_at(&mut self, event: &Slot, dense: u16, guess: Option<Guess>, out: &mut impl Output) {
+        self.seq += 1;
+        let rank_ns = if self.rank.is_some() { self.take_rank(event) } else { None };
+        if event.rtype != rtype::ORDER {
+            return self.on_other(event, dense, guess, out);
+        }
+        let order = event.as_order();
+        match order.action {
+            action::ADD => self.on_add(order, rank_ns, dense, guess, out),
+            action::CANCEL => self.on_cancel(order, dense, guess, out),
+            _ => self.on_rare(event, out),
+        }
+    }
+
+    #[inline(never)]
+    fn on_other(&mut self, event: &Slot, dense: u16, guess: Option<Guess>, out: &mut impl Output) {
+        match event.rtype {
+            rtype::REPLACE => self.on_replace(event.as_execution(), dense, guess, out),
+            rtype::EXECUTION => self.on_execution(event.as_execution(), dense, guess, out),
+            _ => self.on_rare(event, out),
+        }
+    }
+
+    #[inline(always)]
+    fn tag(&self, guess: Option<Guess>, dense: u16, side: Side, id: u64) -> (Tag, Seen) {
+        match guess {
+            Some(guess) => (guess.tag, Seen::At(guess.cell)),
+            None => (self.pools.orders.tag(book_side(usize::from(dense), side.index()), id), Seen::No),
+        }
+    }
+
+    #[inline(always)]
+    fn on_add(
+        &mut self,
+        event: &OrderEvent,
+        rank_ns: Option<Nanos>,
+        dense: u16,
+        guess: Option<Guess>,
+        out: &mut impl Output,
+    ) {
+        self.on_clock(event.exchange_ns, event.received_ns, out);
+        let new = NewOrder {
+            side: event.side(),
+            id: event.order_id,
+            price: Price(event.price),
+            quantity: event.quantity(),
+            rank: QueueRank { ns: rank_ns.unwrap_or(event.exchange_ns), sequence: event.rank_sequence },
+        };
+        let times = (event.exchange_ns, event.received_ns);
+        let (tag, _) = self.tag(guess, dense, new.side, new.id);
+        if !self.add_usual(&new, times, dense, tag, out) {
+            self.add_unusual(event.book_id, new, times, out);
+        }
+    }
+
+    #[inline(always)]
+    fn on_cancel(&mut self, event: &OrderEvent, dense: u16, guess: Option<Guess>, out: &mut impl Output) {
+        self.on_clock(event.exchange_ns, event.received_ns, out);
+        // DBN's undefined size means the same as our own sentinel.
+        let quantity = event.quantity();
+        let loss = Loss {
+            side: event.side(),
+            book_id: event.book_id,
+            id: event.order_id,
+            quantity: if quantity == u64::from(u32::MAX) { QUANTITY_REST } else { quantity },
+            action: action::CANCEL,
+            times: (event.exchange_ns, event.received_ns),
+        };
+        let (tag, seen) = self.tag(guess, dense, loss.side, loss.id);
+        if self.reduce_usual(&loss, dense, tag, seen, out).is_none() {
+            self.reduce_unusual(loss, out);
+        }
+    }
+
+    #[inline(always)]
+    fn reduce(
+        &mut self,
+        loss: Loss,
+        dense: u16,
+        guess: Option<Guess>,
+        out: &mut impl Output,
+    ) -> Option<(Side, Price)> {
+        let (tag, seen) = self.tag(guess, dense, loss.side, loss.id);
+        match self.reduce_usual(&loss, dense, tag, seen, out) {
+            Some(touched) => Some(touched),
+            None => self.reduce_unusual(loss, out),
+        }
+    }
+
+    /// A replaced order goes and comes again under its new name, behind all others.
+    fn on_replace(&mut self, event: &Execution, dense: u16, guess: Option<Guess>, out: &mut impl Output) {
+        self.on_clock(event.exchange_ns, event.received_ns, out);
+        let times = (event.exchange_ns, event.received_ns);
+        let (side, book_id, id) = (event.side(), event.book_id, event.order_id);
+        let loss = Loss { side, book_id, id, quantity: QUANTITY_REST, action: action::CANCEL, times };
+        let Some((side, _)) = self.reduce(loss, dense, guess, out) else { return };
+        let (price, quantity) = (Price(event.price), event.quantity);
+        let new = NewOrder { side, id: event.other_id, price, quantity, rank: QueueRank::FIRST };
+        let tag = self.pools.orders.tag(book_side(usize::from(dense), side.index()), new.id);
+        if !self.add_usual(&new, times, dense, tag, out) {
+            self.add_unusual(book_id, new, times, out);
+        }
+    }
+
+    fn on_execution(&mut self, event: &Execution, dense: u16, guess: Option<Guess>, out: &mut impl Output) {
+        self.on_clock(event.exchange_ns, event.received_ns, out);
+        let times = (event.exchange_ns, event.received_ns);
+        let (side, book_id, id) = (event.side(), event.book_id, event.order_id);
+        let quantity = event.quantity.min(QUANTITY_REST - 1);
+        let loss = Loss { side, book_id, id, quantity, action: action::FILL, times };
+        match self.reduce(loss, dense, guess, out) {
+            Some((side, price)) => {
+                let Some(dense) = self.dense(book_id) else { return };
+                let price = if event.price == Price::NONE.0 { price } else { Price(event.price) };
+                let book = &mut self.books[dense];
+                let stamp = stamp(book, self.seq, times);
+                book.candles.on_time(second_before(self.next_second_ns), &mut |_, _| {});
+                trade(book, stamp, side, price, event, out);
+            }
+            // The trade happened all the same, if only its price is known.
+            None if event.price != Price::NONE.0 => self.on_trade(event, out),
+            None => {}
+        }
+    }
+
+    /// Rests an order as is usual, publishes it and its level. `false`: it is not usual, and nothing was changed.
+    #[inline(always)]
+    fn add_usual(
+        &mut self,
+        new: &NewOrder,
+        times: (Nanos, Nanos),
+        dense: u16,
+        tag: Tag,
+        out: &mut impl Output,
+    ) -> bool {
+        let NewOrder { side, id, price, quantity, rank } = *new;
+        let Self { pools, books, anomalies, seq, .. } = self;
+        let Pools { cells, orders, arena, queues } = pools;
+        let Some(book) = books.get_mut(usize::from(dense)) else { return false };
+        let at = side.index();
+        let key = key_of(at, price.0);
+        let index = &mut book.sides[at];
+        let (level, on_ladder) = index.on_ladder(key);
+        if !on_ladder || side == Side::None || !cells.has_room() {
+            return false;
+        }
+        let ranked = cells.is_ranked();
+        if ranked != (rank.sequence != 0) || (ranked && rank < cells.last_rank(level)) {
+            return false;
+        }
+        let line = orders.line(tag);
+        let Some(entry) = line.entry_for(tag) else { return false };
+
+        let book_side = book_side(usize::from(dense), at);
+        let order = cells.add_last(level, &Coming { book_side, id, quantity });
+        line.note(entry, tag, order);
+        if ranked {
+            cells.note_rank(order, rank);
+        }
+        // Whether it is the level's first is hard to predict, and easy to note again.
+        index.set(arena, level);
+        book.best[at] = book.best[at].min(key);
+        book.orders += 1;
+        let position = if *queues { cells.count(level) } else { 0 };
+        let level = totals(cells, level);
+        let touched =
+            Touched { side, order_id: id, price, left: quantity, position, level, excess: false, unchanged: false };
+        publish(stamp(book, *seq, times), action::ADD, &touched, out);
+        if book.is_crossed() {
+            check_crossed(anomalies, book);
+        }
+        true
+    }
+
+    /// Takes quantity off an order as is usual, publishes it and its level, and returns its side and price. `None`: it
+    /// is not usual, or no longer where it was seen; nothing was changed.
+    #[inline(always)]
+    fn reduce_usual(
+        &mut self,
+        loss: &Loss,
+        dense: u16,
+        tag: Tag,
+        seen: Seen,
+        out: &mut impl Output,
+    ) -> Option<(Side, Price)> {
+        let Loss { side, id, quantity, action, times, .. } = *loss;
+        let Self { pools, books, anomalies, seq, limits, .. } = self;
+        let book = books.get_mut(usize::from(dense))?;
+        let Pools { cells, orders, .. } = pools;
+        let scope_mask = orders.scope_mask();
+        let line = orders.line(tag);
+        let (entry, order) = match seen {
+            Seen::No => line.find(tag)?,
+            Seen::At(order) => (line.entry_of(order)?, order),
+        };
+        let stated = book_side(usize::from(dense), side.index());
+        let scope = cells.book_side_of(order);
+        if !cells.is(order, id, stated, scope_mask) || scope >> 1 != u32::from(dense) {
+            return None;
+        }
+        if side == Side::None && limits.key == OrderKey::BookSideId {
+            return None;
+        }
+        let have = cells.order(order).quantity;
+        let whole = quantity == QUANTITY_REST;
+        let (side, taken) = (side_of(scope), quantity.min(have));
+        let left = have - taken;
+        let level = if whole || (left == 0 && have > 0) {
+            line.forget(entry);
+            book.orders -= 1;
+            cells.remove(order)
+        } else if have > 0 {
+            cells.lessen(order, taken)
+        } else {
+            return None;
+        };
+        let now = totals(cells, level);
+        book.on_less(pools, side.index(), level);
+        if quantity > have && !whole {
+            spoil(anomalies, book, loss.excess());
+        }
+        let price = now.price;
+        let touched =
+            Touched { side, order_id: id, price, left, position: 0, level: now, excess: false, unchanged: false };
+        publish(stamp(book, *seq, times), action, &touched, out);
+        check_uncrossed(book);
+        Some((side, price))
+    }
+
+    /// Adds an order, whatever it is, if its name is free; publishes it, and looks whether the book crossed.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn add_unusual(
+        &mut self,
+        book_id: u32,
+        new: NewOrder,
+        times: (Nanos, Nanos),
+        out: &mut impl Output,
+    ) {
+        if new.side == Side::None {
+            return self.anomaly(Anomaly::NoSide, book_id);
+        }
+        let Some(dense) = self.dense_or_new(book_id) else { return };
+        let Self { pools, books, anomalies, seq, .. } = self;
+        let book = &mut books[dense];
+        let scope = book_side(dense, new.side.index());
+        let tag = pools.orders.tag(scope, new.id);
+        if pools.orders.find(&pools.cells, tag, scope, new.id).is_some() {
+            return spoil(anomalies, book, Anomaly::DuplicateOrder);
+        }
+        if book.off_ladder(new.side, new.price) {
+            anomalies.count(Anomaly::OffLadder);
+        }
+        match book.add(pools, &new, tag) {
+            Ok(touched) => {
+                publish(stamp(book, *seq, times), action::ADD, &touched, out);
+                check_crossed(anomalies, book);
+            }
+            Err(anomaly) => spoil(anomalies, book, anomaly),
+        }
+    }
+
+    /// Takes quantity off an order, wherever it is.
+    #[cold]
+    #[inline(never)]
+    fn reduce_unusual(&mut self, loss: Loss, out: &mut impl Output) -> Option<(Side, Price)> {
+        let Loss { side, book_id, id, quantity, action, times } = loss;
+        let (dense, order, tag) = self.named(book_id, side, id)?;
+        let Self { pools, books, anomalies, seq, .. } = self;
+        let book = &mut books[dense];
+        let touched = book.reduce(pools, order, tag, quantity);
+        if touched.excess {
+            spoil(anomalies, book, loss.excess());
+        }
+        publish(stamp(book, *seq, times), action, &touched, out);
+        check_uncrossed(book);
+        Some((touched.side, touched.price))
+    }
+
+    /// The order that an event names, with its book and tag; an unknown one is counted.
+    pub(super) fn named(&mut self, book_id: u32, side: Side, id: u64) -> Option<(usize, u32, Tag)> {
+        if (side == Side::None) & (self.limits.key == OrderKey::BookSideId) {
+            self.anomaly(Anomaly::NoSide, book_id);
+            return None;
+        }
+        let Some(dense) = self.dense(book_id) else { return self.unknown_order(book_id) };
+        let Pools { cells, orders, .. } = &self.pools;
+        let scope = book_side(dense, side.index());
+        let tag = orders.tag(scope, id);
+        match orders.find(cells, tag, scope, id) {
+            // An id that is unique for the day may still be named under the wrong book.
+            Some(order) if cells.book_side_of(order) >> 1 == dense as u32 => Some((dense, order, tag)),
+            _ => self.unknown_order(book_id),
+        }
+    }
+
+    fn unknown_order<T>(&mut self, book_id: u32) -> Option<T> {
+        self.anomaly(Anomaly::UnknownOrder, book_id);
+        None
+    }
+}

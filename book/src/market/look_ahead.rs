@@ -1,0 +1,143 @@
+//! Looking ahead: starts to load what the next events will touch while this one is applied.
+//!
+//! Changes no book and decides nothing: what is seen here is only where to look, and is looked at again when its event is
+//! applied.
+
+use std::hint::select_unpredictable as select;
+
+use super::{Market, NO_BOOK, Output};
+use crate::book::{Pools, book_side};
+use crate::cells::{NO_CELL, SCRATCH};
+use crate::grid::key_of;
+use crate::orders::Tag;
+use crate::slot::{Slot, rtype};
+
+/// How many events ahead the first of three looks is: far enough that a load has time to end between two of them, near
+/// enough that what was loaded is still in the first cache.
+pub const LOOK_AHEAD: usize = 24;
+/// Room for the guesses about them; a power of two.
+const GUESSES: usize = (LOOK_AHEAD + 1).next_power_of_two();
+
+/// Where an event will lead to, as far as it can be known. A wrong guess is found out when the event is applied.
+#[derive(Clone, Copy)]
+pub(super) struct Guess {
+    /// The name of the order.
+    pub tag: Tag,
+    /// The order, or where none is known the level that the event's price has on the ladder, or [`SCRATCH`].
+    pub cell: u32,
+    /// The book.
+    pub dense: u16,
+}
+
+impl Guess {
+    const NONE: Self = Self { tag: Tag::NONE, cell: SCRATCH, dense: NO_BOOK };
+}
+
+impl Market {
+    /// Takes events in order like [`Market::apply`], to the same answer, and calls `after` behind each.
+    ///
+    /// Looks up to [`LOOK_AHEAD`] events ahead and starts to load what they will touch, so that an event finds in the
+    /// cache what it would have waited for some 150 ns at a time. The more events at once the better: the first ones
+    /// of a call come unprepared.
+    #[inline]
+    pub fn apply_all<O: Output>(&mut self, events: &[Slot], out: &mut O, mut after: impl FnMut(&Self, &Slot, &mut O)) {
+        if self.pools.cells.live() < self.limits.look_ahead_orders_min {
+            for event in events {
+                self.apply(event, out);
+                after(self, event, out);
+            }
+            return;
+        }
+        let mut guesses = [Guess::NONE; GUESSES];
+        // Four events side by side, each a third of the way further: while one is applied, the loads of the others run.
+        for step in 0..events.len() + LOOK_AHEAD {
+            if let Some(event) = events.get(step) {
+                let guess = self.look_at_name(event);
+                self.prefetch_name(&guess);
+                guesses[step % GUESSES] = guess;
+            }
+            let at = step.wrapping_sub(LOOK_AHEAD / 3);
+            if let Some(event) = events.get(at) {
+                let guess = &mut guesses[at % GUESSES];
+                guess.cell = self.look_at_order(event, guess);
+                self.pools.cells.prefetch(guess.cell);
+                self.prefetch_trades(event, guess);
+            }
+            let at = step.wrapping_sub(LOOK_AHEAD / 3 * 2);
+            if let Some(event) = events.get(at) {
+                self.prefetch_around(event, &guesses[at % GUESSES]);
+            }
+            let at = step.wrapping_sub(LOOK_AHEAD);
+            if let Some(event) = events.get(at) {
+                self.apply_guessed(event, guesses[at % GUESSES], out);
+                after(self, event, out);
+            }
+        }
+    }
+
+    /// The book of an event, or [`NO_BOOK`].
+    #[inline(always)]
+    pub(super) fn dense_of_event(&self, event: &Slot) -> u16 {
+        self.dense(event.as_order().book_id).map_or(NO_BOOK, |dense| dense as u16)
+    }
+
+    /// First look: the book, and the name of the order.
+    #[inline(always)]
+    fn look_at_name(&self, event: &Slot) -> Guess {
+        let named = event.named();
+        let dense = self.dense_of_event(event);
+        let tag = self.pools.orders.tag(book_side(usize::from(dense), named.side), named.order_id);
+        Guess { tag, dense, ..Guess::NONE }
+    }
+
+    #[inline(always)]
+    fn prefetch_name(&self, guess: &Guess) {
+        self.pools.orders.prefetch(guess.tag);
+        if let Some(book) = self.books.get(usize::from(guess.dense)) {
+            book.prefetch();
+        }
+    }
+
+    /// Second look: the order, or the level of an add. No branch: which of the two it is is as hard to predict here as
+    /// it will be when the event is applied.
+    #[inline(always)]
+    fn look_at_order(&self, event: &Slot, guess: &Guess) -> u32 {
+        let named = event.named();
+        let order = self.pools.orders.candidate(guess.tag);
+        select(order == NO_CELL, self.level_at(guess.dense, named.side, named.price), order)
+    }
+
+    /// The level of a price on the ladder of a book's side, or [`SCRATCH`].
+    #[inline(always)]
+    fn level_at(&self, dense: u16, side: usize, price: i64) -> u32 {
+        let Some(book) = self.books.get(usize::from(dense)) else { return SCRATCH };
+        let (level, on_ladder) = book.sides[side & 1].on_ladder(key_of(side & 1, price));
+        select(on_ladder, level, SCRATCH)
+    }
+
+    /// A trade changes statistics and candles too.
+    #[inline(always)]
+    fn prefetch_trades(&self, event: &Slot, guess: &Guess) {
+        if event.rtype == rtype::EXECUTION
+            && let Some(book) = self.books.get(usize::from(guess.dense))
+        {
+            book.prefetch_trades();
+        }
+    }
+
+    /// Third look: what lies around the order or level.
+    #[inline(always)]
+    fn prefetch_around(&self, event: &Slot, guess: &Guess) {
+        let Pools { cells, arena, orders, .. } = &self.pools;
+        arena.prefetch(cells.prefetch_around(guess.cell));
+        if event.rtype == rtype::REPLACE {
+            // Name and level that the order gets: known only now, since the event does not state the side.
+            let book_side = cells.book_side_of(guess.cell);
+            orders.prefetch(orders.tag(book_side, event.as_execution().other_id));
+            let side = (book_side & 1) as usize;
+            let level = self.level_at(guess.dense, side, event.as_execution().price);
+            cells.prefetch(level);
+            arena.prefetch(level);
+        }
+    }
+}

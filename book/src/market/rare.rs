@@ -1,0 +1,248 @@
+//! Everything but the four frequent kinds: the clock, sessions, definitions, states, bands, modifies, clears, trades.
+//!
+//! Clear code rather than fast code, out of the way of what is frequent.
+
+use super::updates::{mark, publish, stamp, trade};
+use super::{Market, Output};
+use crate::anomaly::{Anomalies, Anomaly};
+use crate::book::{Book, NewOrder};
+use crate::candle::Interval;
+use crate::cells::QueueRank;
+use crate::phase::Phase;
+use crate::replica::ticker;
+use crate::slot::{Execution, OrderEvent, QUANTITY_REST, Slot, System, TickBand, View, action, rtype, system};
+use crate::types::{Nanos, Price};
+
+impl Market {
+    #[inline(never)]
+    pub(super) fn on_rare(&mut self, event: &Slot, out: &mut impl Output) {
+        match event.view() {
+            View::Order(event) => {
+                self.on_clock(event.exchange_ns, event.received_ns, out);
+                match event.action {
+                    action::MODIFY => self.on_modify(event, out),
+                    action::CLEAR => self.on_clear(event, out),
+                    _ => self.anomaly(Anomaly::UnknownEvent, event.book_id),
+                }
+            }
+            View::Trade(event) => {
+                self.on_clock(event.exchange_ns, event.received_ns, out);
+                self.on_trade(event, out);
+            }
+            View::Rank(event) => self.rank = Some((event.book_id, event.rank_ns)),
+            View::System(event) => self.on_system(event, out),
+            View::Unknown(_) => self.anomalies.count(Anomaly::UnknownEvent),
+            _ => self.on_record(event, out),
+        }
+    }
+
+    /// The ranking time that the event before stated, if this is the add that it was stated for.
+    #[cold]
+    pub(super) fn take_rank(&mut self, event: &Slot) -> Option<u64> {
+        let (book_id, rank_ns) = self.rank.take()?;
+        if let View::Order(event) = event.view()
+            && (event.book_id, event.action) == (book_id, action::ADD)
+        {
+            return Some(rank_ns);
+        }
+        self.anomaly(Anomaly::StrayRank, book_id);
+        None
+    }
+
+    #[cold]
+    pub(super) fn anomaly(&mut self, anomaly: Anomaly, book_id: u32) {
+        self.anomalies.count(anomaly);
+        if anomaly.spoils_book()
+            && let Some(dense) = self.dense(book_id)
+        {
+            self.books[dense].maybe_bad = true;
+        }
+    }
+
+    /// The exchange's clock only moves forward; each new second closes candles and tells the readers.
+    #[inline(always)]
+    pub(super) fn on_clock(&mut self, exchange_ns: Nanos, received_ns: Nanos, out: &mut impl Output) {
+        if exchange_ns >= self.next_second_ns {
+            self.on_second(exchange_ns, received_ns, out);
+        }
+    }
+
+    #[cold]
+    fn on_second(&mut self, exchange_ns: Nanos, received_ns: Nanos, out: &mut impl Output) {
+        let second_ns = Interval::Second.start_ns(exchange_ns);
+        self.next_second_ns = second_ns.saturating_add(Interval::Second.length_ns());
+        // Candles that end here are closed by their book's next trade, or left out of its next snapshot: nobody reads
+        // them before, and a walk over all books each second would be a stall of a millisecond in a wide market.
+        let mut record = System::new(system::TIME, second_ns, received_ns, 0, 0, self.epoch);
+        record.seq = self.seq;
+        out.push(record.into());
+    }
+
+    /// A new price or a larger quantity sends an order to the end of its new queue; less quantity keeps its place
+    /// (CME Globex, "Modify": loss of priority).
+    fn on_modify(&mut self, event: &OrderEvent, out: &mut impl Output) {
+        let (id, quantity) = (event.order_id, event.quantity());
+        let Some((dense, order, tag)) = self.named(event.book_id, event.side(), id) else { return };
+        let have = self.pools.cells.order(order).quantity;
+        let price = self.pools.cells.totals(self.pools.cells.level_of(order)).key as i64;
+        let times = (event.exchange_ns, event.received_ns);
+        let stays = price == event.price && quantity <= have && quantity > 0;
+        let book = &mut self.books[dense];
+        let less = if stays { have - quantity } else { QUANTITY_REST };
+        let touched = book.reduce(&mut self.pools, order, tag, less);
+        publish(stamp(book, self.seq, times), action::CANCEL, &touched, out);
+        check_uncrossed(book);
+        if !stays {
+            let new = NewOrder { side: touched.side, id, price: Price(event.price), quantity, rank: QueueRank::FIRST };
+            self.add_unusual(event.book_id, new, times, out);
+        }
+    }
+
+    /// A trade that touches no visible order.
+    pub(super) fn on_trade(&mut self, event: &Execution, out: &mut impl Output) {
+        let Some(dense) = self.dense_or_new(event.book_id) else { return };
+        let book = &mut self.books[dense];
+        let stamp = stamp(book, self.seq, (event.exchange_ns, event.received_ns));
+        book.candles.on_time(second_before(self.next_second_ns), &mut |_, _| {});
+        trade(book, stamp, event.side(), Price(event.price), event, out);
+    }
+
+    fn on_clear(&mut self, event: &OrderEvent, out: &mut impl Output) {
+        let Some(dense) = self.dense_or_new(event.book_id) else { return };
+        let book = &mut self.books[dense];
+        book.clear(&mut self.pools);
+        let stamp = stamp(book, self.seq, (event.exchange_ns, event.received_ns));
+        out.push(mark(rtype::CLEAR, stamp, 0, 0, false, self.epoch));
+    }
+
+    fn on_system(&mut self, event: &System, out: &mut impl Output) {
+        match event.code {
+            system::SESSION => self.on_session(event),
+            system::TIME => return self.on_clock(event.exchange_ns, event.received_ns, out),
+            system::GAP => self.books.iter_mut().for_each(|book| book.maybe_bad = true),
+            system::END_OF_MESSAGES => self.books.iter_mut().for_each(|book| book.statistics.on_close()),
+            _ => {}
+        }
+        let mut record = *event;
+        record.seq = self.seq;
+        out.push(record.into());
+    }
+
+    /// All books are empty, a new day of statistics begins, numbers start again.
+    fn on_session(&mut self, event: &System) {
+        self.epoch = event.epoch;
+        self.seq = 0;
+        let second_ns = second_before(self.next_second_ns);
+        self.next_second_ns = 0;
+        self.pools.cells.clear();
+        self.pools.orders.clear();
+        self.pools.arena.clear();
+        for book in &mut self.books {
+            book.candles.on_time(second_ns, &mut |_, _| {});
+            book.forget_orders();
+            book.statistics = book.statistics.next_day();
+            book.phase = Phase::Unknown;
+            book.records.state = None;
+            book.records.equilibrium = None;
+            book.records.equilibrium_best = None;
+            book.seq = 0;
+            book.lay_ladder(&mut self.pools);
+        }
+    }
+
+    /// Definitions, states, auction pictures: kept for snapshots and passed on with their number.
+    fn on_record(&mut self, event: &Slot, out: &mut impl Output) {
+        let bytes = event.as_bytes();
+        let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| bytes[at + byte]));
+        let (book_id, exchange_ns, received_ns) = ((word(0) >> 32) as u32, word(8), word(24));
+        self.on_clock(exchange_ns, received_ns, out);
+        let Some(dense) = self.dense_or_new(book_id) else { return };
+        stamp(&mut self.books[dense], self.seq, (exchange_ns, received_ns));
+        let numbered = event.with_seq(self.seq);
+        let book = &mut self.books[dense];
+        match event.view() {
+            View::Symbol(record) => {
+                let same = book.symbol() == crate::slot::text(&record.symbol);
+                if !same && book.records.symbol.is_some() {
+                    // The exchange may give the number of an expired book to a new instrument.
+                    book.clear(&mut self.pools);
+                    book.statistics = Default::default();
+                    book.candles = Default::default();
+                    book.records = Default::default();
+                }
+                book.ticks.clear();
+                book.records.symbol = Some(numbered);
+                if !book.statistics.reference.is_some() {
+                    book.statistics.reference = self.references.get(ticker(book.symbol())).copied().unwrap_or_default();
+                }
+            }
+            View::LongName(_) => book.records.name = Some(numbered),
+            View::Terms(_) => book.records.terms = Some(numbered),
+            View::Contract(_) => book.records.contract = Some(numbered),
+            View::ShortSell(_) => book.records.short_sell = Some(numbered),
+            View::TickBand(band) => {
+                // Readers learn the base price from here.
+                let band = self.on_tick_band(dense, band);
+                return out.push(Slot::from(band).with_seq(self.seq));
+            }
+            View::State(state) => {
+                book.records.state = Some(numbered);
+                book.phase = state.phase();
+                if !book.phase.is_auction() {
+                    book.records.equilibrium = None;
+                    book.records.equilibrium_best = None;
+                }
+                if book.phase == Phase::Closed {
+                    book.statistics.on_close();
+                }
+                if book.phase.may_cross() {
+                    book.crossed = false;
+                } else {
+                    check_crossed(&self.anomalies, book);
+                }
+            }
+            View::Equilibrium(_) => book.records.equilibrium = Some(numbered),
+            View::EquilibriumBest(_) => book.records.equilibrium_best = Some(numbered),
+            View::Leg(_) => {}
+            _ => return self.anomaly(Anomaly::UnknownEvent, book_id), // an update kind on the event ring
+        }
+        out.push(numbered);
+    }
+
+    fn on_tick_band(&mut self, dense: usize, band: &TickBand) -> TickBand {
+        let book = &mut self.books[dense];
+        if book.ticks.add(band).is_err() {
+            self.anomalies.count(Anomaly::BadTickBand);
+        } else {
+            book.statistics.set_band(&book.ticks, Price(band.reference));
+            book.lay_ladder(&mut self.pools);
+        }
+        TickBand { reference: book.statistics.reference.0, ..*band }
+    }
+}
+
+#[cold]
+pub(super) fn spoil(anomalies: &Anomalies, book: &mut Book, anomaly: Anomaly) {
+    anomalies.count(anomaly);
+    book.maybe_bad |= anomaly.spoils_book();
+}
+
+pub(super) fn check_crossed(anomalies: &Anomalies, book: &mut Book) {
+    if book.is_crossed() && !book.crossed && !book.phase.may_cross() {
+        book.crossed = true;
+        spoil(anomalies, book, Anomaly::Crossed);
+    }
+}
+
+pub(super) fn check_uncrossed(book: &mut Book) {
+    if book.crossed {
+        book.crossed = book.is_crossed();
+    }
+}
+
+/// The second that the exchange's clock is in, from the one that it has not reached.
+#[inline]
+pub(super) const fn second_before(next_second_ns: Nanos) -> Nanos {
+    next_second_ns.saturating_sub(Interval::Second.length_ns())
+}
+
