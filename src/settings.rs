@@ -175,7 +175,7 @@ pub struct Book {
     pub levels_max: usize,
     /// Places of all dense ladders.
     pub ladder_slots: usize,
-    /// Whether orders stand in queues; without, levels have totals and counts only.
+    /// Whether readers are told the places of orders in their queues.
     pub queues: bool,
 }
 
