@@ -371,7 +371,8 @@ mod tests {
         let mut cells = Cells::new(0, 2, 3, false);
         let mut arena = Arena::new(2, 0, 1);
         let mut index = LevelIndex::new(Side::Ask);
-        let mut make = |index: &mut LevelIndex, cells: &mut Cells, price| index.find_or_make(cells, &mut arena, price, 0);
+        let mut make =
+            |index: &mut LevelIndex, cells: &mut Cells, price| index.find_or_make(cells, &mut arena, price, 0);
         let first = make(&mut index, &mut cells, 1).unwrap();
         let order = rest(&mut cells, first);
         assert!(make(&mut index, &mut cells, 2).is_some());

@@ -268,4 +268,3 @@ impl Market {
         assert_eq!(orders, self.orders());
     }
 }
-

@@ -137,13 +137,7 @@ impl Market {
     }
 
     #[inline(always)]
-    fn reduce(
-        &mut self,
-        loss: Loss,
-        dense: u16,
-        guess: Option<Guess>,
-        out: &mut impl Output,
-    ) -> Option<(Side, Price)> {
+    fn reduce(&mut self, loss: Loss, dense: u16, guess: Option<Guess>, out: &mut impl Output) -> Option<(Side, Price)> {
         let (tag, seen) = self.tag(guess, dense, loss.side, loss.id);
         match self.reduce_usual(&loss, dense, tag, seen, out) {
             Some(touched) => Some(touched),
@@ -294,13 +288,7 @@ impl Market {
     /// Adds an order, whatever it is, if its name is free; publishes it, and looks whether the book crossed.
     #[cold]
     #[inline(never)]
-    pub(super) fn add_unusual(
-        &mut self,
-        book_id: u32,
-        new: NewOrder,
-        times: (Nanos, Nanos),
-        out: &mut impl Output,
-    ) {
+    pub(super) fn add_unusual(&mut self, book_id: u32, new: NewOrder, times: (Nanos, Nanos), out: &mut impl Output) {
         if new.side == Side::None {
             return self.anomaly(Anomaly::NoSide, book_id);
         }

@@ -245,4 +245,3 @@ pub(super) fn check_uncrossed(book: &mut Book) {
 pub(super) const fn second_before(next_second_ns: Nanos) -> Nanos {
     next_second_ns.saturating_sub(Interval::Second.length_ns())
 }
-

@@ -5,9 +5,7 @@
 use super::Output;
 use crate::book::{Book, Touched};
 use crate::replica::Level;
-use crate::slot::{
-    Execution, LevelUpdate, Mark, OrderUpdate, Slot, TradeUpdate, conditions, flags, rtype,
-};
+use crate::slot::{Execution, LevelUpdate, Mark, OrderUpdate, Slot, TradeUpdate, conditions, flags, rtype};
 use crate::types::{Nanos, Price, Side};
 
 /// What every update of one event shares.
@@ -31,7 +29,14 @@ pub(super) fn stamp(book: &mut Book, seq: u64, (exchange_ns, received_ns): (Nano
 }
 
 #[inline]
-pub(super) fn trade(book: &mut Book, stamp: Stamp, resting: Side, price: Price, event: &Execution, out: &mut impl Output) {
+pub(super) fn trade(
+    book: &mut Book,
+    stamp: Stamp,
+    resting: Side,
+    price: Price,
+    event: &Execution,
+    out: &mut impl Output,
+) {
     book.statistics.on_trade(price, event.quantity, event.conditions);
     book.candles.on_trade(stamp.exchange_ns, price, event.quantity, event.conditions, &mut |_, _| {});
     // In an auction both sides meet at one price: nobody is the aggressor.
@@ -68,7 +73,15 @@ pub(super) fn publish(stamp: Stamp, action: u8, touched: &Touched, out: &mut imp
 }
 
 #[inline(always)]
-pub(super) fn order_update(stamp: Stamp, side: Side, action: u8, order_id: u64, price: Price, left: u64, place: u32) -> Slot {
+pub(super) fn order_update(
+    stamp: Stamp,
+    side: Side,
+    action: u8,
+    order_id: u64,
+    price: Price,
+    left: u64,
+    place: u32,
+) -> Slot {
     let update = OrderUpdate {
         length: 16,
         rtype: rtype::ORDER_UPDATE,
