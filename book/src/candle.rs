@@ -96,12 +96,13 @@ impl Candle {
         Self { start_ns, open: price, high: price, low: price, close: price, ..Self::default() }
     }
 
-    fn on_trade(&mut self, price: Price, quantity: u64) {
+    /// `amount`: price × quantity.
+    fn on_trade(&mut self, price: Price, quantity: u64, amount: i128) {
         self.high = self.high.max(price);
         self.low = self.low.min(price);
         self.close = price;
         self.volume = self.volume.saturating_add(quantity);
-        let turnover = self.turnover.saturating_add(i128::from(price.0) * i128::from(quantity));
+        let turnover = self.turnover.saturating_add(amount);
         self.turnover = turnover.clamp(-TURNOVER_MAX - 1, TURNOVER_MAX);
         self.trades = self.trades.saturating_add(1);
     }
@@ -151,14 +152,20 @@ impl Candles {
         if trade_conditions & (conditions::NON_PRINTABLE | conditions::BROKEN) != 0 || !price.is_some() {
             return;
         }
-        let mut next_end_ns = u64::MAX;
+        let amount = i128::from(price.0) * i128::from(quantity);
         for interval in Interval::ALL {
-            let start_ns = interval.start_ns(exchange_ns);
-            let candle = self.forming[interval as usize].get_or_insert_with(|| Candle::begin(start_ns, price));
-            candle.on_trade(price, quantity);
-            next_end_ns = next_end_ns.min(candle.start_ns.saturating_add(interval.length_ns()));
+            match &mut self.forming[interval as usize] {
+                Some(candle) => candle.on_trade(price, quantity, amount),
+                None => self.begin(interval, exchange_ns, price).on_trade(price, quantity, amount),
+            }
         }
-        self.next_end_ns = next_end_ns;
+    }
+
+    #[cold]
+    fn begin(&mut self, interval: Interval, exchange_ns: Nanos, price: Price) -> &mut Candle {
+        let start_ns = interval.start_ns(exchange_ns);
+        self.next_end_ns = self.next_end_ns.min(start_ns.saturating_add(interval.length_ns()));
+        self.forming[interval as usize].insert(Candle::begin(start_ns, price))
     }
 
     /// The exchange's clock reached `exchange_ns`: candles whose end has passed are closed.
