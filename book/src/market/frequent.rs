@@ -42,7 +42,7 @@ impl Loss {
 enum Seen {
     /// Nowhere yet: the index knows.
     No,
-    /// In this cell, a few events ago.
+    /// In this cell, a few events ago; or it was not there yet.
     At(u32),
 }
 
@@ -249,7 +249,11 @@ impl Market {
         let line = orders.line(tag);
         let (entry, order) = match seen {
             Seen::No => line.find(tag)?,
-            Seen::At(order) => (line.entry_of(order)?, order),
+            Seen::At(order) => match line.entry_of(order) {
+                Some(entry) => (entry, order),
+                // It came after it was looked for.
+                None => line.find(tag)?,
+            },
         };
         let stated = book_side(usize::from(dense), side.index());
         let scope = cells.book_side_of(order);
