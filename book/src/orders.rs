@@ -4,9 +4,9 @@
 //! the index, never a wild access.
 //!
 //! A cache line of it holds seven tags, seven cell numbers and a count. All seven tags are compared at once, so that a
-//! search has no loop whose length the processor would have to guess. Neighbouring ids lie in neighbouring
-//! lines, because ids that were given out together are asked for together; the first of them is chosen by a keyed mix,
-//! so that nobody outside can aim at one. What finds its line full goes to the next one and is counted there (as in Facebook's F14
+//! search has no loop whose length the processor would have to guess. Neighbouring ids lie in neighbouring lines, because
+//! ids that were given out together are asked for together; the first of them is chosen by a keyed mix, so that nobody
+//! outside can aim at one. What finds its line full goes to the next one and is counted there (as in Facebook's F14
 //! tables), so a search ends at the first line that nothing overflowed, and removing leaves no tombstone.
 
 use crate::cells::{Cells, NO_CELL};
