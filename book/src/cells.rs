@@ -92,6 +92,8 @@ pub(crate) struct Cells {
     unused: usize,
     /// Beside each cell of a chunk; all [`QueueRank::FIRST`] until the feed states a rank.
     ranks: Vec<QueueRank>,
+    /// Ranks at the beginning that nobody uses, so that those of a chunk are one cache line.
+    ranks_unused: usize,
     ranked: bool,
     ladder_next: u32,
     levels_first: u32,
@@ -119,14 +121,17 @@ impl Cells {
         assert!(all < 1 << 31, "2 × (ladder_slots + levels_max) + 4 × orders_max must be below 2^31");
         let whole = table(all + CHUNK_CELLS as usize, Cell([0; 4]));
         let unused = whole.as_ptr().cast::<u8>().align_offset(64) / size_of::<Cell>();
+        let ranks_all = all - chunks_first + CHUNK_CELLS as usize;
+        let ranks = if ranked {
+            table(ranks_all, QueueRank::FIRST)
+        } else {
+            QueueRank::new_vec_zeroed(ranks_all).expect("memory for the ranks of all orders")
+        };
         let mut cells = Self {
             all: whole,
             unused,
-            ranks: if ranked {
-                table(all - chunks_first, QueueRank::FIRST)
-            } else {
-                QueueRank::new_vec_zeroed(all - chunks_first).expect("memory for the ranks of all orders")
-            },
+            ranks_unused: ranks.as_ptr().cast::<u8>().align_offset(64) / size_of::<QueueRank>(),
+            ranks,
             ranked: false,
             ladder_next: 0,
             levels_first: LADDERS_FIRST + ladder_slots as u32 * LEVEL_CELLS,
@@ -265,7 +270,8 @@ impl Cells {
         let level = select(is_order, head.owner, at);
         self.prefetch(level);
         if self.ranked {
-            prefetch(&self.ranks, self.rank_at(head.previous));
+            // Only an add looks at ranks, those of its level's last chunk; any place will do where there is no add.
+            prefetch(&self.ranks, select(is_order, 0, self.rank_at(head.previous)));
         }
         level
     }
@@ -406,7 +412,7 @@ impl Cells {
     pub fn last_rank(&self, level: u32) -> QueueRank {
         let chunk = self.head(level).previous;
         let places = self.head(chunk).mark & PLACES;
-        // An empty level is no chunk and has no rank.
+        // An empty level is no chunk: its place lies outside.
         let last = select(chunk == level, level, chunk + places.ilog2());
         self.ranks.get(self.rank_at(last)).copied().unwrap_or(QueueRank::FIRST)
     }
@@ -414,7 +420,7 @@ impl Cells {
     /// Where the rank of an order is; of what is no order, nowhere.
     #[inline(always)]
     fn rank_at(&self, order: u32) -> usize {
-        order.wrapping_sub(self.chunks_first) as usize
+        order.wrapping_sub(self.chunks_first) as usize + self.ranks_unused
     }
 
     /// Notes the rank of an order, which is not below that of the one before it.
