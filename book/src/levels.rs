@@ -179,22 +179,20 @@ impl LevelIndex {
         level.wrapping_sub(self.first) < u32::from(self.slots) * LEVEL_CELLS
     }
 
-    /// Notes whether a level of the ladder holds orders.
-    #[inline(always)]
-    pub fn put(&mut self, arena: &mut Arena, level: u32, holds: bool) {
-        let bit = level / LEVEL_CELLS % GROUP_LEVELS;
-        let group = level.wrapping_sub(self.first) / GROUP_CELLS % GROUPS_MAX as u32;
-        let word = &mut arena.occupied[(level / GROUP_CELLS) as usize];
-        *word = *word & !(1 << bit) | u64::from(holds) << bit;
-        self.groups = self.groups & !(1 << group) | u64::from(*word != 0) << group;
-    }
-
     /// Notes that a level of the ladder holds orders.
     #[inline(always)]
     pub fn set(&mut self, arena: &mut Arena, level: u32) {
         let group = level.wrapping_sub(self.first) / GROUP_CELLS % GROUPS_MAX as u32;
         arena.occupied[(level / GROUP_CELLS) as usize] |= 1 << (level / LEVEL_CELLS % GROUP_LEVELS);
         self.groups |= 1 << group;
+    }
+
+    /// Notes that a level of the ladder holds no order any more.
+    fn unset(&mut self, arena: &mut Arena, level: u32) {
+        let group = level.wrapping_sub(self.first) / GROUP_CELLS % GROUPS_MAX as u32;
+        let word = &mut arena.occupied[(level / GROUP_CELLS) as usize];
+        *word &= !(1 << (level / LEVEL_CELLS % GROUP_LEVELS));
+        self.groups &= !(u64::from(*word == 0) << group);
     }
 
     /// Key of the best level that holds orders, or [`NO_KEY`].
@@ -229,7 +227,7 @@ impl LevelIndex {
             self.lay_window(cells, arena, price, book_side);
         }
         if let (level, true) = self.on_ladder(key) {
-            self.put(arena, level, true);
+            self.set(arena, level);
             return Some(level);
         }
         match self.sorted.place(&arena.regions, key) {
@@ -250,7 +248,7 @@ impl LevelIndex {
     #[inline]
     pub fn on_empty(&mut self, cells: &mut Cells, arena: &mut Arena, level: u32) {
         if self.has(level) {
-            return self.put(arena, level, false);
+            return self.unset(arena, level);
         }
         let key = key_of(self.side.index(), cells.totals(level).key as i64);
         if let Ok(at) = self.sorted.place(&arena.regions, key) {

@@ -148,6 +148,11 @@ fn equal_lanes(lanes: &[u32; 8], value: u32) -> u32 {
     (0..8).fold(0, |bits, lane| bits | u32::from(lanes[lane] == value) << lane)
 }
 
+/// The odd factor of a key.
+const fn factor_of(seed: u64) -> u64 {
+    0x9E37_79B9_7F4A_7C15 ^ seed.rotate_left(32) | 1
+}
+
 /// The index.
 pub(crate) struct Orders {
     lines: Vec<Line>,
@@ -167,12 +172,12 @@ impl Orders {
             mask: lines - 1,
             scope_mask: if key == OrderKey::BookSideId { u32::MAX } else { 0 },
             seed,
-            factor: 1,
+            factor: factor_of(seed),
         };
         // A few keys in a hundred let blocks that follow each other meet in few lines: the first that does not is taken.
         while !orders.spreads() {
             orders.seed = orders.seed.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1);
-            orders.factor = orders.seed.rotate_left(32) ^ 0x9E37_79B9_7F4A_7C15 | 1;
+            orders.factor = factor_of(orders.seed);
         }
         orders
     }
@@ -238,21 +243,6 @@ impl Orders {
 
     /// The order of that name.
     pub fn find(&self, cells: &Cells, tag: Tag, book_side: u32, id: u64) -> Option<u32> {
-        let line = &self.lines[tag.line() & self.mask];
-        let equal = Line::equal(&line.tags, tag.short());
-        let first = line.lowest(equal);
-        if self.is(cells, first, book_side, id) {
-            return Some(first);
-        }
-        // Nothing there, and nothing that would be there went elsewhere.
-        if (equal == 0) & !line.overflowed() {
-            return None;
-        }
-        self.find_further(cells, tag, book_side, id)
-    }
-
-    #[cold]
-    fn find_further(&self, cells: &Cells, tag: Tag, book_side: u32, id: u64) -> Option<u32> {
         let mut at = tag.line();
         loop {
             let line = &self.lines[at & self.mask];
@@ -264,6 +254,7 @@ impl Orders {
                 }
                 equal &= equal - 1;
             }
+            // Nothing that would be further on ever came past here.
             if !line.overflowed() {
                 return None;
             }
@@ -424,6 +415,20 @@ mod tests {
             alive.iter().for_each(|&id| loads[orders.tag(0, id).line() & orders.mask] += 1);
             let over: usize = loads.iter().map(|load| load.saturating_sub(ENTRIES)).sum();
             assert!(over < alive.len() / 50, "{over} of {} orders under key {key}", alive.len());
+        }
+    }
+
+    /// In a small index as well, blocks that follow each other go to all groups of lines.
+    #[test]
+    fn a_small_index_uses_all_its_lines() {
+        for (orders_max, key) in [(400, 1), (640, 42), (1_200, 7), (2_500, 99)] {
+            let orders = Orders::new(orders_max, OrderKey::Id, key);
+            let groups = orders.lines.len() >> BLOCK_BITS;
+            let mut used = vec![false; groups];
+            for id in (0..1u64 << 14).step_by(64) {
+                used[(orders.tag(0, id).line() & orders.mask) >> BLOCK_BITS] = true;
+            }
+            assert!(groups > 1 && used.iter().all(|&used| used), "{orders_max}");
         }
     }
 
