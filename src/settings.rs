@@ -406,7 +406,8 @@ fn load_from(files: &[PathBuf], environment: &Environment, flags: &[(&str, Strin
         builder = builder.set_override(*key, value.as_str())?;
     }
     let config = builder.build()?;
-    let settings = config.try_deserialize().map_err(|error| anyhow!("configuration: {error}"))?;
+    let settings: Settings = config.try_deserialize().map_err(|error| anyhow!("configuration: {error}"))?;
+    settings.book.limits(OrderKey::Id).check().map_err(|wrong| anyhow!("configuration: book.{wrong}"))?;
     Ok(Loaded { settings, origins })
 }
 
@@ -496,6 +497,16 @@ mod tests {
         assert!(Book::default().queues);
         let off = environment(&[("BIST__BOOK__QUEUES", "false")]);
         assert!(!load_from(&[], &off, &[]).unwrap().settings.book.queues);
+    }
+
+    #[test]
+    fn a_bound_that_no_market_can_have_is_refused_by_name() {
+        let bad = [("books_max = 0", "books_max"), ("orders_max = 600000000", "orders_max")];
+        for (bound, named) in bad.into_iter().chain([("ladder_slots = 8000000", "levels_max")]) {
+            let file = file(&format!("[book]\n{bound}\n"));
+            let error = load_from(&[file.path().to_owned()], &environment(&[]), &[]).err().unwrap();
+            assert!(error.to_string().contains(named), "{bound}: {error}");
+        }
     }
 
     #[test]

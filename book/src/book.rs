@@ -6,11 +6,11 @@
 
 use crate::anomaly::Anomaly;
 use crate::candle::Candles;
-use crate::cells::{Cells, Coming, Entry, NO_CELL, QueueRank};
+use crate::cells::{Cells, LevelCell, NONE, QueueRank};
 use crate::grid::Grid;
 use crate::levels::{Arena, LevelIndex, NO_KEY};
 use crate::memory::prefetch_lines;
-use crate::orders::{Orders, Tag};
+use crate::orders::{Order, Orders};
 use crate::phase::Phase;
 use crate::replica::Level;
 use crate::slot::{QUANTITY_REST, Slot, Symbol, View};
@@ -23,8 +23,19 @@ pub(crate) struct Pools {
     pub cells: Cells,
     pub orders: Orders,
     pub arena: Arena,
-    /// Whether the places of orders are told.
-    pub queues: bool,
+}
+
+impl Pools {
+    /// The order of that name, whose own line is `line`.
+    pub fn find(&self, line: u32, book_side: u32, id: u64) -> Option<u32> {
+        let mask = self.orders.scope_mask();
+        self.orders.find(line, id, |level| (self.cells.level(level).book_side ^ book_side) & mask == 0)
+    }
+
+    /// Dense index of the book × 2 + side of an order.
+    pub fn book_side_of(&self, order: u32) -> u32 {
+        self.cells.level(self.orders.order(order).level).book_side
+    }
 }
 
 /// Where an order stands, all 1-based.
@@ -127,7 +138,7 @@ impl Book {
             id,
             dense,
             orders: 0,
-            market: [NO_CELL; 2],
+            market: [NONE; 2],
             phase: Phase::Unknown,
             crossed: false,
             maybe_bad: false,
@@ -227,12 +238,14 @@ impl Book {
         side: Side,
     ) -> impl Iterator<Item = (Price, OrderId, u64, u32)> + 'a {
         let market = self.market[side.index()];
-        let market = (market != NO_CELL).then_some(market);
+        let market = (market != NONE).then_some(market);
         let levels = market.into_iter().chain(self.sides[side.index()].levels(&pools.arena));
-        levels.filter(|_| pools.queues).flat_map(move |level| {
-            let price = Price(pools.cells.totals(level).key as i64);
-            let queue = pools.cells.queue(level).zip(1..);
-            queue.map(move |((_, order), place)| (price, OrderId(order.key), order.quantity, place))
+        levels.flat_map(move |level| {
+            let price = Price(pools.cells.level(level).price);
+            pools.cells.queue(level).zip(1..).map(move |(order, place)| {
+                let Order { id, quantity, .. } = pools.orders.order(order);
+                (price, OrderId(id), quantity, place)
+            })
         })
     }
 
@@ -249,12 +262,12 @@ impl Book {
         None
     }
 
-    /// Rests a new order, whatever its price and rank. Its name must be free; `tag` is that in the index.
-    pub(crate) fn add(&mut self, pools: &mut Pools, new: &NewOrder, tag: Tag) -> Result<Touched, Anomaly> {
+    /// Rests a new order, whatever its price and rank. Its name must be free; `line` is its own in the index.
+    pub(crate) fn add(&mut self, pools: &mut Pools, new: &NewOrder, line: u32) -> Result<Touched, Anomaly> {
         let NewOrder { side, id, price, quantity, rank } = *new;
         let book_side = self.book_side(side);
-        let Pools { cells, orders, arena, queues } = pools;
-        if !cells.has_room() {
+        let Pools { cells, orders, arena } = pools;
+        if !orders.can_take(quantity) {
             return Err(Anomaly::OrdersExhausted);
         }
         let level = if price.is_some() {
@@ -263,14 +276,12 @@ impl Book {
             self.market_level(cells, side)
         };
         let level = level.ok_or(Anomaly::LevelsExhausted)?;
-        let coming = Coming { book_side, id, quantity };
         let rank = (rank.sequence != 0).then_some(rank);
-        let (order, behind) =
-            cells.add(level, &coming, rank, |id, old, new| orders.renumber(orders.tag(book_side, id), old, new));
-        orders.insert(tag, order);
+        let order = orders.insert(line, Order { id, level, quantity });
+        let behind = cells.add(level, order, quantity, rank);
         self.orders += 1;
         self.best[side.index()] = self.sides[side.index()].best_key(arena);
-        let position = if *queues { cells.count(level) - behind } else { 0 };
+        let position = if cells.has_queues() { cells.count(level) - behind } else { 0 };
         let level = totals(cells, level);
         Ok(Touched { side, order_id: id, price, left: quantity, position, level, excess: false, unchanged: false })
     }
@@ -278,7 +289,7 @@ impl Book {
     fn market_level(&mut self, cells: &mut Cells, side: Side) -> Option<u32> {
         let book_side = self.book_side(side);
         let level = &mut self.market[side.index()];
-        if *level == NO_CELL {
+        if *level == NONE {
             *level = cells.take_level(Price::NONE.0, book_side)?;
         }
         Some(*level)
@@ -286,22 +297,25 @@ impl Book {
 
     /// Takes `quantity` off an order, all of it for [`QUANTITY_REST`]; an order with nothing left is removed.
     ///
-    /// `tag` is the order's in the index. An undisclosed order (quantity 0) stays until it is cancelled in full.
-    pub(crate) fn reduce(&mut self, pools: &mut Pools, order: u32, tag: Tag, quantity: u64) -> Touched {
+    /// `line` is the order's own in the index. An undisclosed order (quantity 0) stays until it is cancelled in full.
+    pub(crate) fn reduce(&mut self, pools: &mut Pools, order: u32, line: u32, quantity: u64) -> Touched {
         let Pools { cells, orders, .. } = pools;
-        let Entry { key: id, quantity: have } = *cells.order(order);
-        let side = side_of(cells.book_side_of(order));
+        let Order { id, level, quantity: have } = orders.order(order);
+        let side = side_of(cells.level(level).book_side);
         let whole = quantity == QUANTITY_REST;
         let taken = quantity.min(have);
         let left = have - taken;
         let gone = whole || (left == 0 && have > 0);
-        let level = if gone { cells.remove(order) } else { cells.lessen(order, taken) };
-        let result = totals(cells, level);
         if gone {
-            orders.remove(tag, order);
+            orders.remove(line, order);
+            cells.remove(level, order, have);
             self.orders -= 1;
-            self.on_less(pools, side.index(), level);
+        } else {
+            orders.lessen(order, taken);
+            cells.lessen(level, taken);
         }
+        let result = totals(cells, level);
+        self.on_less(pools, side.index(), level);
         let excess = !whole && have > 0 && quantity > have;
         let unchanged = have == 0 && !whole;
         Touched { side, order_id: id, price: result.price, left, position: 0, level: result, excess, unchanged }
@@ -320,7 +334,7 @@ impl Book {
     fn on_empty(&mut self, pools: &mut Pools, side: usize, level: u32) {
         let Pools { cells, arena, .. } = pools;
         if level == self.market[side] {
-            self.market[side] = NO_CELL;
+            self.market[side] = NONE;
             cells.give_level(level);
         } else {
             self.sides[side].on_empty(cells, arena, level);
@@ -328,18 +342,14 @@ impl Book {
         }
     }
 
-    /// Removes every order.
+    /// Removes every order. Where there are no queues to walk, this looks at all orders of all books.
     pub(crate) fn clear(&mut self, pools: &mut Pools) {
-        for side in [0, 1] {
-            while let Some(level) = self.first_level(pools, side) {
-                while let Some(order) = pools.cells.first(level) {
-                    let tag = pools.orders.tag(pools.cells.book_side_of(order), pools.cells.order(order).key);
-                    // The level may be given back with its last order, and is not looked at again then.
-                    let last = pools.cells.count(level) == 1;
-                    self.reduce(pools, order, tag, QUANTITY_REST);
-                    if last {
-                        break;
-                    }
+        if pools.cells.has_queues() {
+            self.clear_queues(pools);
+        } else {
+            for order in pools.orders.numbers() {
+                if self.orders > 0 && pools.orders.is_live(order) && pools.book_side_of(order) >> 1 == self.dense {
+                    self.remove(pools, order);
                 }
             }
         }
@@ -347,16 +357,33 @@ impl Book {
         self.maybe_bad = false;
     }
 
+    fn clear_queues(&mut self, pools: &mut Pools) {
+        for side in [0, 1] {
+            while let Some(level) = self.first_level(pools, side) {
+                // The level may be given back with its last order, and is not looked at again then.
+                for _ in 0..pools.cells.count(level) {
+                    let Some(order) = pools.cells.queue(level).next() else { break };
+                    self.remove(pools, order);
+                }
+            }
+        }
+    }
+
     fn first_level(&self, pools: &Pools, side: usize) -> Option<u32> {
-        let market = (self.market[side] != NO_CELL).then_some(self.market[side]);
+        let market = (self.market[side] != NONE).then_some(self.market[side]);
         market.or_else(|| self.sides[side].levels(&pools.arena).next())
+    }
+
+    fn remove(&mut self, pools: &mut Pools, order: u32) {
+        let line = pools.orders.line_of(pools.book_side_of(order), pools.orders.order(order).id);
+        self.reduce(pools, order, line, QUANTITY_REST);
     }
 
     /// Forgets orders and levels without walking them: the caller clears the pools.
     pub(crate) fn forget_orders(&mut self) {
         self.sides.iter_mut().for_each(LevelIndex::reset);
         self.best = [NO_KEY; 2];
-        self.market = [NO_CELL; 2];
+        self.market = [NONE; 2];
         self.orders = 0;
         self.crossed = false;
         self.maybe_bad = false;
@@ -399,13 +426,17 @@ impl Book {
             assert_eq!(self.best[side.index()], index.best_key(arena), "the best level is known");
             let market = self.market[side.index()];
             let book_side = self.book_side(side);
-            for level in index.levels(arena).chain((market != NO_CELL).then_some(market)) {
+            for level in index.levels(arena).chain((market != NONE).then_some(market)) {
                 assert!(cells.count(level) > 0, "an indexed level holds orders");
-                cells.check_level(level, book_side);
+                assert_eq!(cells.level(level).book_side, book_side);
                 count += cells.count(level);
-                for (at, order) in cells.queue(level) {
-                    let tag = orders.tag(book_side, order.key);
-                    assert_eq!(orders.find(cells, tag, book_side, order.key), Some(at));
+                if cells.has_queues() {
+                    cells.check_level(level, |order| orders.order(order).quantity);
+                }
+                for order in cells.queue(level) {
+                    let id = orders.order(order).id;
+                    assert_eq!(pools.find(orders.line_of(book_side, id), book_side, id), Some(order));
+                    assert_eq!(orders.order(order).level, level);
                 }
             }
         }
@@ -433,8 +464,7 @@ pub(crate) const fn keys_cross([bid, ask]: [i64; 2]) -> bool {
 /// Price, visible quantity and order count of a level.
 #[inline(always)]
 pub(crate) fn totals(cells: &Cells, level: u32) -> Level {
-    let totals = cells.totals(level);
+    let LevelCell { price, quantity, count, .. } = *cells.level(level);
     // A level of undisclosed orders only shows nothing: outside it is as if it were not there.
-    let count = if totals.quantity == 0 { 0 } else { cells.count(level) };
-    Level { price: Price(totals.key as i64), quantity: totals.quantity, count }
+    Level { price: Price(price), quantity, count: if quantity == 0 { 0 } else { count } }
 }

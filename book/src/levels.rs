@@ -7,7 +7,7 @@
 
 use std::hint::select_unpredictable as select;
 
-use crate::cells::{Cells, GROUP_LEVELS, LEVEL_CELLS};
+use crate::cells::{Cells, GROUP_LEVELS};
 pub use crate::grid::LADDER_SLOTS_MAX;
 use crate::grid::{Divisor, Grid, key_of};
 use crate::memory::{prefetch, table};
@@ -16,8 +16,6 @@ use crate::types::{Price, Side};
 
 /// Key of no level. The worst bid there can be, i64::MIN, has it too and is taken for one better where keys are compared.
 pub(crate) const NO_KEY: i64 = i64::MAX;
-/// Cells of a group of levels, whose bits are one word.
-const GROUP_CELLS: u32 = GROUP_LEVELS * LEVEL_CELLS;
 /// Groups of the widest ladder: a bit for each in the summary.
 const GROUPS_MAX: usize = 64;
 
@@ -55,7 +53,7 @@ impl Arena {
     /// Starts to load the bit of a level.
     #[inline(always)]
     pub fn prefetch(&self, level: u32) {
-        prefetch(&self.occupied, (level / GROUP_CELLS) as usize);
+        prefetch(&self.occupied, (level / GROUP_LEVELS) as usize);
     }
 }
 
@@ -144,7 +142,7 @@ impl LevelIndex {
         self.ladder = ladder;
         for place in 0..u32::from(grid.slots) {
             let price = key_of(self.side.index(), self.key(place));
-            cells.lay(self.first + place * LEVEL_CELLS, price, book_side);
+            cells.lay(self.first + place, price, book_side);
         }
         Some(())
     }
@@ -170,28 +168,28 @@ impl LevelIndex {
     pub fn on_ladder(&self, key: i64) -> (u32, bool) {
         let divisor = Divisor { inverse: self.divisor_inverse, shift: self.divisor_shift };
         let place = divisor.divide(key.wrapping_sub(self.low) as u64);
-        (self.first.wrapping_add((place as u32).wrapping_mul(LEVEL_CELLS)), place < u64::from(self.slots))
+        (self.first.wrapping_add(place as u32), place < u64::from(self.slots))
     }
 
     /// Whether a level is one of the ladder's.
     #[inline(always)]
     pub fn has(&self, level: u32) -> bool {
-        level.wrapping_sub(self.first) < u32::from(self.slots) * LEVEL_CELLS
+        level.wrapping_sub(self.first) < u32::from(self.slots)
     }
 
     /// Notes that a level of the ladder holds orders.
     #[inline(always)]
     pub fn set(&mut self, arena: &mut Arena, level: u32) {
-        let group = level.wrapping_sub(self.first) / GROUP_CELLS % GROUPS_MAX as u32;
-        arena.occupied[(level / GROUP_CELLS) as usize] |= 1 << (level / LEVEL_CELLS % GROUP_LEVELS);
+        let group = level.wrapping_sub(self.first) / GROUP_LEVELS % GROUPS_MAX as u32;
+        arena.occupied[(level / GROUP_LEVELS) as usize] |= 1 << (level % GROUP_LEVELS);
         self.groups |= 1 << group;
     }
 
     /// Notes that a level of the ladder holds no order any more.
     fn unset(&mut self, arena: &mut Arena, level: u32) {
-        let group = level.wrapping_sub(self.first) / GROUP_CELLS % GROUPS_MAX as u32;
-        let word = &mut arena.occupied[(level / GROUP_CELLS) as usize];
-        *word &= !(1 << (level / LEVEL_CELLS % GROUP_LEVELS));
+        let group = level.wrapping_sub(self.first) / GROUP_LEVELS % GROUPS_MAX as u32;
+        let word = &mut arena.occupied[(level / GROUP_LEVELS) as usize];
+        *word &= !(1 << (level % GROUP_LEVELS));
         self.groups &= !(u64::from(*word == 0) << group);
     }
 
@@ -199,7 +197,7 @@ impl LevelIndex {
     #[inline(always)]
     pub fn best_key(&self, arena: &Arena) -> i64 {
         let group = self.groups.trailing_zeros();
-        let word = arena.occupied[(self.first / GROUP_CELLS + group % GROUPS_MAX as u32) as usize];
+        let word = arena.occupied[(self.first / GROUP_LEVELS + group % GROUPS_MAX as u32) as usize];
         let key = self.key(group * GROUP_LEVELS + word.trailing_zeros());
         select(self.groups == 0, NO_KEY, key).min(self.sorted_best)
     }
@@ -250,7 +248,7 @@ impl LevelIndex {
         if self.has(level) {
             return self.unset(arena, level);
         }
-        let key = key_of(self.side.index(), cells.totals(level).key as i64);
+        let key = key_of(self.side.index(), cells.level(level).price);
         if let Ok(at) = self.sorted.place(&arena.regions, key) {
             self.sorted.remove(&mut arena.regions, at);
             cells.give_level(level);
@@ -279,7 +277,7 @@ impl LevelIndex {
         if from >= u32::from(self.slots) {
             return None;
         }
-        let first = (self.first / GROUP_CELLS) as usize;
+        let first = (self.first / GROUP_LEVELS) as usize;
         let group = from / GROUP_LEVELS;
         let rest = occupied[first + group as usize] & u64::MAX << (from % GROUP_LEVELS);
         if rest != 0 {
@@ -308,7 +306,7 @@ impl Iterator for LevelIter<'_> {
         match (on_ladder, self.sorted.split_last()) {
             (Some((place, key)), rest) if rest.is_none_or(|(entry, _)| key <= entry.key) => {
                 self.ladder = self.index.at_or_above(self.occupied, place + 1);
-                Some(self.index.first + place * LEVEL_CELLS)
+                Some(self.index.first + place)
             }
             (_, Some((entry, rest))) => {
                 self.sorted = rest;
@@ -322,12 +320,11 @@ impl Iterator for LevelIter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cells::Coming;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    fn rest(cells: &mut Cells, level: u32) -> u32 {
-        cells.add_last(level, &Coming { book_side: 0, id: 0, quantity: 1 })
+    fn rest(cells: &mut Cells, level: u32) {
+        cells.add_last(level, 0, 1);
     }
 
     proptest! {
@@ -335,7 +332,7 @@ mod tests {
         #[test]
         fn the_index_equals_a_map(bid: bool, ladder in 0u8..3, steps in prop::collection::vec((0i64..400, any::<bool>()), 0..400)) {
             let side = if bid { Side::Bid } else { Side::Ask };
-            let mut cells = Cells::new(4_096, 400, 400, false);
+            let mut cells = Cells::new(4_096, 400, 1, false, false);
             let mut arena = Arena::new(400, if ladder == 2 { 4_096 } else { 0 }, if ladder == 2 { 10 } else { 1 });
             arena.occupied.resize(200, 0);
             let mut index = LevelIndex::new(side);
@@ -347,14 +344,15 @@ mod tests {
             for (price, add) in steps {
                 if add && !map.contains_key(&price) {
                     let level = index.find_or_make(&mut cells, &mut arena, price, 0).unwrap();
-                    prop_assert_eq!(cells.totals(level).key as i64, price);
-                    map.insert(price, rest(&mut cells, level));
-                } else if let Some(order) = map.remove(&price) {
+                    prop_assert_eq!(cells.level(level).price, price);
+                    rest(&mut cells, level);
+                    map.insert(price, ());
+                } else if map.remove(&price).is_some() {
                     let level = index.find(&arena, price).unwrap();
-                    cells.remove(order);
+                    cells.remove(level, 0, 1);
                     index.on_empty(&mut cells, &mut arena, level);
                 }
-                let have: Vec<i64> = index.levels(&arena).map(|level| cells.totals(level).key as i64).collect();
+                let have: Vec<i64> = index.levels(&arena).map(|level| cells.level(level).price).collect();
                 let want: Vec<i64> = if bid { map.keys().rev().copied().collect() } else { map.keys().copied().collect() };
                 let best = want.first().map_or(NO_KEY, |&price| key_of(side.index(), price));
                 prop_assert_eq!((index.best_key(&arena), index.is_empty()), (best, want.is_empty()));
@@ -366,16 +364,16 @@ mod tests {
 
     #[test]
     fn a_used_up_pool_refuses_a_new_price_and_keeps_the_old() {
-        let mut cells = Cells::new(0, 2, 3, false);
+        let mut cells = Cells::new(0, 2, 1, false, false);
         let mut arena = Arena::new(2, 0, 1);
         let mut index = LevelIndex::new(Side::Ask);
         let mut make =
             |index: &mut LevelIndex, cells: &mut Cells, price| index.find_or_make(cells, &mut arena, price, 0);
         let first = make(&mut index, &mut cells, 1).unwrap();
-        let order = rest(&mut cells, first);
+        rest(&mut cells, first);
         assert!(make(&mut index, &mut cells, 2).is_some());
         assert_eq!(make(&mut index, &mut cells, 3), None);
-        cells.remove(order);
+        cells.remove(first, 0, 1);
         index.on_empty(&mut cells, &mut arena, first);
         assert!(index.find_or_make(&mut cells, &mut arena, 3, 0).is_some());
     }

@@ -19,7 +19,7 @@ use crate::cells::Cells;
 use crate::levels::Arena;
 use crate::memory::with_capacity;
 pub use crate::orders::OrderKey;
-use crate::orders::Orders;
+use crate::orders::{LEVELS_MAX, ORDERS_MAX, Orders, lines_for};
 use crate::replica::{Level, ticker};
 use crate::slot::Slot;
 use crate::types::{BookId, Nanos, OrderId, Price, Side};
@@ -30,15 +30,16 @@ pub use look_ahead::LOOK_AHEAD;
 pub struct Limits {
     /// Books (about 2 KiB each).
     pub books_max: usize,
-    /// Resting orders of all books (77 to 90 bytes each; 141 to 154 where the feed states ranks).
+    /// Resting orders of all books (64 bytes each, 43 without queues; 107 where the feed states ranks).
     pub orders_max: usize,
-    /// Levels outside ladders (96 bytes each).
+    /// Levels outside ladders (96 bytes each, 112 where the feed states ranks).
     pub levels_max: usize,
-    /// Places of all dense ladders, both sides (32 bytes each), given out in groups of 64. A book whose price band was
+    /// Places of all dense ladders, both sides (32 bytes each, 48 where the feed states ranks), given out in groups of 64. A book whose price band was
     /// not announced takes an equal share of it, around its first price.
     pub ladder_slots: usize,
-    /// Whether readers are told the places of orders in their queues. Without (`false`), they get levels with totals and
-    /// order counts; snapshots leave the orders out and say so.
+    /// Whether orders have places in queues. Without (`false`) an event costs about a fifth less, a third where the feed
+    /// states ranks; readers get levels with totals and order counts, and snapshots leave the orders out and say so. A
+    /// book that the feed clears while it holds orders makes a walk over the orders of all books.
     pub queues: bool,
     /// With fewer resting orders than these all of them are in the cache, and looking ahead costs more than it saves.
     pub look_ahead_orders_min: usize,
@@ -49,7 +50,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A whole BIST equity market: 1,024 books, 500,000 orders; about 100 MB, 70 where the feed states no ranks.
+    /// A whole BIST equity market: 1,024 books, 500,000 orders; about 95 MB, 65 where the feed states no ranks.
     fn default() -> Self {
         Self {
             books_max: 1_024,
@@ -65,12 +66,33 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Whether a market can have these limits.
+    ///
+    /// # Errors
+    /// What is wrong, and what would be right.
+    pub const fn check(&self) -> Result<(), &'static str> {
+        let Self { books_max, orders_max, levels_max, ladder_slots, .. } = *self;
+        if books_max == 0 || books_max >= NO_BOOK as usize {
+            return Err("books_max must be in 1..65535");
+        }
+        if orders_max == 0 || orders_max > ORDERS_MAX {
+            return Err("orders_max must be in 1..=500000000");
+        }
+        if levels_max == 0 || levels_max >= LEVELS_MAX || ladder_slots > LEVELS_MAX - levels_max {
+            return Err("levels_max must be above 0, and levels_max + ladder_slots at most 8000000");
+        }
+        Ok(())
+    }
+
     /// Most bytes that a market of these limits takes: its pools, its index and its table of book numbers.
     #[must_use]
     pub const fn bytes_max(&self) -> usize {
-        let Self { books_max, orders_max, levels_max, ladder_slots, .. } = *self;
-        let order = 90 + if matches!(self.key, OrderKey::BookSideId) { 64 } else { 0 };
-        books_max * size_of::<Book>() + orders_max * order + levels_max * 96 + ladder_slots * 33 + DIRECT_BOOKS * 2
+        let Self { books_max, orders_max, levels_max, ladder_slots, queues, .. } = *self;
+        let ranked = queues && matches!(self.key, OrderKey::BookSideId);
+        let line = 64 + if queues { 32 } else { 0 } + if ranked { 64 } else { 0 };
+        let level = 33 + if ranked { 16 } else { 0 };
+        let levels = levels_max * (level + 64) + ladder_slots * level;
+        books_max * size_of::<Book>() + lines_for(orders_max) * line + levels + DIRECT_BOOKS * 2
     }
 }
 
@@ -120,10 +142,12 @@ impl Market {
     /// An empty market; allocates and touches everything it will ever use.
     ///
     /// # Panics
-    /// When a limit is 0 or does not fit (`books_max`: 16 bits; all others together: 31 bits).
+    /// When [`Limits::check`] finds something wrong.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        assert!(limits.books_max > 0 && limits.books_max < usize::from(NO_BOOK), "books_max must be in 1..65535");
+        if let Err(wrong) = limits.check() {
+            panic!("{wrong}");
+        }
         Self {
             books: with_capacity(limits.books_max, || Book::new(BookId(0), 0)),
             direct: vec![NO_BOOK; DIRECT_BOOKS],
@@ -132,12 +156,12 @@ impl Market {
                 cells: Cells::new(
                     limits.ladder_slots,
                     limits.levels_max,
-                    limits.orders_max,
+                    lines_for(limits.orders_max),
                     limits.key == OrderKey::BookSideId,
+                    limits.queues,
                 ),
                 orders: Orders::new(limits.orders_max, limits.key, limits.seed),
                 arena: Arena::new(limits.levels_max, limits.ladder_slots, limits.books_max),
-                queues: limits.queues,
             },
             anomalies: Arc::default(),
             epoch: 0,
@@ -210,7 +234,7 @@ impl Market {
     /// Resting orders of all books.
     #[must_use]
     pub fn orders(&self) -> usize {
-        self.pools.cells.live()
+        self.pools.orders.live()
     }
 
     /// Place of an update's book in [`Market::books`].

@@ -2,7 +2,7 @@
 //!
 //! Never allocates after construction, never moves more than what lies between a level and the best one.
 
-use crate::cells::NO_CELL;
+use crate::cells::NONE;
 use crate::memory::table;
 
 /// The memory of all sorted arrays.
@@ -21,7 +21,7 @@ pub(crate) struct Entry {
     pub level: u32,
 }
 
-const NO_ENTRY: Entry = Entry { key: 0, level: NO_CELL };
+const NO_ENTRY: Entry = Entry { key: 0, level: NONE };
 
 /// Regions of 8, 16, … entries; the largest holds 2^20.
 const CLASSES: usize = 18;
@@ -35,18 +35,18 @@ impl Regions {
     /// For at most `levels_max` levels.
     pub fn new(levels_max: usize) -> Self {
         // Arrays double when they are full: four times the levels always suffices.
-        Self { entries: table(levels_max * 4 + 64, NO_ENTRY), next: 0, free: [NO_CELL; CLASSES] }
+        Self { entries: table(levels_max * 4 + 64, NO_ENTRY), next: 0, free: [NONE; CLASSES] }
     }
 
     /// Forgets all arrays.
     pub fn clear(&mut self) {
         self.next = 0;
-        self.free = [NO_CELL; CLASSES];
+        self.free = [NONE; CLASSES];
     }
 
     fn take_region(&mut self, class: u8) -> Option<u32> {
         let head = self.free.get(usize::from(class)).copied()?;
-        if head != NO_CELL {
+        if head != NONE {
             self.free[usize::from(class)] = self.entries[head as usize].level;
             return Some(head);
         }

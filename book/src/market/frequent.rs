@@ -1,7 +1,7 @@
 //! The four frequent kinds: adds, cancels, executions, replaces.
 //!
 //! Two short paths carry nearly all of a day: [`Market::add_usual`] (a new name, a price on the ladder, the highest rank) and
-//! [`Market::reduce_usual`] (an order that is where it was seen). Everything else goes to [`Market::add_unusual`] and
+//! [`Market::reduce_usual`] (an order in its own line of the index). Everything else goes to [`Market::add_unusual`] and
 //! [`Market::reduce_unusual`], which are complete and slow.
 
 use super::look_ahead::Guess;
@@ -10,9 +10,9 @@ use super::updates::{publish, stamp, trade};
 use super::{Market, Output};
 use crate::anomaly::Anomaly;
 use crate::book::{NewOrder, Pools, Touched, book_side, side_of, totals};
-use crate::cells::{Coming, QueueRank};
+use crate::cells::QueueRank;
 use crate::grid::key_of;
-use crate::orders::{OrderKey, Tag};
+use crate::orders::{Order, OrderKey, QUANTITY_LARGE, number};
 use crate::slot::{Execution, OrderEvent, QUANTITY_REST, Slot, action, rtype};
 use crate::types::{Nanos, Price, Side};
 
@@ -35,15 +35,6 @@ impl Loss {
     fn excess(&self) -> Anomaly {
         if self.action == action::FILL { Anomaly::OverExecution } else { Anomaly::OverCancel }
     }
-}
-
-/// Where an order was seen.
-#[derive(Clone, Copy)]
-enum Seen {
-    /// Nowhere yet: the index knows.
-    No,
-    /// In this cell, a few events ago; or it was not there yet.
-    At(u32),
 }
 
 impl Market {
@@ -86,10 +77,10 @@ impl Market {
     }
 
     #[inline(always)]
-    fn tag(&self, guess: Option<Guess>, dense: u16, side: Side, id: u64) -> (Tag, Seen) {
+    fn line(&self, guess: Option<Guess>, dense: u16, side: Side, id: u64) -> u32 {
         match guess {
-            Some(guess) => (guess.tag, Seen::At(guess.cell)),
-            None => (self.pools.orders.tag(book_side(usize::from(dense), side.index()), id), Seen::No),
+            Some(guess) => guess.line,
+            None => self.pools.orders.line_of(book_side(usize::from(dense), side.index()), id),
         }
     }
 
@@ -111,8 +102,8 @@ impl Market {
             rank: QueueRank { ns: rank_ns.unwrap_or(event.exchange_ns), sequence: event.rank_sequence },
         };
         let times = (event.exchange_ns, event.received_ns);
-        let (tag, _) = self.tag(guess, dense, new.side, new.id);
-        if !self.add_usual(&new, times, dense, tag, out) {
+        let line = self.line(guess, dense, new.side, new.id);
+        if !self.add_usual(&new, times, dense, line, out) {
             self.add_unusual(event.book_id, new, times, out);
         }
     }
@@ -130,16 +121,16 @@ impl Market {
             action: action::CANCEL,
             times: (event.exchange_ns, event.received_ns),
         };
-        let (tag, seen) = self.tag(guess, dense, loss.side, loss.id);
-        if self.reduce_usual(&loss, dense, tag, seen, out).is_none() {
+        let line = self.line(guess, dense, loss.side, loss.id);
+        if self.reduce_usual(&loss, dense, line, out).is_none() {
             self.reduce_unusual(loss, out);
         }
     }
 
     #[inline(always)]
     fn reduce(&mut self, loss: Loss, dense: u16, guess: Option<Guess>, out: &mut impl Output) -> Option<(Side, Price)> {
-        let (tag, seen) = self.tag(guess, dense, loss.side, loss.id);
-        match self.reduce_usual(&loss, dense, tag, seen, out) {
+        let line = self.line(guess, dense, loss.side, loss.id);
+        match self.reduce_usual(&loss, dense, line, out) {
             Some(touched) => Some(touched),
             None => self.reduce_unusual(loss, out),
         }
@@ -154,8 +145,8 @@ impl Market {
         let Some((side, _)) = self.reduce(loss, dense, guess, out) else { return };
         let (price, quantity) = (Price(event.price), event.quantity);
         let new = NewOrder { side, id: event.other_id, price, quantity, rank: QueueRank::FIRST };
-        let tag = self.pools.orders.tag(book_side(usize::from(dense), side.index()), new.id);
-        if !self.add_usual(&new, times, dense, tag, out) {
+        let line = self.line(None, dense, side, new.id);
+        if !self.add_usual(&new, times, dense, line, out) {
             self.add_unusual(book_id, new, times, out);
         }
     }
@@ -188,38 +179,36 @@ impl Market {
         new: &NewOrder,
         times: (Nanos, Nanos),
         dense: u16,
-        tag: Tag,
+        line: u32,
         out: &mut impl Output,
     ) -> bool {
         let NewOrder { side, id, price, quantity, rank } = *new;
         let Self { pools, books, anomalies, seq, .. } = self;
-        let Pools { cells, orders, arena, queues } = pools;
+        let Pools { cells, orders, arena } = pools;
         let Some(book) = books.get_mut(usize::from(dense)) else { return false };
         let at = side.index();
         let key = key_of(at, price.0);
         let index = &mut book.sides[at];
         let (level, on_ladder) = index.on_ladder(key);
-        if !on_ladder || side == Side::None || !cells.has_room() {
+        if !on_ladder | (side == Side::None) | (quantity >= QUANTITY_LARGE) | !orders.has_room() {
             return false;
         }
         let ranked = cells.is_ranked();
-        if ranked != (rank.sequence != 0) || (ranked && rank < cells.last_rank(level)) {
+        if cells.has_queues() & (ranked != (rank.sequence != 0)) || (ranked && rank < cells.highest_rank(level)) {
             return false;
         }
-        let line = orders.line(tag);
-        let Some(entry) = line.entry_for(tag) else { return false };
+        let Some(place) = orders.line(line).place_for(id) else { return false };
 
-        let book_side = book_side(usize::from(dense), at);
-        let order = cells.add_last(level, &Coming { book_side, id, quantity });
-        line.note(entry, tag, order);
+        let order = orders.note(line, place, Order { id, level, quantity });
+        cells.add_last(level, order, quantity);
         if ranked {
-            cells.note_rank(order, rank);
+            cells.note_rank(level, order, rank);
         }
         // Whether it is the level's first is hard to predict, and easy to note again.
         index.set(arena, level);
         book.best[at] = book.best[at].min(key);
         book.orders += 1;
-        let position = if *queues { cells.count(level) } else { 0 };
+        let position = if cells.has_queues() { cells.count(level) } else { 0 };
         let level = totals(cells, level);
         let touched =
             Touched { side, order_id: id, price, left: quantity, position, level, excess: false, unchanged: false };
@@ -231,54 +220,39 @@ impl Market {
     }
 
     /// Takes quantity off an order as is usual, publishes it and its level, and returns its side and price. `None`: it
-    /// is not usual, or no longer where it was seen; nothing was changed.
+    /// is not usual, or not in its own line; nothing was changed.
     #[inline(always)]
-    fn reduce_usual(
-        &mut self,
-        loss: &Loss,
-        dense: u16,
-        tag: Tag,
-        seen: Seen,
-        out: &mut impl Output,
-    ) -> Option<(Side, Price)> {
+    fn reduce_usual(&mut self, loss: &Loss, dense: u16, line: u32, out: &mut impl Output) -> Option<(Side, Price)> {
         let Loss { side, id, quantity, action, times, .. } = *loss;
         let Self { pools, books, anomalies, seq, limits, .. } = self;
         let book = books.get_mut(usize::from(dense))?;
         let Pools { cells, orders, .. } = pools;
-        let scope_mask = orders.scope_mask();
-        let line = orders.line(tag);
-        let (entry, order) = match seen {
-            Seen::No => line.find(tag)?,
-            Seen::At(order) => match line.entry_of(order) {
-                Some(entry) => (entry, order),
-                // It came after it was looked for.
-                None => line.find(tag)?,
-            },
-        };
+        let (place, Order { level, quantity: have, .. }) = orders.line(line).find(id)?;
+        let scope = cells.level(level).book_side;
         let stated = book_side(usize::from(dense), side.index());
-        let scope = cells.book_side_of(order);
-        if !cells.is(order, id, stated, scope_mask) || scope >> 1 != u32::from(dense) {
+        let other = (scope ^ stated) & orders.scope_mask();
+        if (other != 0) | (scope >> 1 != u32::from(dense)) {
             return None;
         }
         if side == Side::None && limits.key == OrderKey::BookSideId {
             return None;
         }
-        let have = cells.order(order).quantity;
-        let whole = quantity == QUANTITY_REST;
-        let (side, taken) = (side_of(scope), quantity.min(have));
-        let left = have - taken;
-        let level = if whole || (left == 0 && have > 0) {
-            line.forget(entry);
-            book.orders -= 1;
-            cells.remove(order)
-        } else if have > 0 {
-            cells.lessen(order, taken)
-        } else {
+        // An undisclosed order goes only when all of it does.
+        if have == 0 {
             return None;
-        };
+        }
+        if quantity >= have {
+            orders.forget(line, place);
+            cells.remove(level, number(line, place), have);
+            book.orders -= 1;
+        } else {
+            orders.line_mut(line).lessen(place, quantity);
+            cells.lessen(level, quantity);
+        }
+        let (side, left) = (side_of(scope), have.saturating_sub(quantity));
         let now = totals(cells, level);
         book.on_less(pools, side.index(), level);
-        if quantity > have && !whole {
+        if (quantity > have) & (quantity != QUANTITY_REST) {
             spoil(anomalies, book, loss.excess());
         }
         let price = now.price;
@@ -300,14 +274,14 @@ impl Market {
         let Self { pools, books, anomalies, seq, .. } = self;
         let book = &mut books[dense];
         let scope = book_side(dense, new.side.index());
-        let tag = pools.orders.tag(scope, new.id);
-        if pools.orders.find(&pools.cells, tag, scope, new.id).is_some() {
+        let line = pools.orders.line_of(scope, new.id);
+        if pools.find(line, scope, new.id).is_some() {
             return spoil(anomalies, book, Anomaly::DuplicateOrder);
         }
         if book.off_ladder(new.side, new.price) {
             anomalies.count(Anomaly::OffLadder);
         }
-        match book.add(pools, &new, tag) {
+        match book.add(pools, &new, line) {
             Ok(touched) => {
                 publish(stamp(book, *seq, times), action::ADD, &touched, out);
                 check_crossed(anomalies, book);
@@ -321,10 +295,10 @@ impl Market {
     #[inline(never)]
     fn reduce_unusual(&mut self, loss: Loss, out: &mut impl Output) -> Option<(Side, Price)> {
         let Loss { side, book_id, id, quantity, action, times } = loss;
-        let (dense, order, tag) = self.named(book_id, side, id)?;
+        let (dense, order, line) = self.named(book_id, side, id)?;
         let Self { pools, books, anomalies, seq, .. } = self;
         let book = &mut books[dense];
-        let touched = book.reduce(pools, order, tag, quantity);
+        let touched = book.reduce(pools, order, line, quantity);
         if touched.excess {
             spoil(anomalies, book, loss.excess());
         }
@@ -333,19 +307,18 @@ impl Market {
         Some((touched.side, touched.price))
     }
 
-    /// The order that an event names, with its book and tag; an unknown one is counted.
-    pub(super) fn named(&mut self, book_id: u32, side: Side, id: u64) -> Option<(usize, u32, Tag)> {
+    /// The order that an event names, with its book and its own line; an unknown one is counted.
+    pub(super) fn named(&mut self, book_id: u32, side: Side, id: u64) -> Option<(usize, u32, u32)> {
         if (side == Side::None) & (self.limits.key == OrderKey::BookSideId) {
             self.anomaly(Anomaly::NoSide, book_id);
             return None;
         }
         let Some(dense) = self.dense(book_id) else { return self.unknown_order(book_id) };
-        let Pools { cells, orders, .. } = &self.pools;
         let scope = book_side(dense, side.index());
-        let tag = orders.tag(scope, id);
-        match orders.find(cells, tag, scope, id) {
+        let line = self.pools.orders.line_of(scope, id);
+        match self.pools.find(line, scope, id) {
             // An id that is unique for the day may still be named under the wrong book.
-            Some(order) if cells.book_side_of(order) >> 1 == dense as u32 => Some((dense, order, tag)),
+            Some(order) if self.pools.book_side_of(order) >> 1 == dense as u32 => Some((dense, order, line)),
             _ => self.unknown_order(book_id),
         }
     }

@@ -7,9 +7,9 @@ use std::hint::select_unpredictable as select;
 
 use super::{Market, NO_BOOK, Output};
 use crate::book::{Pools, book_side};
-use crate::cells::{NO_CELL, SCRATCH};
+use crate::cells::SCRATCH;
 use crate::grid::key_of;
-use crate::orders::Tag;
+use crate::orders::number;
 use crate::slot::{Slot, rtype};
 
 /// How many events ahead the first of three looks is: far enough that a load has time to end between two of them, near
@@ -21,16 +21,19 @@ const GUESSES: usize = (LOOK_AHEAD + 1).next_power_of_two();
 /// Where an event will lead to, as far as it can be known. A wrong guess is found out when the event is applied.
 #[derive(Clone, Copy)]
 pub(super) struct Guess {
-    /// The name of the order.
-    pub tag: Tag,
-    /// The order, or where none is known the level that the event's price has on the ladder, or [`SCRATCH`].
-    pub cell: u32,
+    /// The own line of the order's name.
+    pub line: u32,
+    /// The order's level, or where none is known the one that the event's price has on the ladder, or [`SCRATCH`].
+    level: u32,
+    /// The order, if `is_order`.
+    order: u32,
+    is_order: bool,
     /// The book.
     pub dense: u16,
 }
 
 impl Guess {
-    const NONE: Self = Self { tag: Tag::NONE, cell: SCRATCH, dense: NO_BOOK };
+    const NONE: Self = Self { line: 0, level: SCRATCH, order: 0, is_order: false, dense: NO_BOOK };
 }
 
 impl Market {
@@ -41,7 +44,7 @@ impl Market {
     /// of a call come unprepared.
     #[inline]
     pub fn apply_all<O: Output>(&mut self, events: &[Slot], out: &mut O, mut after: impl FnMut(&Self, &Slot, &mut O)) {
-        if self.pools.cells.live() < self.limits.look_ahead_orders_min {
+        if self.pools.orders.live() < self.limits.look_ahead_orders_min {
             for event in events {
                 self.apply(event, out);
                 after(self, event, out);
@@ -59,8 +62,7 @@ impl Market {
             let at = step.wrapping_sub(LOOK_AHEAD / 3);
             if let Some(event) = events.get(at) {
                 let guess = &mut guesses[at % GUESSES];
-                guess.cell = self.look_at_order(event, guess);
-                self.pools.cells.prefetch(guess.cell);
+                self.look_at_order(event, guess);
                 self.prefetch_trades(event, guess);
             }
             let at = step.wrapping_sub(LOOK_AHEAD / 3 * 2);
@@ -86,13 +88,13 @@ impl Market {
     fn look_at_name(&self, event: &Slot) -> Guess {
         let named = event.named();
         let dense = self.dense_of_event(event);
-        let tag = self.pools.orders.tag(book_side(usize::from(dense), named.side), named.order_id);
-        Guess { tag, dense, ..Guess::NONE }
+        let line = self.pools.orders.line_of(book_side(usize::from(dense), named.side), named.order_id);
+        Guess { line, dense, ..Guess::NONE }
     }
 
     #[inline(always)]
     fn prefetch_name(&self, guess: &Guess) {
-        self.pools.orders.prefetch(guess.tag);
+        self.pools.orders.prefetch(guess.line);
         if let Some(book) = self.books.get(usize::from(guess.dense)) {
             book.prefetch();
         }
@@ -101,10 +103,17 @@ impl Market {
     /// Second look: the order, or the level of an add. No branch: which of the two it is is as hard to predict here as
     /// it will be when the event is applied.
     #[inline(always)]
-    fn look_at_order(&self, event: &Slot, guess: &Guess) -> u32 {
+    fn look_at_order(&self, event: &Slot, guess: &mut Guess) {
+        let Pools { cells, orders, arena } = &self.pools;
         let named = event.named();
-        let order = self.pools.orders.candidate(guess.tag);
-        select(order == NO_CELL, self.level_at(guess.dense, named.side, named.price), order)
+        let (level, place) = orders.line(guess.line).level_of(named.order_id);
+        let on_ladder = self.level_at(guess.dense, named.side, named.price);
+        guess.is_order = level != 0;
+        guess.level = select(guess.is_order, level, on_ladder);
+        guess.order = number(guess.line, place);
+        cells.prefetch_level(guess.level);
+        arena.prefetch(guess.level);
+        cells.prefetch_links(guess.line);
     }
 
     /// The level of a price on the ladder of a book's side, or [`SCRATCH`].
@@ -128,15 +137,17 @@ impl Market {
     /// Third look: what lies around the order or level.
     #[inline(always)]
     fn prefetch_around(&self, event: &Slot, guess: &Guess) {
-        let Pools { cells, arena, orders, .. } = &self.pools;
-        arena.prefetch(cells.prefetch_around(guess.cell));
+        let Pools { cells, arena, orders } = &self.pools;
+        cells.prefetch_neighbours(guess.level, guess.order, guess.is_order);
         if event.rtype == rtype::REPLACE {
             // Name and level that the order gets: known only now, since the event does not state the side.
-            let book_side = cells.book_side_of(guess.cell);
-            orders.prefetch(orders.tag(book_side, event.as_execution().other_id));
+            let book_side = cells.level(guess.level).book_side;
+            let line = orders.line_of(book_side, event.as_execution().other_id);
+            orders.prefetch(line);
+            cells.prefetch_links(line);
             let side = (book_side & 1) as usize;
             let level = self.level_at(guess.dense, side, event.as_execution().price);
-            cells.prefetch(level);
+            cells.prefetch_level(level);
             arena.prefetch(level);
         }
     }
