@@ -145,21 +145,29 @@ impl Levels {
         if there { self.worst_first[at].count } else { 0 }
     }
 
-    /// Where a price stands or would stand, and whether it does: step by step from the best, where most are.
+    /// Where a price stands or would stand, and whether it does: from the best, where most are, a few levels at a time,
+    /// all of which are compared, because how many of them are better is anybody's guess.
     #[inline(always)]
     fn find(&self, price: Price) -> (usize, bool) {
+        const AT_ONCE: usize = 8;
         /// Steps after which halving is quicker.
-        const STEPS_MAX: usize = 24;
-        let bid = self.side == Side::Bid;
-        let worse = |have: Price| if bid { have < price } else { have > price };
+        const STEPS_MAX: usize = 3;
+        // Turns asks round, so that the worse price is the smaller number on both sides.
+        let turn = -i64::from(self.side != Side::Bid);
+        let key = price.0 ^ turn;
         let levels = &self.worst_first[..];
-        let rest = levels.len().saturating_sub(STEPS_MAX);
         let mut at = levels.len();
-        while at > rest && !worse(levels[at - 1].price) {
-            at -= 1;
+        let mut full = true;
+        for step in levels.rchunks_exact(AT_ONCE).take(STEPS_MAX) {
+            let not_worse = step.iter().map(|have| usize::from(have.price.0 ^ turn >= key)).sum::<usize>();
+            at -= not_worse;
+            full = not_worse == AT_ONCE;
+            if !full {
+                break;
+            }
         }
-        if at == rest && rest > 0 {
-            at = levels[..rest].partition_point(|have| worse(have.price));
+        if full {
+            at = levels[..at].partition_point(|have| have.price.0 ^ turn < key);
         }
         (at, levels.get(at).is_some_and(|have| have.price == price))
     }
