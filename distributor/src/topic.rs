@@ -480,8 +480,7 @@ impl Topic {
                 calendar(line, text, [view.exchange_ns, view.received_ns, moment.now_ns]);
             } else {
                 let [event, received, sent] = stamps;
-                line.time(view.exchange_ns, event);
-                line.time(view.received_ns, received);
+                line.two_times([view.exchange_ns, view.received_ns], [event, received]);
                 line.time(moment.now_ns, sent);
                 line.put(b"\"");
             }

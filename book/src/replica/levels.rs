@@ -145,28 +145,18 @@ impl Levels {
         if there { self.worst_first[at].count } else { 0 }
     }
 
-    /// Where a price stands or would stand, and whether it does: from the best, where most are, a few levels at a time,
-    /// all of which are compared, because how many of them are better is anybody's guess.
+    /// Where a price stands or would stand, and whether it does: step by step from the best, where most are.
     #[inline(always)]
     fn find(&self, price: Price) -> (usize, bool) {
-        const AT_ONCE: usize = 8;
         /// Steps after which halving is quicker.
-        const STEPS_MAX: usize = 3;
+        const STEPS_MAX: usize = 24;
         // Turns asks round, so that the worse price is the smaller number on both sides.
         let turn = -i64::from(self.side != Side::Bid);
         let key = price.0 ^ turn;
         let levels = &self.worst_first[..];
-        let mut at = levels.len();
-        let mut full = true;
-        for step in levels.rchunks_exact(AT_ONCE).take(STEPS_MAX) {
-            let not_worse = step.iter().map(|have| usize::from(have.price.0 ^ turn >= key)).sum::<usize>();
-            at -= not_worse;
-            full = not_worse == AT_ONCE;
-            if !full {
-                break;
-            }
-        }
-        if full {
+        let steps = levels.iter().rev().take(STEPS_MAX).take_while(|have| have.price.0 ^ turn >= key).count();
+        let mut at = levels.len() - steps;
+        if steps == STEPS_MAX {
             at = levels[..at].partition_point(|have| have.price.0 ^ turn < key);
         }
         (at, levels.get(at).is_some_and(|have| have.price == price))
