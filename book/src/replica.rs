@@ -5,6 +5,7 @@
 
 mod levels;
 mod orders;
+mod places;
 mod view;
 
 use std::collections::{HashMap, VecDeque};
@@ -42,6 +43,9 @@ impl Default for Options {
 
 /// Updates between two looks ahead at the same one: about as long as a line takes to come from memory.
 pub const LOOK_AHEAD: usize = 8;
+
+/// Updates whose books are remembered between two looks.
+const SEEN: usize = 4 * LOOK_AHEAD;
 
 /// Starts to load the first cache line of something that a reader keeps beside a book; no answer depends on it.
 #[inline(always)]
@@ -90,6 +94,8 @@ pub struct Replica {
     options: Options,
     books: Vec<BookView>,
     places: Places,
+    /// Of the updates looked at: the places of their books, [`Places::NOWHERE`] where a book was not known yet.
+    seen: [u32; SEEN],
     /// Beside `books`: not later than the end of the book's first candle to end. A tick of the clock looks here and
     /// leaves the books in peace.
     candle_ends_ns: Vec<Nanos>,
@@ -115,6 +121,7 @@ impl Replica {
             options,
             books: Vec::new(),
             places: Places::default(),
+            seen: [Places::NOWHERE; SEEN],
             candle_ends_ns: Vec::new(),
             by_symbol: HashMap::new(),
             pending_candle: None,
@@ -156,30 +163,55 @@ impl Replica {
     ///
     /// Returns the place of the book whose levels will change in [`LOOK_AHEAD`] updates, for whoever keeps more beside it.
     #[inline(always)]
-    pub fn look_ahead(&self, updates: &[Slot], at: usize) -> Option<usize> {
+    pub fn look_ahead(&mut self, updates: &[Slot], at: usize) -> Option<usize> {
+        if at == 0 {
+            self.begin_to_look(updates);
+        }
         if let Some(far) = updates.get(at + 2 * LOOK_AHEAD) {
-            let place = self.places.get(book_id_of(far)).unwrap_or(usize::MAX);
-            self.prefetch_book(place, far);
+            self.look_at_book(far, at + 2 * LOOK_AHEAD);
         }
         let near = updates.get(at + LOOK_AHEAD)?;
-        let place = self.places.get(book_id_of(near))?;
-        let book = &self.books[place];
+        let place = self.seen_at(at + LOOK_AHEAD)?;
+        let book = self.books.get(place)?;
         if near.rtype == rtype::LEVEL {
-            book.levels(Side::from_byte(near.as_bytes()[3])).prefetch_best();
+            book.levels_of(side_of(near)).prefetch_best();
             return Some(place);
         }
         if near.rtype == rtype::ORDER_UPDATE && self.options.orders {
             let update: &OrderUpdate = zerocopy::transmute_ref!(near);
-            book.orders.prefetch(usize::from(update.side != b'B'), update.order_id);
+            book.orders.prefetch(side_of(near), update.order_id);
         }
         None
     }
 
+    /// Place of the book whose levels `updates[at]` will change, if it was looked at already: `at` is behind the last one
+    /// given to [`Replica::look_ahead`] by at most [`LOOK_AHEAD`].
+    #[inline(always)]
+    #[must_use]
+    pub fn levels_seen(&self, updates: &[Slot], at: usize) -> Option<usize> {
+        if updates.get(at)?.rtype == rtype::LEVEL { self.seen_at(at) } else { None }
+    }
+
+    #[inline(always)]
+    fn seen_at(&self, at: usize) -> Option<usize> {
+        let place = self.seen[at % SEEN];
+        (place != Places::NOWHERE).then_some(place as usize)
+    }
+
+    #[inline(never)]
+    fn begin_to_look(&mut self, updates: &[Slot]) {
+        for (at, update) in updates.iter().enumerate().take(2 * LOOK_AHEAD) {
+            self.look_at_book(update, at);
+        }
+    }
+
     /// The lines of a book that an update touches: its stamps, and the heads of its side and of its orders.
     #[inline(always)]
-    fn prefetch_book(&self, place: usize, update: &Slot) {
+    fn look_at_book(&mut self, update: &Slot, at: usize) {
+        let place = self.places.get(book_id_of(update)).unwrap_or(Places::NOWHERE as usize);
+        self.seen[at % SEEN] = place as u32;
         let Some(book) = self.books.get(place) else { return };
-        prefetch(slice::from_ref(book.levels(Side::from_byte(update.as_bytes()[3]))), 0);
+        prefetch(slice::from_ref(book.levels_of(side_of(update))), 0);
         prefetch(slice::from_ref(&book.seq), 0);
         if self.options.orders {
             prefetch(slice::from_ref(&book.orders), 0);
@@ -470,6 +502,12 @@ fn keep<T>(history: &mut VecDeque<T>, item: T, items_max: usize) {
 fn book_id_of(slot: &Slot) -> u32 {
     let bytes = slot.as_bytes();
     u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])
+}
+
+/// [`Side::index`] of an update of a level or an order.
+#[inline(always)]
+fn side_of(slot: &Slot) -> usize {
+    usize::from(slot.as_bytes()[3] != b'B')
 }
 
 #[cfg(test)]

@@ -8,14 +8,11 @@ use book::checksum::CHECKSUM_LEVELS;
 use book::replica::{BookView, Change, Kind, Level, Levels, prefetch_beside};
 use book::{Price, Side};
 
-use crate::digest::{Digest, Piece};
-use crate::line::{Line, Number};
+use crate::digest::{Digest, Piece, Step, Text};
+use crate::line::{Line, Number, units};
 
 /// Most bytes of a level, with its comma: `["-9223372036.854775808","18446744073709551615",4294967295],`.
 pub const LEVEL_BYTES_MAX: usize = 64;
-
-/// Rank of the last level that counts in the checksum.
-const LAST_RANK: usize = CHECKSUM_LEVELS - 1;
 
 /// One side as it was sent.
 #[derive(Clone, Debug)]
@@ -42,15 +39,27 @@ impl Sent {
     fn is(&self, levels: &Levels, depth: usize) -> bool {
         self.levels.len() == levels.len().min(depth) && self.levels.iter().eq(levels.iter().take(depth))
     }
+
+    /// Whether a reader is shown something new. Changes that nobody is shown are taken note of and forgotten.
+    fn has_news(&mut self, levels: &Levels, depth: usize) -> bool {
+        let changes = levels.version().wrapping_sub(self.version);
+        if changes == 0 {
+            return false;
+        }
+        let shown = if changes == 1 { (levels.last_change().rank as usize) < depth } else { !self.is(levels, depth) };
+        if !shown {
+            self.version = levels.version();
+        }
+        shown
+    }
 }
 
-/// What is to be written of a side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum News {
-    Nothing,
-    /// One change, at a rank that is shown.
-    One(Change),
-    /// More than one change; some of it is shown.
+/// What is to be written of a book.
+#[derive(Clone, Copy, Debug)]
+pub enum News {
+    /// One change, at a rank that is shown, of the side with this [`Side::index`].
+    One(usize, Change),
+    /// Anything.
     Some,
 }
 
@@ -58,25 +67,39 @@ enum News {
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub struct BookChain {
-    bids: Sent,
-    asks: Sent,
-    digest: Digest,
+    /// Bids and asks.
+    sent: [Sent; 2],
     /// [`BookView::names`] that the decimals were taken from.
     names: u32,
     /// Levels a side, 1..=100.
     depth: u8,
     decimals: u8,
     maybe_bad: bool,
+    digest: Digest,
+}
+
+/// Constant text and how much of it counts.
+type Padded = ([u8; 24], usize);
+
+/// By [`Side::index`]: what stands before the levels of the only side with news, and what behind them.
+const BEGIN: [Padded; 2] = [padded(",\"bids\":["), padded(",\"bids\":[],\"asks\":[")];
+const END: [Padded; 2] = [padded("],\"asks\":[],\"checksum\":"), padded("],\"checksum\":")];
+
+const fn padded(text: &str) -> Padded {
+    let mut bytes = [0; 24];
+    let (filled, _) = bytes.split_at_mut(text.len());
+    filled.copy_from_slice(text.as_bytes());
+    (bytes, text.len())
 }
 
 impl BookChain {
     /// Of readers who know the best `depth` levels a side of `view`.
     #[must_use]
     pub fn new(view: &BookView, depth: u8) -> Self {
-        let [bids, asks] = [&view.bids, &view.asks].map(|levels| Sent::new(levels, usize::from(depth)));
+        let sent = [&view.bids, &view.asks].map(|levels| Sent::new(levels, usize::from(depth)));
         let decimals = view.definition.price_decimals;
         let (names, maybe_bad) = (view.names(), view.maybe_bad);
-        let mut chain = Self { bids, asks, digest: Digest::default(), names, depth, decimals, maybe_bad };
+        let mut chain = Self { sent, names, depth, decimals, maybe_bad, digest: Digest::default() };
         chain.digest_anew();
         chain
     }
@@ -84,8 +107,9 @@ impl BookChain {
     /// Begins anew at the state of `view`.
     pub fn refresh(&mut self, view: &BookView) {
         let depth = usize::from(self.depth);
-        self.bids.take(&view.bids, depth);
-        self.asks.take(&view.asks, depth);
+        for (sent, levels) in self.sent.iter_mut().zip([&view.bids, &view.asks]) {
+            sent.take(levels, depth);
+        }
         (self.names, self.maybe_bad) = (view.names(), view.maybe_bad);
         self.decimals = view.definition.price_decimals;
         self.digest_anew();
@@ -94,47 +118,73 @@ impl BookChain {
     /// Starts to load all of it but the levels.
     #[inline(always)]
     pub fn prefetch(&self) {
-        prefetch_beside(&self.bids);
-        prefetch_beside(&self.digest);
-        prefetch_beside(&self.depth);
+        prefetch_beside(&self.sent);
+        self.digest.prefetch();
     }
 
     /// Bids and asks that were sent, best first.
     #[must_use]
     pub fn levels(&self) -> (&[Level], &[Level]) {
-        (&self.bids.levels, &self.asks.levels)
+        let [bids, asks] = &self.sent;
+        (&bids.levels, &asks.levels)
     }
 
     /// Checksum of the levels that were sent.
-    #[inline]
     #[must_use]
     pub fn checksum(&self) -> u32 {
         self.digest.checksum()
     }
 
-    /// Whether there is anything to send. Changes that nobody is shown are taken note of and forgotten.
-    #[inline]
-    pub fn has_news(&mut self, view: &BookView) -> bool {
+    /// What there is to send, if anything. Changes that nobody is shown are taken note of and forgotten.
+    #[inline(always)]
+    pub fn news(&mut self, view: &BookView) -> Option<News> {
+        let [bids, asks] = &self.sent;
+        let changes =
+            [(bids, &view.bids), (asks, &view.asks)].map(|(sent, levels)| levels.version().wrapping_sub(sent.version));
+        // One change on one side, which one must not be guessed.
+        if changes[0].wrapping_add(changes[1]) == 1 && self.maybe_bad == view.maybe_bad {
+            let side = (changes[1] == 1) as usize;
+            let levels = levels_of(view, side);
+            let change = levels.last_change();
+            if change.rank < u32::from(self.depth) {
+                return Some(News::One(side, change));
+            }
+            self.sent[side].version = levels.version();
+            return None;
+        }
+        self.any_news(view)
+    }
+
+    #[inline(never)]
+    fn any_news(&mut self, view: &BookView) -> Option<News> {
         let depth = usize::from(self.depth);
-        let bids = news(&mut self.bids, &view.bids, depth);
-        let asks = news(&mut self.asks, &view.asks, depth);
-        bids != News::Nothing || asks != News::Nothing || self.maybe_bad != view.maybe_bad
+        let [bids, asks] = &mut self.sent;
+        let both = [bids.has_news(&view.bids, depth), asks.has_news(&view.asks, depth)];
+        (both != [false; 2] || self.maybe_bad != view.maybe_bad).then_some(News::Some)
     }
 
     /// Writes `,"bids":[…],"asks":[…],"checksum":…`: what turns the levels that were sent into those of `view`, which
-    /// from now on are the sent ones.
-    #[inline]
-    pub fn write(&mut self, line: &mut Line<'_>, view: &BookView) {
-        self.maybe_bad = view.maybe_bad;
+    /// from now on are the sent ones. `news` are what [`BookChain::news`] has just told.
+    #[inline(always)]
+    pub fn write(&mut self, line: &mut Line<'_>, view: &BookView, news: News) {
         if self.names != view.names() {
             self.on_names(view);
         }
+        if let News::One(side, change) = news {
+            return self.one(line, levels_of(view, side), side & 1, change);
+        }
+        self.any(line, view);
+    }
+
+    #[inline(never)]
+    fn any(&mut self, line: &mut Line<'_>, view: &BookView) {
+        self.maybe_bad = view.maybe_bad;
         line.put(b",\"bids\":[");
         self.side(line, &view.bids, Side::Bid);
         line.put(b"],\"asks\":[");
         self.side(line, &view.asks, Side::Ask);
         line.put(b"],\"checksum\":");
-        line.integer(u64::from(self.digest.checksum()));
+        line.ten_digits(self.digest.checksum());
     }
 
     #[cold]
@@ -147,66 +197,94 @@ impl BookChain {
     }
 
     fn digest_anew(&mut self) {
-        self.digest = Digest::default();
-        for (side, sent) in [(Side::Ask, &self.asks), (Side::Bid, &self.bids)] {
-            for (rank, level) in sent.levels.iter().enumerate().take(CHECKSUM_LEVELS) {
-                self.digest.set(side, rank, piece(level, self.decimals));
-            }
+        let Self { sent, decimals, digest, .. } = self;
+        for (side, sent) in [Side::Bid, Side::Ask].into_iter().zip(sent) {
+            digest.rebuild(side, sent.levels.iter().map(|level| Piece::new(&text_of(level, *decimals))));
         }
     }
 
+    /// The usual: one level came, went, or has other totals.
     #[inline(always)]
-    fn side(&mut self, line: &mut Line<'_>, levels: &Levels, side: Side) {
-        let Self { bids, asks, digest, depth, decimals, .. } = self;
-        let sent = if side == Side::Bid { bids } else { asks };
-        let mut writer = Writer { line, digest, side, decimals: *decimals, any: false };
-        match news(sent, levels, usize::from(*depth)) {
-            News::Nothing => {}
-            News::One(change) => {
-                sent.version = levels.version();
-                writer.one(change, levels, &mut sent.levels, usize::from(*depth));
-            }
-            News::Some => {
-                writer.all(levels, &mut sent.levels, usize::from(*depth));
-                sent.take(levels, usize::from(*depth));
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn news(sent: &mut Sent, levels: &Levels, depth: usize) -> News {
-    match levels.version().wrapping_sub(sent.version) {
-        0 => News::Nothing,
-        1 => {
-            let change = levels.last_change();
-            if (change.rank as usize) < depth {
-                return News::One(change);
-            }
-            sent.version = levels.version();
-            News::Nothing
-        }
-        _ => many(sent, levels, depth),
-    }
-}
-
-#[inline(never)]
-fn many(sent: &mut Sent, levels: &Levels, depth: usize) -> News {
-    if sent.is(levels, depth) {
+    fn one(&mut self, line: &mut Line<'_>, levels: &Levels, side: usize, change: Change) {
+        let (rank, depth, decimals) = (change.rank as usize, usize::from(self.depth), self.decimals);
+        line.first(BEGIN[side].1, &BEGIN[side].0);
+        let gone = Level { price: change.price, quantity: 0, count: 0 };
+        let level = if change.kind == Kind::Went { gone } else { levels.at(rank).copied().unwrap_or(gone) };
+        let text = write_level(line, &level, decimals);
+        let sent = &mut self.sent[side];
         sent.version = levels.version();
-        return News::Nothing;
+        let mut step = Step { side, kind: change.kind, rank, depth, new_rank: rank, text };
+        match change.kind {
+            Kind::Totals => {
+                if let Some(sent) = sent.levels.get_mut(rank) {
+                    *sent = level;
+                }
+            }
+            Kind::Came => {
+                // Behind a full depth the client's own cut removes the last.
+                sent.levels.insert(rank, level);
+                sent.levels.truncate(depth);
+            }
+            Kind::Went => {
+                sent.levels.remove(rank);
+                if let Some(level) = levels.at(depth - 1) {
+                    line.put(b",");
+                    step.text = write_level(line, level, decimals);
+                    sent.levels.push(*level);
+                }
+                step.new_rank = depth.min(CHECKSUM_LEVELS) - 1;
+                // The last level that counts may be one that was sent long ago, or there is none.
+                if sent.levels.len() <= step.new_rank || depth > CHECKSUM_LEVELS {
+                    step.text =
+                        sent.levels.get(step.new_rank).map_or(Text::default(), |level| text_of(level, decimals));
+                }
+            }
+        }
+        line.first(END[side].1, &END[side].0);
+        // What is below the checksum's levels leaves it as it is.
+        line.ten_digits(if rank < CHECKSUM_LEVELS { self.digest.step(&step) } else { self.digest.checksum() });
     }
-    News::Some
+
+    fn side(&mut self, line: &mut Line<'_>, levels: &Levels, side: Side) {
+        let depth = usize::from(self.depth);
+        let sent = &mut self.sent[side.index()];
+        if sent.version != levels.version() {
+            let mut writer = Writer { line, side, decimals: self.decimals, any: false };
+            let pieces = writer.all(levels, &sent.levels, &self.digest, depth);
+            self.digest.rebuild(side, pieces.into_iter());
+            sent.take(levels, depth);
+        }
+    }
 }
 
-fn piece(level: &Level, decimals: u8) -> Piece {
-    Piece::new(Number::new(level.price.to_decimal(decimals).unsigned_abs()), Number::new(level.quantity))
+/// By [`Side::index`].
+#[inline(always)]
+fn levels_of(view: &BookView, side: usize) -> &Levels {
+    if side == 0 { &view.bids } else { &view.asks }
+}
+
+/// What counts of a level in the checksum.
+fn text_of(level: &Level, decimals: u8) -> Text {
+    Text::new(Number::new(units(level.price, decimals)), Number::new(level.quantity))
+}
+
+/// `["312.50","1000",3]`; returns what counts of it in the checksum.
+#[inline(always)]
+fn write_level(line: &mut Line<'_>, level: &Level, decimals: u8) -> Text {
+    line.put(b"[");
+    let price = line.price(level.price, decimals);
+    line.put(b",\"");
+    let quantity = Number::new(level.quantity);
+    line.number(quantity);
+    line.put(b"\",");
+    line.small(level.count);
+    line.put(b"]");
+    Text::new(price, quantity)
 }
 
 /// Writes the levels of one side.
 struct Writer<'a, 'b> {
     line: &'a mut Line<'b>,
-    digest: &'a mut Digest,
     side: Side,
     decimals: u8,
     /// Something stands before the next level.
@@ -214,105 +292,46 @@ struct Writer<'a, 'b> {
 }
 
 impl Writer<'_, '_> {
-    /// `["312.50","1000",3]`.
-    #[inline(always)]
-    fn level(&mut self, level: &Level) -> Piece {
+    fn level(&mut self, level: &Level) -> Text {
         if self.any {
             self.line.put(b",");
         }
         self.any = true;
-        self.line.put(b"[");
-        let price = self.line.price(level.price, self.decimals);
-        self.line.put(b",\"");
-        let quantity = Number::new(level.quantity);
-        self.line.number(quantity);
-        self.line.put(b"\",");
-        self.line.integer(u64::from(level.count));
-        self.line.put(b"]");
-        Piece::new(price, quantity)
+        write_level(self.line, level, self.decimals)
     }
 
-    #[inline(always)]
     fn gone(&mut self, price: Price) {
-        if self.any {
-            self.line.put(b",");
-        }
-        self.any = true;
-        self.line.put(b"[");
-        self.line.price(price, self.decimals);
-        self.line.put(b",\"0\",0]");
+        self.level(&Level { price, quantity: 0, count: 0 });
     }
 
-    /// One change of a shown level.
-    #[inline(always)]
-    fn one(&mut self, change: Change, levels: &Levels, sent: &mut Vec<Level>, depth: usize) {
-        let rank = change.rank as usize;
-        match (change.kind, levels.at(rank)) {
-            (Kind::Totals, Some(level)) => {
-                let piece = self.level(level);
-                sent[rank] = *level;
-                self.digest.set(self.side, rank, piece);
-            }
-            (Kind::Came, Some(level)) => {
-                let piece = self.level(level);
-                // Behind a full depth the client's own cut removes the last.
-                sent.insert(rank, *level);
-                sent.truncate(depth);
-                self.digest.insert(self.side, rank, piece);
-                if depth <= LAST_RANK {
-                    self.digest.cut(self.side, depth);
-                }
-            }
-            _ => self.went(change.price, rank, levels, sent, depth),
-        }
-    }
-
-    #[inline(always)]
-    fn went(&mut self, price: Price, rank: usize, levels: &Levels, sent: &mut Vec<Level>, depth: usize) {
-        self.gone(price);
-        sent.remove(rank);
-        self.digest.remove(self.side, rank);
-        if let Some(level) = levels.at(depth - 1) {
-            let piece = self.level(level);
-            sent.push(*level);
-            self.digest.set(self.side, depth - 1, piece);
-        }
-        // The last level that counts may be one that was sent long ago.
-        if rank <= LAST_RANK
-            && depth - 1 > LAST_RANK
-            && let Some(level) = sent.get(LAST_RANK)
-        {
-            self.digest.set(self.side, LAST_RANK, piece(level, self.decimals));
-        }
-    }
-
-    /// Any changes: walks both sides from the best.
-    #[inline(never)]
-    fn all(&mut self, levels: &Levels, sent: &mut [Level], depth: usize) {
+    /// Any changes: walks both sides from the best. Returns the pieces of the new levels that count.
+    fn all(&mut self, levels: &Levels, sent: &[Level], digest: &Digest, depth: usize) -> [Piece; CHECKSUM_LEVELS] {
         let side = self.side;
         let ahead = |a: Price, b: Price| if side == Side::Bid { a > b } else { a < b };
-        let old_digest = self.digest.clone();
+        let mut pieces = [Piece::default(); CHECKSUM_LEVELS];
         let shown = levels.len().min(depth);
         let (mut olds, mut news) =
             (sent.iter().enumerate().peekable(), levels.iter().take(depth).enumerate().peekable());
         loop {
-            match (olds.peek(), news.peek()) {
+            let (rank, new_piece) = match (olds.peek(), news.peek()) {
                 (Some(&(old_rank, old)), Some(&(rank, new))) if old.price == new.price => {
-                    let kept = (old.quantity == new.quantity).then(|| old_digest.get(side, old_rank)).flatten();
-                    let piece =
-                        if old == new { kept.unwrap_or_else(|| piece(new, self.decimals)) } else { self.level(new) };
-                    self.digest.set(side, rank, piece);
+                    let kept = (old.quantity == new.quantity).then(|| digest.get(side, old_rank)).flatten();
+                    if old != new {
+                        self.level(new);
+                    }
                     olds.next();
                     news.next();
+                    (rank, kept.unwrap_or_else(|| Piece::new(&text_of(new, self.decimals))))
                 }
                 (Some(&(_, old)), Some(&(_, new))) if ahead(old.price, new.price) => {
                     self.gone(old.price);
                     olds.next();
+                    continue;
                 }
                 (_, Some(&(rank, new))) => {
-                    let piece = self.level(new);
-                    self.digest.set(side, rank, piece);
+                    let text = self.level(new);
                     news.next();
+                    (rank, Piece::new(&text))
                 }
                 (Some(&(_, old)), None) => {
                     // Behind a full depth the client's own cut removes it.
@@ -320,10 +339,13 @@ impl Writer<'_, '_> {
                         self.gone(old.price);
                     }
                     olds.next();
+                    continue;
                 }
-                (None, None) => break,
+                (None, None) => return pieces,
+            };
+            if let Some(place) = pieces.get_mut(rank) {
+                *place = new_piece;
             }
         }
-        self.digest.cut(side, shown);
     }
 }

@@ -3,7 +3,7 @@
 
 use book::Nanos;
 use book::replica::prefetch_beside;
-use book::slot::{Slot, rtype};
+use book::slot::Slot;
 
 use crate::market::Market;
 use crate::topic::{Channel, Key, Moment, Scratch, Topic, touched};
@@ -78,7 +78,7 @@ impl BookFrames {
             {
                 prefetch_beside(topic);
             }
-            self.look_at_topic(updates.get(at + TOPIC_AHEAD));
+            self.look_at_topic(updates, at + TOPIC_AHEAD);
             self.market.apply(update);
             if self.market.unfinished.is_none() && !self.market.ends_in_time {
                 frames += self.publish(now_ns(), &mut each);
@@ -88,10 +88,9 @@ impl BookFrames {
     }
 
     #[inline(always)]
-    fn look_at_topic(&self, update: Option<&Slot>) {
-        if let Some(update) = update
-            && update.rtype == rtype::LEVEL
-            && let Some(Some(topic)) = self.market.place_of(update).and_then(|place| self.topics.get(place))
+    fn look_at_topic(&self, updates: &[Slot], at: usize) {
+        if let Some(place) = self.market.replica.levels_seen(updates, at)
+            && let Some(Some(topic)) = self.topics.get(place)
         {
             topic.prefetch();
         }

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::line::Line;
+
 /// Codes of a close frame: RFC 6455 section 7.4.1 and ours of 4000..=4999.
 pub mod close {
     /// Normal.
@@ -220,9 +222,16 @@ pub fn begin(out: &mut Vec<u8>) -> usize {
     at
 }
 
+/// The same at the beginning of a line.
+#[inline(always)]
+pub(crate) fn reserve(line: &mut Line<'_>) {
+    line.put(&[0; HEAD_BYTES]);
+}
+
 /// Heads the frame begun at `at` (server frames have no mask) and returns where it stands.
 ///
 /// Frames stand without a hole between them: a payload of another size class is moved by a few bytes.
+#[inline]
 pub fn finish(out: &mut Vec<u8>, at: usize, opcode: u8) -> Range<usize> {
     let length = out.len() - at - HEAD_BYTES;
     let first = 0x80 | opcode;

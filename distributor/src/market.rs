@@ -137,7 +137,7 @@ impl Market {
     ///
     /// Returns the place of a book whose levels will change soon.
     #[inline(always)]
-    pub fn look_ahead(&self, updates: &[Slot], at: usize) -> Option<usize> {
+    pub fn look_ahead(&mut self, updates: &[Slot], at: usize) -> Option<usize> {
         let place = self.replica.look_ahead(updates, at)?;
         prefetch_beside(self.books.get(place)?);
         Some(place)

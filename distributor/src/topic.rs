@@ -15,7 +15,7 @@ use crate::book_chain::{BookChain, LEVEL_BYTES_MAX};
 use crate::encode::{self, Head};
 use crate::frame::{self, opcode};
 use crate::json;
-use crate::line::{Line, Second};
+use crate::line::{self, LINE_BYTES_MAX, Line, Stamp};
 use crate::request::{DEPTH_MAX, Policy};
 
 /// Trades in the snapshot of `trades`.
@@ -223,8 +223,6 @@ pub struct Moment {
 /// What was last sent.
 #[derive(Debug)]
 enum Shadow {
-    /// Levels, for differences.
-    Book(Box<BookChain>),
     /// Levels, whole.
     Levels {
         bids: Vec<Level>,
@@ -241,19 +239,28 @@ enum Shadow {
 }
 
 /// The text that all updates of a topic begin with, written once for a ticker and an epoch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
+#[repr(C)]
 struct Prefix {
-    ticker: String,
+    epoch: u64,
     /// [`BookView::names`] that the ticker was taken from.
     names: u32,
-    epoch: u64,
-    /// Padded to [`PREFIX_BYTES`], so that it can be copied as a constant number of them.
-    bytes: Vec<u8>,
-    length: usize,
+    length: u32,
+    /// Its beginning, to be copied as a constant number of bytes.
+    bytes: [u8; PREFIX_BYTES],
+    ticker: String,
+    /// All of it.
+    text: Vec<u8>,
 }
 
 /// Most prefixes are shorter.
 const PREFIX_BYTES: usize = 96;
+
+impl Default for Prefix {
+    fn default() -> Self {
+        Self { epoch: 0, names: 0, length: 0, bytes: [0; PREFIX_BYTES], ticker: String::new(), text: Vec::new() }
+    }
+}
 
 impl Prefix {
     #[inline]
@@ -272,28 +279,33 @@ impl Prefix {
         }
         self.epoch = epoch;
         ticker.clone_into(&mut self.ticker);
-        self.bytes.clear();
-        encode::prefix(&mut self.bytes, key, ticker, snapshot, epoch);
-        self.length = self.bytes.len();
-        self.bytes.resize(self.length.max(PREFIX_BYTES), 0);
+        self.text.clear();
+        encode::prefix(&mut self.text, key, ticker, snapshot, epoch);
+        self.length = self.text.len() as u32;
+        let known = self.text.len().min(PREFIX_BYTES);
+        self.bytes[..known].copy_from_slice(&self.text[..known]);
     }
 
-    fn text(&self) -> &[u8] {
-        &self.bytes[..self.length]
+    #[inline(always)]
+    fn put(&self, line: &mut Line<'_>) {
+        if self.length as usize <= PREFIX_BYTES {
+            line.first(self.length as usize, &self.bytes);
+        } else {
+            line.text(&self.text);
+        }
     }
 }
 
-/// Room for the longest line: a prefix and six numbers, and of both sides every level twice, gone and new.
-const LINE_BYTES: usize = 2_048 + 4 * DEPTH_MAX as usize * LEVEL_BYTES_MAX;
+/// The longest line fits: a prefix and six numbers, and of both sides every level twice, gone and new.
+const _: () = assert!(2_048 + 4 * DEPTH_MAX as usize * LEVEL_BYTES_MAX <= LINE_BYTES_MAX);
 
 /// What writing a frame needs besides its topic; one for all topics of a thread.
 #[derive(Debug)]
 pub struct Scratch {
     levels: Vec<Level>,
-    line: Vec<u8>,
     text: Vec<u8>,
     /// Of the exchange's clock, of ours at receipt, of ours at sending.
-    seconds: [Second; 3],
+    stamps: [Stamp; 3],
 }
 
 impl Scratch {
@@ -302,20 +314,23 @@ impl Scratch {
     pub fn new() -> Self {
         Self {
             levels: Vec::with_capacity(DEPTH_MAX as usize),
-            line: vec![0; LINE_BYTES],
             text: Vec::with_capacity(64),
-            seconds: Default::default(),
+            stamps: [",\"ts_event\":\"", "\",\"ts_recv\":\"", "\",\"ts_out\":\""].map(Stamp::new),
         }
     }
 }
 
-/// One stream of frames.
+/// One stream of frames. What every frame of `book` touches stands in the first lines.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct Topic {
-    /// What it is.
-    pub key: Key,
     /// `seq` of the last frame.
     pub head: u64,
+    /// Levels that were sent, for differences; of `book` alone.
+    chain: Option<Box<BookChain>>,
+    /// What it is.
+    pub key: Key,
+    prefix: Prefix,
     /// Followers that get frames now.
     pub live: usize,
     /// All followers.
@@ -327,7 +342,6 @@ pub struct Topic {
     /// Conflated: what waits.
     collected: Fresh,
     shadow: Shadow,
-    prefix: Prefix,
     /// Turn and place of the last snapshot, so that newcomers of one turn share it.
     pub snapshot_place: Option<(u64, Range<usize>)>,
 }
@@ -337,15 +351,16 @@ impl Topic {
     #[must_use]
     pub fn new(key: Key, view: &BookView, head: u64) -> Self {
         let mut topic = Self {
-            key,
             head,
+            chain: None,
+            key,
+            prefix: Prefix::default(),
             live: 0,
             followers: Vec::new(),
             due_ns: 0,
             waiting: false,
             collected: Fresh::default(),
             shadow: Shadow::None,
-            prefix: Prefix::default(),
             snapshot_place: None,
         };
         topic.refresh(view, head);
@@ -358,13 +373,13 @@ impl Topic {
         self.collected.clear();
         self.snapshot_place = None;
         self.shadow = match self.key.channel {
-            Channel::Book => match std::mem::replace(&mut self.shadow, Shadow::None) {
-                Shadow::Book(mut chain) => {
-                    chain.refresh(view);
-                    Shadow::Book(chain)
+            Channel::Book => {
+                match &mut self.chain {
+                    Some(chain) => chain.refresh(view),
+                    None => self.chain = Some(Box::new(BookChain::new(view, self.key.depth))),
                 }
-                _ => Shadow::Book(Box::new(BookChain::new(view, self.key.depth))),
-            },
+                Shadow::None
+            }
             Channel::Mbp1 | Channel::Mbp10 => {
                 let depth = usize::from(self.key.depth);
                 let (mut bids, mut asks) = match std::mem::replace(&mut self.shadow, Shadow::None) {
@@ -387,9 +402,10 @@ impl Topic {
     /// Starts to load what the next update of `book` will touch.
     #[inline(always)]
     pub fn prefetch(&self) {
-        if let Shadow::Book(chain) = &self.shadow {
+        if let Some(chain) = &self.chain {
             chain.prefetch();
-            prefetch_beside(self.prefix.bytes.first_chunk::<64>().unwrap_or(&[0; 64]));
+            prefetch_beside(&self.prefix.bytes);
+            prefetch_beside(&self.prefix.bytes[64]);
         }
     }
 
@@ -433,7 +449,7 @@ impl Topic {
         moment: Moment,
         scratch: &mut Scratch,
     ) -> Option<Range<usize>> {
-        if matches!(self.shadow, Shadow::Book(_)) {
+        if self.chain.is_some() {
             return self.write_book(out, view, seq, moment, scratch);
         }
         self.write_other(out, view, fresh, seq, moment, scratch)
@@ -448,41 +464,32 @@ impl Topic {
         moment: Moment,
         scratch: &mut Scratch,
     ) -> Option<Range<usize>> {
-        let Shadow::Book(chain) = &mut self.shadow else { return None };
-        if !chain.has_news(view) {
-            return None;
-        }
+        let chain = self.chain.as_mut()?;
+        let news = chain.news(view)?;
         self.prefix.renew(self.key, view, false, moment.epoch);
-        let Scratch { line, text, seconds, .. } = scratch;
-        let mut line = Line::new(line, 0);
-        match self.prefix.bytes.first_chunk::<PREFIX_BYTES>() {
-            Some(bytes) if self.prefix.length <= PREFIX_BYTES => line.first(self.prefix.length, bytes),
-            _ => line.text(self.prefix.text()),
-        }
-        line.put(b",\"seq\":");
-        line.integer(seq);
-        line.put(b",\"prev_seq\":");
-        line.integer(self.head);
-        let [event, received, sent] = seconds;
-        if self.key.rfc3339 {
-            calendar(&mut line, text, [view.exchange_ns, view.received_ns, moment.now_ns]);
-        } else {
-            line.put(b",\"ts_event\":\"");
-            line.time(view.exchange_ns, event);
-            line.put(b"\",\"ts_recv\":\"");
-            line.time(view.received_ns, received);
-            line.put(b"\",\"ts_out\":\"");
-            line.time(moment.now_ns, sent);
-            line.put(b"\"");
-        }
-        if view.maybe_bad {
-            line.put(b",\"maybe_bad\":true");
-        }
-        chain.write(&mut line, view);
-        line.put(b"}");
-        let end = line.end();
-        let at = frame::begin(out);
-        out.extend_from_slice(&scratch.line[..end]);
+        let Scratch { text, stamps, .. } = scratch;
+        let at = out.len();
+        line::append(out, |line| {
+            frame::reserve(line);
+            self.prefix.put(line);
+            line.put(b",\"seq\":");
+            line.integer(seq);
+            line.put(b",\"prev_seq\":");
+            line.integer(self.head);
+            if self.key.rfc3339 {
+                calendar(line, text, [view.exchange_ns, view.received_ns, moment.now_ns]);
+            } else {
+                let [event, received, sent] = stamps;
+                line.two_times([view.exchange_ns, view.received_ns], [event, received]);
+                line.time(moment.now_ns, sent);
+                line.put(b"\"");
+            }
+            if view.maybe_bad {
+                line.put(b",\"maybe_bad\":true");
+            }
+            chain.write(line, view, news);
+            line.put(b"}");
+        });
         self.head = seq;
         self.snapshot_place = None;
         Some(frame::finish(out, at, opcode::TEXT))
@@ -503,7 +510,7 @@ impl Topic {
         // Whole-picture channels are snapshots in every frame.
         let snapshot = matches!(key.channel, Channel::Mbp1 | Channel::Mbp10);
         self.prefix.renew(key, view, snapshot, moment.epoch);
-        out.extend_from_slice(self.prefix.text());
+        out.extend_from_slice(&self.prefix.text);
         encode::numbers(out, &Head { key, view, snapshot, seq, prev_seq: self.head, moment });
         let changed = match (&mut self.shadow, key.channel) {
             (Shadow::Levels { bids, asks, maybe_bad }, _) => {
@@ -559,7 +566,7 @@ impl Topic {
                 encode::auction(out, view.auction.as_ref(), decimals);
                 changed
             }
-            (Shadow::Book(_) | Shadow::Candle(_) | Shadow::None, _) => false, // OK because `refresh` pairs them
+            (Shadow::Candle(_) | Shadow::None, _) => false, // OK because `refresh` pairs them
         };
         if !changed {
             out.truncate(at);
@@ -577,13 +584,15 @@ impl Topic {
         let key = self.key;
         let at = frame::begin(out);
         encode::head(out, &Head { key, view, snapshot: true, seq: self.head, prev_seq: 0, moment });
+        if let Some(chain) = &self.chain {
+            let (bids, asks) = chain.levels();
+            encode::levels(out, bids, asks, decimals);
+            json::raw(out, ",\"checksum\":");
+            json::integer(out, chain.checksum());
+            out.push(b'}');
+            return frame::finish(out, at, opcode::TEXT);
+        }
         match (&self.shadow, key.channel) {
-            (Shadow::Book(chain), _) => {
-                let (bids, asks) = chain.levels();
-                encode::levels(out, bids, asks, decimals);
-                json::raw(out, ",\"checksum\":");
-                json::integer(out, chain.checksum());
-            }
             (Shadow::Levels { bids, asks, .. }, _) => encode::levels(out, bids, asks, decimals),
             (_, Channel::Mbo) => encode::orders(out, view),
             (_, Channel::Trades) => {

@@ -150,16 +150,14 @@ impl Levels {
     fn find(&self, price: Price) -> (usize, bool) {
         /// Steps after which halving is quicker.
         const STEPS_MAX: usize = 24;
-        let bid = self.side == Side::Bid;
-        let worse = |have: Price| if bid { have < price } else { have > price };
+        // Turns asks round, so that the worse price is the smaller number on both sides.
+        let turn = -i64::from(self.side != Side::Bid);
+        let key = price.0 ^ turn;
         let levels = &self.worst_first[..];
-        let rest = levels.len().saturating_sub(STEPS_MAX);
-        let mut at = levels.len();
-        while at > rest && !worse(levels[at - 1].price) {
-            at -= 1;
-        }
-        if at == rest && rest > 0 {
-            at = levels[..rest].partition_point(|have| worse(have.price));
+        let steps = levels.iter().rev().take(STEPS_MAX).take_while(|have| have.price.0 ^ turn >= key).count();
+        let mut at = levels.len() - steps;
+        if steps == STEPS_MAX {
+            at = levels[..at].partition_point(|have| have.price.0 ^ turn < key);
         }
         (at, levels.get(at).is_some_and(|have| have.price == price))
     }

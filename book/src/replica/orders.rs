@@ -10,14 +10,13 @@ use std::hash::{BuildHasher, RandomState};
 use std::mem::offset_of;
 
 use super::levels::Levels;
-use crate::memory::{prefetch, table};
+use super::places::{PLACES_MIN, Place, Table};
+use crate::memory::prefetch;
 use crate::slot::{OrderUpdate, action};
 use crate::types::{OrderId, Price, Side};
 
 /// Distance of the ranks of two orders that came one after the other: as many halvings fit between them.
 const RANK_STEP: u64 = 1 << 20;
-/// Places of the first table.
-const PLACES_MIN: usize = 16;
 
 /// An order of the replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,36 +27,12 @@ pub struct OrderView {
     pub quantity: u64,
 }
 
-/// A place of the table; two share a cache line.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    order_id: u64,
-    quantity: u64,
-    price: Price,
-    /// Rank among the orders of its price, above 0, and the side in the lowest bit; 0 = nobody is here.
-    rank_side: u64,
-}
-
-const _: () = assert!(size_of::<Place>() == 32);
-
-impl Place {
-    const EMPTY: Self = Self { order_id: 0, quantity: 0, price: Price::NONE, rank_side: 0 };
-
-    fn rank(&self) -> u64 {
-        self.rank_side >> 1
-    }
-
-    fn side(&self) -> usize {
-        (self.rank_side & 1) as usize
-    }
-}
-
 /// Every order, by side and number. All that a usual update reads or writes stands in the first cache line.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub struct Orders {
     /// Open addressing from a keyed place on, at most half full; as long as a power of two, or empty.
-    table: Vec<Place>,
+    table: Table,
     /// Key and odd factor of that place: random, so that nobody outside can aim at one.
     key: u64,
     factor: u64,
@@ -80,7 +55,7 @@ impl Default for Orders {
     fn default() -> Self {
         let random = |n: u8| RandomState::new().hash_one(n);
         Self {
-            table: Vec::new(),
+            table: Table::default(),
             key: random(0),
             factor: random(1) | 1,
             last_rank: 0,
@@ -226,8 +201,8 @@ impl Orders {
     #[cold]
     fn grow(&mut self) {
         let places = (self.table.len() * 2).max(PLACES_MIN);
-        let old = std::mem::replace(&mut self.table, table(places, Place::EMPTY));
-        for place in old.into_iter().filter(|place| place.rank_side != 0) {
+        let old = std::mem::replace(&mut self.table, Table::with_places(places));
+        for &place in old.iter().filter(|place| place.rank_side != 0) {
             let (_, at) = self.find(place.side(), place.order_id);
             self.table[at] = place;
         }
@@ -297,7 +272,7 @@ impl Orders {
     /// Gives the orders of a level ranks that have room between them again.
     fn spread(&mut self, side: usize, price: Price, queue: &mut [u64]) {
         let first = self.last_rank + RANK_STEP;
-        for place in &mut self.table {
+        for place in self.table.iter_mut() {
             if place.rank_side != 0
                 && place.side() == side
                 && place.price == price

@@ -214,6 +214,12 @@ impl BookView {
         if side == Side::Bid { &self.bids } else { &self.asks }
     }
 
+    /// The same by [`Side::index`].
+    #[inline(always)]
+    pub(super) fn levels_of(&self, side: usize) -> &Levels {
+        if side == 0 { &self.bids } else { &self.asks }
+    }
+
     #[inline]
     pub(super) fn levels_mut(&mut self, side: Side) -> &mut Levels {
         if side == Side::Bid { &mut self.bids } else { &mut self.asks }
