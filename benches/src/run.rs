@@ -70,7 +70,7 @@ pub fn market_with(stream: &Stream, format: Format, queues: bool) -> Market {
     let symbols = stream.best.len();
     Market::new(Limits {
         books_max: symbols + 1,
-        orders_max: stream.live_orders.max(10_000) * 5 / 4,
+        orders_max: stream.live_orders.max(4_096) * 5 / 4,
         levels_max: (symbols * 40).max(60_000),
         ladder_slots: (symbols * 2_048).clamp(65_536, 4_000_000),
         queues,

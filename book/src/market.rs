@@ -41,7 +41,8 @@ pub struct Limits {
     /// states ranks; readers get levels with totals and order counts, and snapshots leave the orders out and say so. A
     /// book that the feed clears while it holds orders makes a walk over the orders of all books.
     pub queues: bool,
-    /// With fewer resting orders than these all of them are in the cache, and looking ahead costs more than it saves.
+    /// With room for fewer orders than these (`orders_max`) all of them are in the cache, and looking ahead costs more than
+    /// it saves. With room for more they lie far apart even while they are few.
     pub look_ahead_orders_min: usize,
     /// What names an order: depends on the feed's protocol.
     pub key: OrderKey,
@@ -58,7 +59,7 @@ impl Default for Limits {
             levels_max: 100_000,
             ladder_slots: 600_000,
             queues: true,
-            look_ahead_orders_min: 8_192,
+            look_ahead_orders_min: 16_384,
             key: OrderKey::BookSideId,
             seed: RandomState::new().build_hasher().finish(),
         }

@@ -30,6 +30,7 @@ const BLOCK: u64 = (1 << BLOCK_BITS) - 1;
 /// A word is a level and a quantity, below one bit that belongs to the line; 0 without that bit is a free place.
 const QUANTITY_BITS: u32 = 40;
 const LEVEL_BITS: u32 = 23;
+const LEVEL: u32 = (1 << LEVEL_BITS) - 1;
 const ORDER: u64 = !LINE_BIT;
 const LINE_BIT: u64 = 1 << 63;
 /// A quantity that a word has no room for stands in a list beside the index, and in the word stands this.
@@ -141,7 +142,7 @@ const PAST_MAX: u64 = 7;
 
 #[inline(always)]
 fn order_of(id: u64, word: u64) -> Order {
-    Order { id, level: (word >> QUANTITY_BITS) as u32 & (1 << LEVEL_BITS) - 1, quantity: word & QUANTITY_LARGE }
+    Order { id, level: (word >> QUANTITY_BITS) as u32 & LEVEL, quantity: word & QUANTITY_LARGE }
 }
 
 /// The place of the lowest of the bits of [`equal_lanes`]; any place for none.
@@ -268,7 +269,7 @@ impl Orders {
         let product = u128::from(block) * u128::from(self.factor);
         let mixed = (product as u64) ^ ((product >> 64) as u64);
         // The upper bits scaled to the number of groups (Lemire, Fast Random Integer Generation in an Interval, 2019).
-        let group = u128::from(mixed) * u128::from(self.groups) >> 64;
+        let group = (u128::from(mixed) * u128::from(self.groups)) >> 64;
         (group as u32) << BLOCK_BITS | (id & BLOCK) as u32
     }
 
@@ -436,7 +437,7 @@ mod tests {
     }
 
     fn find(orders: &Orders, book_side: u32, id: u64) -> Option<u32> {
-        orders.find(orders.line_of(book_side, id), id, |level| (level - 1 ^ book_side) & orders.scope_mask() == 0)
+        orders.find(orders.line_of(book_side, id), id, |level| ((level - 1) ^ book_side) & orders.scope_mask() == 0)
     }
 
     #[test]
@@ -553,7 +554,7 @@ mod tests {
             let mut orders = Orders::new(32, OrderKey::BookSideId, seed);
             let mut map: HashMap<(u32, u64), u32> = HashMap::new();
             for (number, book_side, add) in steps {
-                let id = number << 58 | number % 3;
+                let id = (number << 58) | (number % 3);
                 if add {
                     if let std::collections::hash_map::Entry::Vacant(e) = map.entry((book_side, id)) {
                         prop_assert_eq!(find(&orders, book_side, id), None);

@@ -44,7 +44,7 @@ impl Market {
     /// of a call come unprepared.
     #[inline]
     pub fn apply_all<O: Output>(&mut self, events: &[Slot], out: &mut O, mut after: impl FnMut(&Self, &Slot, &mut O)) {
-        if self.pools.orders.live() < self.limits.look_ahead_orders_min {
+        if self.limits.orders_max < self.limits.look_ahead_orders_min {
             for event in events {
                 self.apply(event, out);
                 after(self, event, out);
