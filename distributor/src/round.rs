@@ -13,8 +13,9 @@ use book::Nanos;
 /// be encoded, sent and parsed more often in each round.
 const PARTS: usize = 16;
 
-/// Fewest clients of a part: what surrounds a part costs about a tenth of one write.
-const PART_MIN: usize = 8;
+/// Fewest clients of a part: what surrounds a part costs about a tenth of one write. With ten clients and 50,000 messages a
+/// second the median latency was 42 µs with 4, 58 with 8 and 63 with 16 (`bist bench fanout`).
+const PART_MIN: usize = 4;
 
 /// Publications whose time is taken at once; beyond it they are not measured.
 const STAMPS_MAX: usize = 1_024;
@@ -116,8 +117,9 @@ mod tests {
             }
             parts
         };
-        assert_eq!((parts(1), parts(8), parts(10), parts(100)), (1, 1, 2, 13));
-        assert!((20..50).contains(&parts(1_000)));
+        assert_eq!((parts(1), parts(4), parts(10)), (1, 1, 3));
+        assert!((20..=25).contains(&parts(100)), "{}", parts(100));
+        assert!((40..=70).contains(&parts(1_000)), "{}", parts(1_000));
     }
 
     #[test]
