@@ -1,6 +1,7 @@
-//! One fan-out thread: take what the ring has, encode each topic once, one write per client.
+//! One fan-out thread: take what the ring has, encode each topic once, one write per client for all that waits for it.
 //!
-//! A turn never blocks and, once clients have subscribed, does not allocate for a frame or for a client that gets it;
+//! A turn writes to a part of the clients that have something, then looks at the ring again: with a thousand clients what
+//! comes meanwhile need not wait for the last of them. A turn never blocks and, once clients have subscribed, does not allocate for a frame or for a client that gets it;
 //! text is formatted by hand. Requests, handshakes and closes may allocate: they are rare and rate-limited.
 
 mod answers;
@@ -17,13 +18,14 @@ use book::Nanos;
 use book::Slot;
 use book::metrics::MetricSource;
 use book::ring::{Bell, Consumer};
-use mio::net::TcpListener;
+use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 use crate::config::{Config, Pages};
 use crate::market::Market;
 use crate::metrics::{Metrics, Refused};
 use crate::outlet::Outlet;
+use crate::round::Round;
 use crate::session::Session;
 use crate::topic::{Key, Scratch, Topic};
 
@@ -31,7 +33,7 @@ const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
 const FIRST_CLIENT: usize = 2;
 
-/// Shared bytes after which a turn writes to its clients before it goes on: keeps them in the cache, and bounds by how
+/// Shared bytes after which everybody is written to before anything is added: keeps them in the cache, and bounds by how
 /// much a queue can pass its limit.
 const TURN_BYTES: usize = 256 * 1024;
 
@@ -174,11 +176,12 @@ impl FanOut {
         let held = slots > 0 && core.market.ends_in_time;
         if !held && (slots > 0 || core.held) {
             core.measured(|core| core.publish(), |metrics| &metrics.encode);
-            core.send();
         }
         core.held = held;
+        core.send_part();
         let mut work = slots;
-        if slots == 0 || self.polled || now_ns.saturating_sub(self.polled_ns) >= POLL_NS {
+        let idle = slots == 0 && core.round.is_empty();
+        if idle || self.polled || now_ns.saturating_sub(self.polled_ns) >= POLL_NS {
             work += self.look_at_sockets(now_ns);
         }
         let core = &mut self.core;
@@ -189,9 +192,11 @@ impl FanOut {
         if !held {
             work += core.emit_due();
         }
-        core.send();
+        if idle {
+            core.send_part();
+        }
         core.settle();
-        work
+        work + core.round.len()
     }
 
     /// Sleeps until a slot, a socket or a timer asks for a turn, or for `timeout`.
@@ -212,7 +217,7 @@ impl FanOut {
         self.core.say_goodbye();
         let begin = Instant::now();
         loop {
-            self.core.send();
+            self.core.send_all();
             self.core.settle();
             if self.core.queued() == 0 || begin.elapsed() >= SHUTDOWN {
                 break;
@@ -329,17 +334,20 @@ struct Core {
     conflated: Vec<u32>,
     next_release_ns: Nanos,
     sessions: Vec<Option<Box<Session>>>,
-    /// Beside `sessions`, place by place; apart from them because every frame touches it.
+    /// Beside `sessions`, place by place; apart from them because every write touches it.
+    sockets: Vec<Option<TcpStream>>,
+    /// The same, because every frame touches it.
     outlets: Vec<Outlet>,
     free_sessions: Vec<u32>,
     sessions_count: usize,
     sockets_open: usize,
     wildcards_count: usize,
-    /// The bytes of this turn's frames; places in it are handed to outlets.
+    /// The bytes of all frames since everybody was last written to; places in it are handed to outlets.
     turn: Vec<u8>,
+    /// How often it was emptied.
     turn_number: u64,
-    /// Clients to write to in this turn.
-    dirty: Vec<u32>,
+    /// Clients to write to.
+    round: Round,
     /// Clients with snapshots due.
     due: VecDeque<u32>,
     /// Clients whose subscriptions are to be removed.
@@ -352,8 +360,6 @@ struct Core {
     limited: Vec<u32>,
     /// Books that may be subscribed since this turn.
     joined: Vec<usize>,
-    /// `received_ns` of what this turn published.
-    stamps: Vec<Nanos>,
     queued_bytes: usize,
     /// All queues together were too long and are not short again.
     tight: bool,
@@ -384,6 +390,7 @@ impl Core {
             conflated: Vec::new(),
             next_release_ns: u64::MAX,
             sessions: Vec::new(),
+            sockets: Vec::new(),
             outlets: Vec::new(),
             free_sessions: Vec::new(),
             sessions_count: 0,
@@ -391,14 +398,13 @@ impl Core {
             wildcards_count: 0,
             turn: Vec::with_capacity(4 * TURN_BYTES),
             turn_number: 0,
-            dirty: Vec::with_capacity(config.connections_max.min(65_536)),
+            round: Round::new(config.connections_max.min(65_536)),
             due: VecDeque::new(),
             leaving: Vec::new(),
             doomed: Vec::new(),
             readable: Vec::new(),
             limited: Vec::new(),
             joined: Vec::new(),
-            stamps: Vec::with_capacity(1_024),
             queued_bytes: 0,
             tight: false,
             accept_more: false,
@@ -423,7 +429,7 @@ impl Core {
 
     /// How long nothing of our own needs a turn.
     fn rest(&self) -> Duration {
-        if self.accept_more || !self.readable.is_empty() {
+        if self.accept_more || !self.readable.is_empty() || !self.round.is_empty() {
             return Duration::ZERO;
         }
         let tick_ns = if self.sockets_open > 0 || self.accept_more_at_tick { TICK_NS } else { u64::MAX };

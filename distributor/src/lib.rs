@@ -6,7 +6,8 @@
 //!
 //! Read in this order: [`config`] (every bound), `fanout` (one turn), `market` (what changed), `fanout/publish` (from
 //! the ring to frames), `topic` (one stream of frames), `encode` (its text), `book_chain`, `digest` and `line` (the same for
-//! the frames that are made most often), `outlet` (what a client has not taken yet),
+//! the frames that are made most often), `outlet` (what a client has not taken yet), `round` (whom to write
+//! to next),
 //! `fanout/clients` and `session` (clients), `fanout/answers` and `request` (what they ask), `frame` and `handshake`
 //! (RFC 6455). [`BookFrames`] makes the frames of one channel without a server.
 
@@ -24,6 +25,7 @@ mod market;
 mod metrics;
 mod outlet;
 pub mod request;
+mod round;
 mod session;
 mod topic;
 

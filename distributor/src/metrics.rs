@@ -168,7 +168,7 @@ impl MetricSource for Metrics {
         }
         samples.push(Sample::latency(
             "bist_tick_to_wire_seconds",
-            "From the reception of a book's newest event to the end of the turn that sent it.",
+            "From the reception of a book's newest event to the write to the last client that it was for.",
             &[],
             &self.tick_to_wire,
         ));

@@ -1,6 +1,6 @@
-//! What one client is still to be sent: places in the turn's shared bytes, and a queue of what it did not take.
+//! What one client is still to be sent: places in shared bytes, and a queue of what it did not take.
 //!
-//! A frame is encoded once per turn into one buffer; a client holds only the places of its frames there, and neighbours
+//! A frame is encoded once into one buffer for all; a client holds only the places of its frames there, and neighbours
 //! are joined. So a client of one topic, or of all of them, costs one `write` from the shared bytes and no copy.
 //! Bytes are copied into the client's own queue only when its socket is full. (Reference-counted frames were left
 //! out: they cost two atomic operations per frame and client, and `writev` of many small pieces is slower than one
@@ -8,6 +8,8 @@
 
 use std::io::{self, IoSlice, Write};
 use std::ops::Range;
+
+use book::Nanos;
 
 use crate::frame;
 
@@ -86,92 +88,151 @@ pub enum Written {
     Broken,
 }
 
-/// One client's end. The fields that every frame touches come first.
+/// One client's end: all that a frame, and the write of everything that came together, touch of a client that keeps up
+/// lies on one cache line.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 pub struct Outlet {
-    /// The newest place; empty when nothing is pending.
-    last: Range<usize>,
-    /// Unsent bytes, without those of this turn.
+    /// The newest place in the shared bytes; empty when nothing is pending.
+    last: Range<u32>,
+    /// Bytes that the socket did not take so far.
     queued: usize,
+    /// When anything was last written to the client, our clock.
+    pub sent_ns: Nanos,
     /// Frames are accepted.
     pub open: bool,
-    /// Already in this turn's list of clients to write to.
+    /// Already among the clients to write to.
     pub listed: bool,
     /// The socket said that it is full: nothing is tried until it says otherwise.
     pub full: bool,
+    /// The writing half is shut when all is out.
+    pub ends: bool,
+    /// `rest.earlier` is not empty.
+    several: bool,
+    rest: Box<Rest>,
+}
+
+const _: () = assert!(size_of::<Outlet>() == 64);
+
+/// What a client of one topic, or of all of them, needs only when its socket is full.
+#[derive(Debug, Default)]
+struct Rest {
     /// Places before `last`.
-    earlier: Vec<Range<usize>>,
+    earlier: Vec<Range<u32>>,
     queue: Queue,
 }
 
+/// A place in the shared bytes, of which there are a few MiB.
+fn narrow(place: &Range<usize>) -> Range<u32> {
+    debug_assert!(u32::try_from(place.end).is_ok());
+    place.start as u32..place.end as u32
+}
+
+fn wide(place: &Range<u32>) -> Range<usize> {
+    place.start as usize..place.end as usize
+}
+
 impl Outlet {
-    /// For a new connection.
+    /// For a new connection, made at `now_ns`.
     #[must_use]
-    pub fn open() -> Self {
-        Self { open: true, ..Self::default() }
+    pub fn open(now_ns: Nanos) -> Self {
+        Self { open: true, sent_ns: now_ns, ..Self::default() }
     }
 
-    /// Adds a place in the turn's bytes.
+    /// Adds a place in the shared bytes.
     #[inline]
     pub fn push(&mut self, place: Range<usize>) {
+        let place = narrow(&place);
         if self.last.end == place.start && !self.last.is_empty() {
             self.last.end = place.end;
         } else {
             if !self.last.is_empty() {
-                self.earlier.push(self.last.clone());
+                self.keep_last();
             }
             self.last = place;
         }
     }
 
-    /// Unsent bytes of earlier turns.
+    #[inline(never)]
+    fn keep_last(&mut self) {
+        self.several = true;
+        self.rest.earlier.push(self.last.clone());
+    }
+
+    /// Bytes that the socket did not take so far.
     #[inline]
     #[must_use]
     pub fn queued(&self) -> usize {
         self.queued
     }
 
-    /// Unsent bytes, this turn's included.
+    /// Unsent bytes, those that were not tried yet included.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.queued + self.last.len() + self.earlier.iter().map(Range::len).sum::<usize>()
+        self.queued + self.last.len() + self.rest.earlier.iter().map(Range::len).sum::<usize>()
     }
 
     /// Forgets all that was not begun, so that a close frame comes soon.
     pub fn drop_unbegun(&mut self) {
-        self.queue.keep_begun();
-        self.queued = self.queue.len();
-        self.earlier.clear();
+        self.rest.queue.keep_begun();
+        self.queued = self.rest.queue.len();
+        self.forget_places();
+    }
+
+    fn forget_places(&mut self) {
+        self.rest.earlier.clear();
+        self.several = false;
         self.last = 0..0;
     }
 
-    /// Sends the turn's frames; what the socket does not take is kept. `scratch` is any buffer to reuse.
+    /// Sends everything that was pushed; what the socket does not take is kept. `scratch` is any buffer to reuse.
     ///
     /// Returns how it went and the bytes sent.
-    pub fn flush(&mut self, socket: &mut impl Write, turn: &[u8], scratch: &mut Vec<u8>) -> (Written, usize) {
+    #[inline]
+    pub fn flush(&mut self, socket: &mut impl Write, shared: &[u8], scratch: &mut Vec<u8>) -> (Written, usize) {
+        if self.several || self.queued > 0 || self.full || self.last.is_empty() {
+            return self.flush_several(socket, shared, scratch);
+        }
+        let bytes = &shared[wide(&self.last)];
+        let Ok(sent) = write_all(socket, bytes) else { return (Written::Broken, 0) };
+        if sent < bytes.len() {
+            self.keep_unsent(bytes, sent);
+        }
+        self.last = 0..0;
+        (if self.queued == 0 { Written::All } else { Written::Part }, sent)
+    }
+
+    #[cold]
+    fn keep_unsent(&mut self, bytes: &[u8], sent: usize) {
+        self.rest.queue.push(bytes, sent);
+        self.queued = self.rest.queue.len();
+        self.full = true;
+    }
+
+    #[inline(never)]
+    fn flush_several(&mut self, socket: &mut impl Write, shared: &[u8], scratch: &mut Vec<u8>) -> (Written, usize) {
         let mut total = 0;
-        if self.queue.len() > 0 && !self.full {
+        if self.queued > 0 && !self.full {
             let (written, sent) = self.resume(socket);
             total += sent;
             if written == Written::Broken {
                 return (written, total);
             }
         }
-        let pieces = self.earlier.len() + usize::from(!self.last.is_empty());
+        let earlier = &self.rest.earlier;
+        let pieces = earlier.len() + usize::from(!self.last.is_empty());
         let mut sent = 0;
-        if self.queue.len() == 0 && !self.full && pieces > 0 {
-            let outcome = if pieces == 1 {
-                write_all(socket, &turn[self.last.clone()])
-            } else if pieces <= PIECES_MAX {
+        if self.queued == 0 && !self.full && pieces > 0 {
+            let outcome = if pieces <= PIECES_MAX {
                 let mut slices = [IoSlice::new(&[]); PIECES_MAX];
-                for (slice, place) in slices.iter_mut().zip(self.earlier.iter().chain([&self.last])) {
-                    *slice = IoSlice::new(&turn[place.clone()]);
+                for (slice, place) in slices.iter_mut().zip(earlier.iter().chain([&self.last])) {
+                    *slice = IoSlice::new(&shared[wide(place)]);
                 }
                 write_pieces(socket, &mut slices[..pieces])
             } else {
                 scratch.clear();
-                for place in self.earlier.iter().chain([&self.last]) {
-                    scratch.extend_from_slice(&turn[place.clone()]);
+                for place in earlier.iter().chain([&self.last]) {
+                    scratch.extend_from_slice(&shared[wide(place)]);
                 }
                 write_all(socket, scratch)
             };
@@ -182,27 +243,28 @@ impl Outlet {
             total += sent;
         }
         let mut left = sent;
-        for place in self.earlier.iter().chain([&self.last]) {
-            let piece = &turn[place.clone()];
+        let Rest { earlier, queue } = &mut *self.rest;
+        for place in earlier.iter().chain([&self.last]) {
+            let piece = &shared[wide(place)];
             if left < piece.len() {
-                self.queue.push(piece, left);
+                queue.push(piece, left);
                 self.full = true;
             }
             left = left.saturating_sub(piece.len());
         }
-        self.earlier.clear();
-        self.last = 0..0;
-        self.queued = self.queue.len();
+        self.forget_places();
+        self.queued = self.rest.queue.len();
         (if self.queued == 0 { Written::All } else { Written::Part }, total)
     }
 
     /// Goes on with the queue: the socket has room again.
     pub fn resume(&mut self, socket: &mut impl Write) -> (Written, usize) {
         self.full = false;
-        match write_all(socket, &self.queue.bytes[self.queue.start..]) {
+        let queue = &mut self.rest.queue;
+        match write_all(socket, &queue.bytes[queue.start..]) {
             Ok(sent) => {
-                self.queue.consume(sent);
-                self.queued = self.queue.len();
+                queue.consume(sent);
+                self.queued = queue.len();
                 self.full = self.queued > 0;
                 (if self.full { Written::Part } else { Written::All }, sent)
             }
@@ -314,7 +376,7 @@ mod tests {
         let places = frames(&mut turn, &[b"a", b"b", b"c"]);
         let mut outlet = Outlet::default();
         places.iter().for_each(|place| outlet.push(place.clone()));
-        assert!(outlet.earlier.is_empty());
+        assert!(!outlet.several && outlet.rest.earlier.is_empty());
         assert_eq!(outlet.pending(), turn.len());
     }
 

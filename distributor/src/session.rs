@@ -1,11 +1,10 @@
-//! One client: its socket, what it has said, what it follows, and its clocks.
+//! One client: what it has said, what it follows, and its clocks.
 //!
 //! Holds state only; `fanout` acts on it.
 
 use std::collections::{HashMap, VecDeque};
 
 use book::Nanos;
-use mio::net::TcpStream;
 
 use crate::frame::Decoder;
 use crate::request::{AnyChannel, Policy, Subscribe};
@@ -99,8 +98,6 @@ pub struct Beat {
 
 /// One client.
 pub struct Session {
-    /// Socket.
-    pub socket: TcpStream,
     /// Where it is in its life.
     pub stage: Stage,
     /// The upgrade was answered.
@@ -143,16 +140,12 @@ pub struct Session {
     pub stage_ns: Nanos,
     /// When the client last sent anything.
     pub received_ns: Nanos,
-    /// When anything was last sent to it.
-    pub sent_ns: Nanos,
     /// When it was last pinged.
     pub pinged_ns: Nanos,
     /// Its own heartbeat.
     pub beat: Option<Beat>,
     /// Its subscription to `system`.
     pub system_sub_id: Option<u32>,
-    /// The writing half was shut.
-    pub shut: bool,
 }
 
 impl Session {

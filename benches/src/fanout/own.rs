@@ -181,7 +181,7 @@ impl Plant for Own {
         Ok(self.clients.turn(wait, now_ns, each)?)
     }
 
-    fn slowest(&self) -> u64 {
+    fn slowest(&mut self) -> u64 {
         self.follow.slowest()
     }
 

@@ -114,7 +114,7 @@ impl Plant for PeerPlant {
         Ok(self.clients.turn(wait, now_ns, &mut |arrived| lines.on_message(arrived))?)
     }
 
-    fn slowest(&self) -> u64 {
+    fn slowest(&mut self) -> u64 {
         self.lines.slowest()
     }
 

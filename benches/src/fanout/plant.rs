@@ -50,7 +50,7 @@ pub trait Plant {
     /// A client was closed, or got something that is wrong.
     fn turn(&mut self, wait: Duration) -> Result<u64>;
     /// Messages given since `begin` that the slowest client has got.
-    fn slowest(&self) -> u64;
+    fn slowest(&mut self) -> u64;
     /// Messages and bytes that all clients have got so far.
     fn received(&self) -> (u64, u64);
     /// Latencies since `begin`: from the planned and from the real time, ns.

@@ -11,7 +11,8 @@ use std::time::Duration;
 use book::Nanos;
 use mio::{Events, Interest, Poll, Token};
 
-/// Bytes read at once, and kept of a message that is not whole.
+/// Bytes read at once. One buffer for all clients: what the kernel copies there is still in the first caches when it is
+/// read, and thousand clients take no more memory than one.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// How long a connection may take to be accepted and upgraded.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -78,9 +79,8 @@ pub struct Arrived<'a> {
 
 struct Connection {
     socket: mio::net::TcpStream,
-    buffer: Vec<u8>,
-    /// Bytes of `buffer` that are not used yet.
-    held: std::ops::Range<usize>,
+    /// The beginning of a message that is not whole.
+    rest: Vec<u8>,
     /// More may be there although the poll will not say so again.
     readable: bool,
 }
@@ -90,6 +90,8 @@ pub struct Clients {
     poll: Poll,
     events: Events,
     connections: Vec<Connection>,
+    /// What is being read: the rest of the client whose turn it is, and what came behind it.
+    buffer: Vec<u8>,
     /// Payload bytes and frame heads read so far.
     pub bytes: u64,
     /// Messages read so far.
@@ -110,12 +112,10 @@ impl Clients {
                 .map_err(|error| io::Error::new(error.kind(), format!("client {client} of {count}: {error}")))?;
             let mut socket = mio::net::TcpStream::from_std(stream);
             poll.registry().register(&mut socket, Token(client), Interest::READABLE)?;
-            let mut buffer = vec![0; BUFFER_BYTES];
-            buffer[..rest.len()].copy_from_slice(&rest);
-            connections.push(Connection { socket, buffer, held: 0..rest.len(), readable: false });
+            connections.push(Connection { socket, rest, readable: false });
         }
-        let readable = Vec::with_capacity(count);
-        Ok(Self { poll, events: Events::with_capacity(1_024), connections, bytes: 0, frames: 0, readable })
+        let (events, readable) = (Events::with_capacity(1_024), Vec::with_capacity(count));
+        Ok(Self { poll, events, connections, buffer: vec![0; BUFFER_BYTES], bytes: 0, frames: 0, readable })
     }
 
     /// How many.
@@ -175,9 +175,14 @@ impl Clients {
     }
 
     fn read(&mut self, client: usize, clock: fn() -> Nanos, each: &mut impl FnMut(Arrived<'_>)) -> io::Result<()> {
-        let connection = &mut self.connections[client];
-        let room = connection.make_room();
-        let read = match connection.socket.read(&mut connection.buffer[connection.held.end..]) {
+        let (connection, buffer) = (&mut self.connections[client], &mut self.buffer);
+        let held = connection.rest.len();
+        if held > buffer.len() / 2 {
+            buffer.resize(buffer.len() * 2, 0);
+        }
+        buffer[..held].copy_from_slice(&connection.rest);
+        let room = buffer.len() - held;
+        let read = match connection.socket.read(&mut buffer[held..]) {
             Ok(0) => return Err(closed(client, "the server closed the connection")),
             Ok(read) => read,
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
@@ -188,70 +193,59 @@ impl Clients {
         };
         // A read that was not filled took everything there was; the poll tells of what comes later.
         connection.readable = read == room;
-        connection.held.end += read;
         self.bytes += read as u64;
         let received_ns = clock();
-        while let Some((opcode, payload)) = connection.next(client)? {
+        let mut bytes = &buffer[..held + read];
+        while let Some(Frame { opcode, payload, behind }) = next(client, bytes)? {
+            bytes = behind;
             match opcode {
                 1 | 2 => {
                     self.frames += 1;
-                    each(Arrived { client, payload: &connection.buffer[payload], received_ns });
+                    each(Arrived { client, payload, received_ns });
                 }
-                9 => {
-                    let pong = masked(0x8A, &connection.buffer[payload]);
-                    connection.socket.write_all(&pong)?;
-                }
+                9 => connection.socket.write_all(&masked(0x8A, payload))?,
                 10 => {}
                 8 => {
-                    let code =
-                        connection.buffer[payload].first_chunk::<2>().map_or(0, |code| u16::from_be_bytes(*code));
+                    let code = payload.first_chunk::<2>().map_or(0, |code| u16::from_be_bytes(*code));
                     return Err(closed(client, &format!("the server closed with code {code}")));
                 }
                 _ => return Err(closed(client, "a fragmented message, which this client does not read")),
             }
         }
+        connection.rest.clear();
+        connection.rest.extend_from_slice(bytes);
         Ok(())
     }
 }
 
-impl Connection {
-    /// Moves what is held to the front when little room is left behind it; returns the room.
-    fn make_room(&mut self) -> usize {
-        if self.held.is_empty() {
-            self.held = 0..0;
-        } else if self.buffer.len() - self.held.end < BUFFER_BYTES / 4 {
-            self.buffer.copy_within(self.held.clone(), 0);
-            self.held = 0..self.held.len();
-            if self.held.end > self.buffer.len() / 2 {
-                self.buffer.resize(self.buffer.len() * 2, 0);
-            }
-        }
-        self.buffer.len() - self.held.end
-    }
+/// A whole frame, and the bytes behind it.
+struct Frame<'a> {
+    opcode: u8,
+    payload: &'a [u8],
+    behind: &'a [u8],
+}
 
-    /// Takes the next whole frame; gives its opcode and where its payload stands.
-    fn next(&mut self, client: usize) -> io::Result<Option<(u8, std::ops::Range<usize>)>> {
-        let bytes = &self.buffer[self.held.clone()];
-        let [first, second, rest @ ..] = bytes else { return Ok(None) };
-        let (head, length) = match (second & 0x7F, rest) {
-            (126, [a, b, ..]) => (4, usize::from(u16::from_be_bytes([*a, *b]))),
-            (127, rest) => match rest.first_chunk::<8>() {
-                Some(long) => (10, usize::try_from(u64::from_be_bytes(*long)).unwrap_or(usize::MAX)),
-                None => return Ok(None),
-            },
-            (126, _) => return Ok(None),
-            (short, _) => (2, usize::from(short)),
-        };
-        if second & 0x80 != 0 || length > MESSAGE_BYTES_MAX || first & 0x80 == 0 {
-            return Err(closed(client, "a frame that is masked, fragmented or above 64 MiB"));
-        }
-        if bytes.len() < head + length {
-            return Ok(None);
-        }
-        let begin = self.held.start + head;
-        self.held.start = begin + length;
-        Ok(Some((first & 0x0F, begin..begin + length)))
+/// The frame at the front of `bytes`, if it is whole.
+#[inline]
+fn next(client: usize, bytes: &[u8]) -> io::Result<Option<Frame<'_>>> {
+    let [first, second, rest @ ..] = bytes else { return Ok(None) };
+    let (head, length) = match (second & 0x7F, rest) {
+        (126, [a, b, ..]) => (4, usize::from(u16::from_be_bytes([*a, *b]))),
+        (127, rest) => match rest.first_chunk::<8>() {
+            Some(long) => (10, usize::try_from(u64::from_be_bytes(*long)).unwrap_or(usize::MAX)),
+            None => return Ok(None),
+        },
+        (126, _) => return Ok(None),
+        (short, _) => (2, usize::from(short)),
+    };
+    if second & 0x80 != 0 || length > MESSAGE_BYTES_MAX || first & 0x80 == 0 {
+        return Err(closed(client, "a frame that is masked, fragmented or above 64 MiB"));
     }
+    if bytes.len() < head + length {
+        return Ok(None);
+    }
+    let (payload, behind) = bytes[head..].split_at(length);
+    Ok(Some(Frame { opcode: first & 0x0F, payload, behind }))
 }
 
 fn closed(client: usize, why: &str) -> io::Error {

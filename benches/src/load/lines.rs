@@ -12,6 +12,7 @@ use book::Nanos;
 use hdrhistogram::Histogram;
 
 use super::client::{Arrived, resolve};
+use super::least::Least;
 use crate::report::histogram;
 
 /// Before the planned time in a line, which begins with it.
@@ -78,6 +79,7 @@ pub struct Lines {
     first: u64,
     /// Number of the next line of each client; `None` until its first one.
     next: Vec<Option<u64>>,
+    least: Least,
     /// Number of the first line that is timed; `None` = lines are counted only.
     timed_from: Option<u64>,
     sent_ns: Vec<Nanos>,
@@ -96,6 +98,7 @@ impl Lines {
         Self {
             first,
             next: vec![None; clients],
+            least: Least::default(),
             timed_from: None,
             sent_ns: Vec::new(),
             corrected: histogram(),
@@ -136,9 +139,9 @@ impl Lines {
 
     /// Lines since [`Lines::begin`] that the slowest client has got.
     #[must_use]
-    pub fn slowest(&self) -> u64 {
-        let next = self.next.iter().map(|next| next.unwrap_or(0)).min();
-        next.unwrap_or(0).saturating_sub(self.first)
+    pub fn slowest(&mut self) -> u64 {
+        let next = &self.next;
+        self.least.of(next.len(), |client| next[client].unwrap_or(0)).saturating_sub(self.first)
     }
 
     /// Clients that get lines.

@@ -10,6 +10,7 @@
 
 pub mod client;
 pub mod follow;
+pub mod least;
 pub mod limits;
 pub mod lines;
 pub mod sender;

@@ -108,7 +108,7 @@ impl Core {
 
     pub(super) fn send_if_large(&mut self) {
         if self.turn.len() > TURN_BYTES {
-            self.send();
+            self.send_all();
         }
     }
 

@@ -27,12 +27,12 @@ impl Core {
         self.sessions[at].as_ref().is_some_and(|session| session.rfc3339)
     }
 
-    /// Puts a client on this turn's list.
+    /// Puts a client among those to be written to.
     pub(super) fn list(&mut self, at: usize) {
         let outlet = &mut self.outlets[at];
         if !outlet.listed {
             outlet.listed = true;
-            self.dirty.push(at as u32);
+            self.round.push(at as u32);
         }
     }
 
@@ -193,42 +193,58 @@ impl Core {
         }
     }
 
-    /// One write per client of this turn.
-    pub(super) fn send(&mut self) {
-        if self.dirty.is_empty() {
+    /// One write to each of the next clients of the round; what comes meanwhile joins the round.
+    pub(super) fn send_part(&mut self) {
+        self.send(self.round.part());
+    }
+
+    /// The same to all of them: the place in the shared bytes is needed, or they must be out.
+    pub(super) fn send_all(&mut self) {
+        self.send(usize::MAX);
+    }
+
+    fn send(&mut self, clients_max: usize) {
+        if !self.round.is_empty() {
+            self.write_round(clients_max);
+        }
+        if self.round.is_empty() {
             self.turn.clear();
             self.turn_number += 1;
-            return;
         }
+    }
+
+    fn write_round(&mut self, clients_max: usize) {
         let begin_ns = (self.clock)();
-        let mut dirty = std::mem::take(&mut self.dirty);
         let mut bytes = 0;
-        for at in dirty.drain(..) {
-            let at = at as usize;
-            let outlet = &mut self.outlets[at];
-            outlet.listed = false;
-            let Some(session) = self.sessions[at].as_mut() else { continue };
-            let before = outlet.queued();
-            let (written, sent) = outlet.flush(&mut session.socket, &self.turn, &mut self.pieces);
-            self.queued_bytes = self.queued_bytes + outlet.queued() - before;
-            bytes += sent;
-            session.sent_ns = self.now_ns;
-            match written {
-                Written::Broken => self.doomed.push(at as u32),
-                Written::All => self.shut_if_ending(at),
-                Written::Part => {}
-            }
+        for _ in 0..clients_max {
+            let Some(at) = self.round.next() else { break };
+            bytes += self.write_to(at as usize);
         }
-        self.dirty = dirty;
-        self.turn.clear();
-        self.turn_number += 1;
         let end_ns = (self.clock)();
         self.metrics.write.record(end_ns.saturating_sub(begin_ns));
-        for received_ns in self.stamps.drain(..) {
+        while let Some(received_ns) = self.round.next_out() {
             self.metrics.tick_to_wire.record(end_ns.saturating_sub(received_ns));
         }
         self.metrics.sent_bytes.add(bytes as u64);
         self.on_queued();
+    }
+
+    /// Returns the bytes that the client took.
+    #[inline]
+    fn write_to(&mut self, at: usize) -> usize {
+        let outlet = &mut self.outlets[at];
+        outlet.listed = false;
+        let Some(socket) = self.sockets[at].as_mut() else { return 0 };
+        let before = outlet.queued();
+        let (written, sent) = outlet.flush(socket, &self.turn, &mut self.pieces);
+        self.queued_bytes = self.queued_bytes + outlet.queued() - before;
+        outlet.sent_ns = self.now_ns;
+        match written {
+            Written::Broken => self.doomed.push(at as u32),
+            Written::All => self.shut_if_ending(at),
+            Written::Part => {}
+        }
+        sent
     }
 
     /// The sum of all queues changed. Tight until it is halved, so that the limits do not come and go with every frame.
@@ -238,12 +254,24 @@ impl Core {
         self.tight = self.queued_bytes > if self.tight { total / 2 } else { total };
     }
 
+    /// Everything is out: ends a connection that was to end then.
+    #[inline]
     pub(super) fn shut_if_ending(&mut self, at: usize) {
-        let ending = |session: &&mut Box<Session>| session.stage == Stage::Ending && !session.shut;
-        if let Some(session) = self.sessions[at].as_mut().filter(ending) {
-            session.shut = true;
-            let _ = session.socket.shutdown(std::net::Shutdown::Write); // OK because the client may be gone
+        if !std::mem::take(&mut self.outlets[at].ends) {
+            return;
         }
+        if let Some(socket) = &self.sockets[at] {
+            let _ = socket.shutdown(std::net::Shutdown::Write); // OK because the client may be gone
+        }
+    }
+
+    /// Both sides said all: what is queued still goes out.
+    fn end(&mut self, at: usize) {
+        let now_ns = self.now_ns;
+        let Some(session) = self.sessions[at].as_mut() else { return };
+        self.outlets[at].ends |= session.stage != Stage::Ending;
+        session.stage = Stage::Ending;
+        session.stage_ns = now_ns;
     }
 
     pub(super) fn on_writable(&mut self, at: usize) {
@@ -253,7 +281,8 @@ impl Core {
             return;
         }
         let before = outlet.queued();
-        let (written, sent) = outlet.resume(&mut session.socket);
+        let Some(socket) = self.sockets[at].as_mut() else { return };
+        let (written, sent) = outlet.resume(socket);
         self.queued_bytes = self.queued_bytes + outlet.queued() - before;
         self.metrics.sent_bytes.add(sent as u64);
         if outlet.queued() < self.config.queue_bytes / 4 {
@@ -283,7 +312,6 @@ impl Core {
             return;
         }
         let session = Box::new(Session {
-            socket,
             stage: Stage::Head,
             is_websocket: false,
             surplus: self.sockets_open >= self.config.connections_max,
@@ -305,26 +333,34 @@ impl Core {
             warned: false,
             stage_ns: self.now_ns,
             received_ns: self.now_ns,
-            sent_ns: self.now_ns,
             pinged_ns: self.now_ns,
             beat: None,
             system_sub_id: None,
-            shut: false,
         });
         if at == self.sessions.len() {
             self.sessions.push(None);
+            self.sockets.push(None);
             self.outlets.push(Outlet::default());
         }
         self.sessions[at] = Some(session);
-        self.outlets[at] = Outlet::open();
+        self.sockets[at] = Some(socket);
+        self.renew_outlet(at, Outlet::open(self.now_ns));
         self.sockets_open += 1;
+    }
+
+    /// A place changes hands; whether it is in the round stays as it is.
+    fn renew_outlet(&mut self, at: usize, outlet: Outlet) {
+        let listed = self.outlets[at].listed;
+        self.outlets[at] = outlet;
+        self.outlets[at].listed = listed;
     }
 
     pub(super) fn on_readable(&mut self, at: usize) {
         let mut bytes = 0;
         loop {
             let Some(session) = self.sessions.get_mut(at).and_then(Option::as_mut) else { return };
-            let read = match session.socket.read(&mut self.input) {
+            let Some(socket) = self.sockets[at].as_mut() else { return };
+            let read = match socket.read(&mut self.input) {
                 Ok(0) => {
                     self.doomed.push(at as u32);
                     return;
@@ -367,33 +403,31 @@ impl Core {
                 session.input.drain(..head_bytes);
                 session.rfc3339 = rfc3339;
                 session.stage = Stage::Open;
+                session.stage_ns = self.now_ns;
                 session.is_websocket = true;
                 handshake::write_upgrade(&mut self.turn, &accept, subprotocol);
                 self.sessions_count += 1;
                 self.metrics.connections.set(self.sessions_count as u64);
             }
-            Asked::Page(path) => {
-                session.stage = Stage::Ending;
-                match self.pages.answer(&path) {
-                    Some(page) => handshake::write_page(&mut self.turn, page.status, page.content_type, &page.body),
-                    None => {
-                        let hint = format!("nothing here; the market-data WebSocket is {}\n", self.config.path);
-                        handshake::write_page(&mut self.turn, 404, "text/plain; charset=utf-8", hint.as_bytes());
-                    }
+            Asked::Page(path) => match self.pages.answer(&path) {
+                Some(page) => handshake::write_page(&mut self.turn, page.status, page.content_type, &page.body),
+                None => {
+                    let hint = format!("nothing here; the market-data WebSocket is {}\n", self.config.path);
+                    handshake::write_page(&mut self.turn, 404, "text/plain; charset=utf-8", hint.as_bytes());
                 }
-            }
+            },
             Asked::Refuse(status, reason) => {
-                session.stage = Stage::Ending;
                 self.metrics.count(Refused::Handshake);
                 let body = format!("{reason}\n");
                 handshake::write_page(&mut self.turn, status, "text/plain; charset=utf-8", body.as_bytes());
             }
         }
-        session.stage_ns = self.now_ns;
-        let (stage, surplus) = (session.stage, session.surplus);
+        let (is_websocket, surplus) = (session.is_websocket, session.surplus);
         self.outlets[at].push(begin..self.turn.len());
         self.list(at);
-        if stage == Stage::Open && surplus {
+        if !is_websocket {
+            self.end(at);
+        } else if surplus {
             self.metrics.count(Refused::Connections);
             self.close(at, close::CONNECTION_LIMIT, "connection limit: try again later");
         }
@@ -459,10 +493,7 @@ impl Core {
                         self.outlets[at].open = false;
                     }
                     self.mark_closing(at);
-                    if let Some(session) = self.sessions[at].as_mut() {
-                        session.stage = Stage::Ending;
-                        session.stage_ns = self.now_ns;
-                    }
+                    self.end(at);
                     if self.outlets[at].pending() == 0 {
                         self.shut_if_ending(at);
                     }
@@ -474,10 +505,9 @@ impl Core {
             if self.outlets[at].open {
                 self.close(at, violation.code, violation.reason);
             }
+            self.end(at);
             // The bytes behind a violation mean nothing.
             if let Some(session) = self.sessions[at].as_mut() {
-                session.stage = Stage::Ending;
-                session.stage_ns = self.now_ns;
                 session.input = Vec::new();
             }
         }
@@ -541,7 +571,7 @@ impl Core {
                         true
                     }
                     Some(_) => false,
-                    None => now_ns.saturating_sub(session.sent_ns) >= self.config.heartbeat_ns,
+                    None => now_ns.saturating_sub(self.outlets[at].sent_ns) >= self.config.heartbeat_ns,
                 };
                 if beat {
                     self.heartbeat(at);
@@ -565,7 +595,8 @@ impl Core {
             self.drop_subscriptions(at);
             let Some(session) = self.sessions[at].take() else { continue };
             self.queued_bytes -= self.outlets[at].queued();
-            self.outlets[at] = Outlet::default();
+            self.sockets[at] = None;
+            self.renew_outlet(at, Outlet::default());
             self.free_sessions.push(at as u32);
             self.sockets_open -= 1;
             if session.is_websocket {

@@ -62,7 +62,7 @@ impl Core {
             self.look_ahead();
             self.publish_book(at);
             if self.turn.len() > TURN_BYTES {
-                self.send();
+                self.send_all();
             }
         }
         if !self.joined.is_empty() {
@@ -127,10 +127,7 @@ impl Core {
             }
         }
         if sent {
-            let received_ns = self.market.view(at).received_ns;
-            if self.stamps.len() < self.stamps.capacity() {
-                self.stamps.push(received_ns);
-            }
+            self.round.stamp(self.market.view(at).received_ns);
         }
         fresh.clear();
         self.market.books[at].fresh = fresh;
@@ -173,7 +170,7 @@ impl Core {
                 outlet.push(place.clone());
                 if !outlet.listed {
                     outlet.listed = true;
-                    self.dirty.push(follower.connection);
+                    self.round.push(follower.connection);
                 }
             }
         }
@@ -493,7 +490,7 @@ impl Core {
                     None => {}
                 }
                 if self.turn.len() > TURN_BYTES {
-                    self.send();
+                    self.send_all();
                 }
             }
             let Some(session) = self.sessions[at].as_mut() else { continue };
