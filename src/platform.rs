@@ -643,6 +643,7 @@ fn fan_config(settings: &Settings) -> distributor::Config {
         subscriptions_max: market_data.subscriptions_max,
         queue_bytes: market_data.queue_bytes_max,
         queue_bytes_max: market_data.queue_bytes_max.saturating_mul(8),
+        orders: settings.book.queues,
         ..distributor::Config::default()
     }
 }

@@ -288,7 +288,7 @@ impl Replica {
     #[cold]
     fn new_book(&mut self, book_id: u32) -> usize {
         let at = self.books.len();
-        self.books.push(BookView::new(BookId(book_id)));
+        self.books.push(BookView::new(BookId(book_id), self.options.orders));
         self.candle_ends_ns.push(u64::MAX);
         self.places.set(book_id, at);
         at
@@ -334,7 +334,7 @@ impl Replica {
     fn on_order(&mut self, update: &OrderUpdate) -> usize {
         let at = self.stamp(update.book_id, update.seq, update.exchange_ns, update.received_ns);
         let book = &mut self.books[at];
-        if self.options.orders && !book.orders_omitted {
+        if !book.orders_omitted {
             let levels = if update.side == b'B' { &book.bids } else { &book.asks };
             book.orders.on_update(update, book.in_sync.then_some(levels));
         }
@@ -364,13 +364,14 @@ impl Replica {
 
     fn on_snapshot_begin(&mut self, mark: &Mark) {
         self.epoch = self.epoch.max(mark.epoch);
+        let orders_omitted = !self.options.orders || mark.orders_omitted != 0;
         let book = self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns);
         book.empty();
         book.statistics = Statistics::default();
         book.candles = Candles::default();
         book.auction = None;
         book.in_sync = false;
-        book.orders_omitted = mark.orders_omitted != 0;
+        book.orders_omitted = orders_omitted;
         book.history_incomplete |= mark.from_seq > 0;
     }
 
@@ -382,11 +383,12 @@ impl Replica {
 
     fn on_symbol(&mut self, record: &Symbol) {
         let symbol = text(&record.symbol).to_owned();
+        let orders = self.options.orders;
         let book = self.stamped(record.book_id, record.seq, record.exchange_ns, record.received_ns);
         if book.definition.symbol != symbol {
             // The exchange may give the number of an expired book to a new instrument.
             if !book.definition.symbol.is_empty() {
-                book.begin_anew();
+                book.begin_anew(orders);
             }
             book.definition.symbol.clone_from(&symbol);
         }

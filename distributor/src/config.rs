@@ -38,6 +38,8 @@ pub struct Config {
     pub requests_per_second: u32,
     /// Delayed requests of a client; beyond it 4429.
     pub requests_waiting_max: usize,
+    /// Whether the books know the places of orders. Without, channel `mbo` says that it has none.
+    pub orders: bool,
     /// Slots taken from the ring before frames are sent: what bounds a turn.
     pub slots_per_turn_max: usize,
     /// Upper end of the random `reconnect_after_ms` at shutdown.
@@ -66,6 +68,7 @@ impl Default for Config {
             handshake_ns: 10 * SECOND_NS,
             requests_per_second: 10,
             requests_waiting_max: 100,
+            orders: true,
             slots_per_turn_max: 4_096,
             reconnect_after_ms_max: 5_000,
             send_buffer_bytes: None,

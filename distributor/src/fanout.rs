@@ -380,7 +380,7 @@ impl Core {
             now_ns: 0,
             tick_ns: 0,
             fed_ns: None,
-            market: Market::new(),
+            market: if config.orders { Market::new() } else { Market::without_orders() },
             epoch: 0,
             held: false,
             session_began: false,

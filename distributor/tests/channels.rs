@@ -4,8 +4,9 @@ mod support;
 
 use book::slot::{conditions, system};
 use book::{Phase, Side};
+use distributor::Config;
 use serde_json::{Value, json};
-use support::{MS, SECOND, TEN, World, frames};
+use support::{MS, SECOND, TEN, World, config, frames};
 
 #[test]
 fn a_book_begins_with_a_snapshot_and_goes_on_with_differences() {
@@ -86,6 +87,23 @@ fn orders_come_in_queue_order_and_their_changes_rebuild_it() {
     ]);
     assert_eq!(seen[0]["changes"], expected);
     assert_eq!(seen[0]["prev_seq"], snapshot["seq"]);
+}
+
+#[test]
+fn without_queues_orders_are_said_to_be_missing_and_levels_are_as_ever() {
+    let mut world = World::open_with(Config { orders: false, ..config() }, 1 << 14, &["THYAO.E"]);
+    world.add(1, Side::Bid, 1, 10_000, 10);
+    let mut client = world.connect();
+    let seen = world.subscribe(&mut client, "mbo", "THYAO", "");
+    let warning = seen[0]["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("book.queues"), "{warning}");
+    let snapshot = frames(&seen, "mbo")[0];
+    assert_eq!((&snapshot["orders"], &snapshot["orders_omitted"]), (&json!([]), &json!(true)));
+    world.subscribe(&mut client, "book", "THYAO", "");
+    world.add(1, Side::Bid, 2, 10_000, 20);
+    let seen = world.until(&mut client, |seen| !seen.is_empty());
+    assert_eq!(frames(&seen, "book")[0]["bids"], json!([["100.00", "30", 2]]));
+    assert!(frames(&seen, "mbo").is_empty() && world.drain(&mut client).is_empty());
 }
 
 #[test]

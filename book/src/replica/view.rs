@@ -137,7 +137,8 @@ pub struct BookView {
     pub maybe_bad: bool,
     /// Trades and candles have a hole from a gap in this reader's ring.
     pub history_incomplete: bool,
-    /// The snapshot left the orders out because they did not fit: `orders` is empty and not to be shown.
+    /// This replica keeps no orders, or the snapshot left them out because they did not fit or the books keep no queues:
+    /// `orders` is empty and not to be shown.
     pub orders_omitted: bool,
     /// Trading phase.
     pub phase: Phase,
@@ -162,7 +163,7 @@ pub struct BookView {
 }
 
 impl BookView {
-    pub(super) fn new(book_id: BookId) -> Self {
+    pub(super) fn new(book_id: BookId, orders: bool) -> Self {
         Self {
             bids: Levels::new(Side::Bid),
             asks: Levels::new(Side::Ask),
@@ -175,7 +176,7 @@ impl BookView {
             in_sync: true,
             maybe_bad: false,
             history_incomplete: false,
-            orders_omitted: false,
+            orders_omitted: !orders,
             phase: Phase::Unknown,
             orders: Orders::default(),
             auction: None,
@@ -191,8 +192,8 @@ impl BookView {
 
     /// The book is another instrument's now. Its levels go on counting their changes, so that nobody takes the new ones
     /// for the old.
-    pub(super) fn begin_anew(&mut self) {
-        let mut fresh = Self::new(self.book_id);
+    pub(super) fn begin_anew(&mut self, orders: bool) {
+        let mut fresh = Self::new(self.book_id, orders);
         (fresh.in_sync, fresh.names) = (self.in_sync, self.names);
         std::mem::swap(&mut fresh.bids, &mut self.bids);
         std::mem::swap(&mut fresh.asks, &mut self.asks);

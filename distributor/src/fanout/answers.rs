@@ -117,6 +117,11 @@ impl Core {
             AnyChannel::Data(channel) => channel,
             other => return self.on_subscribe_feed(at, other, asked, context, time_in_ns),
         };
+        let mut context = context.clone();
+        if channel == Channel::Mbo && !self.config.orders {
+            context.warnings.push("this server keeps no queues (book.queues = false): mbo has no orders".to_owned());
+        }
+        let context = &context;
         match &asked.symbols {
             Symbols::Listed(names) => {
                 for name in names {

@@ -62,6 +62,7 @@ impl World {
             orders_max: 50_000,
             levels_max: 20_000,
             ladder_slots: 0,
+            queues: config.orders,
             key: OrderKey::BookSideId,
             seed: 1,
             ..Limits::default()
