@@ -1,45 +1,17 @@
 //! The book thread's turn takes no memory after construction: definitions, orders on and off the ladder, executions,
 //! a session change, a reader whose ring overflows and its snapshots.
 
-use std::alloc::{GlobalAlloc, Layout, System as SystemAllocator};
-use std::cell::Cell;
-
 use book::market::{Limits, Market, OrderKey};
 use book::ring::{Bell, ring};
 use book::slot::{Execution, OrderEvent, QUANTITY_REST, Stamp, State, Symbol, System, TickBand, rtype, system};
 use book::stage::BookStage;
 use book::{BookId, OrderId, Phase, Price, Side, Slot};
 
-struct Counting;
-
-thread_local! {
-    static WATCHED: Cell<bool> = const { Cell::new(false) };
-    static TAKEN: Cell<u64> = const { Cell::new(0) };
+/// How often `work` took memory, or gave back or moved what was taken before.
+fn taken(work: impl FnOnce()) -> u64 {
+    let info = allocation_counter::measure(work);
+    info.count_total + info.count_current.unsigned_abs()
 }
-
-fn note() {
-    if WATCHED.get() {
-        TAKEN.set(TAKEN.get() + 1);
-    }
-}
-
-// SAFETY: every call goes on unchanged to the system's allocator, which keeps the contract.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note();
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { SystemAllocator.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        note();
-        // SAFETY: `place` came from `alloc` above, which is the system's.
-        unsafe { SystemAllocator.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// A day in small: two epochs of 40 books with 3,000 orders each way.
 fn events() -> Vec<Slot> {
@@ -103,12 +75,21 @@ fn stamp(book: u32, exchange_ns: u64) -> Stamp {
 
 #[test]
 fn a_turn_of_the_book_thread_takes_no_memory() {
+    turns_take_no_memory(true);
+}
+
+#[test]
+fn nor_does_one_without_queues() {
+    turns_take_no_memory(false);
+}
+
+fn turns_take_no_memory(queues: bool) {
     let limits = Limits {
         books_max: 64,
         orders_max: 20_000,
         levels_max: 5_000,
         ladder_slots: 40_000,
-        queues: true,
+        queues,
         look_ahead_orders_min: 0,
         key: OrderKey::BookSideId,
         seed: 3,
@@ -121,23 +102,23 @@ fn a_turn_of_the_book_thread_takes_no_memory() {
     stage.add_reader(quick, true, limits.books_max);
     stage.add_reader(slow, false, limits.books_max);
 
-    WATCHED.set(true);
-    for (turn, chunk) in events.chunks(1_000).enumerate() {
-        producer.push_all(chunk).expect("room");
-        producer.flush();
-        while stage.has_work() {
-            stage.do_work(1);
+    let taken = taken(|| {
+        for (turn, chunk) in events.chunks(1_000).enumerate() {
+            producer.push_all(chunk).expect("room");
+            producer.flush();
+            while stage.has_work() {
+                stage.do_work(1);
+            }
+            quick_reader.drain(usize::MAX, |_| {});
+            // The slow one reads now and then: it overflows, and gets snapshots.
+            if turn % 3 == 2 {
+                slow_reader.drain(usize::MAX, |_| {});
+                stage.do_work(1);
+            }
         }
-        quick_reader.drain(usize::MAX, |_| {});
-        // The slow one reads now and then: it overflows, and gets snapshots.
-        if turn % 3 == 2 {
-            slow_reader.drain(usize::MAX, |_| {});
-            stage.do_work(1);
-        }
-    }
-    WATCHED.set(false);
+    });
 
-    assert_eq!(TAKEN.get(), 0, "allocations or releases during the turns");
+    assert_eq!(taken, 0, "allocations or releases during the turns");
     assert_eq!(stage.market().books().len(), 40);
     assert!(stage.market().books().iter().all(book::book::Book::has_ladder));
     assert!(stage.market().orders() > 1_000);

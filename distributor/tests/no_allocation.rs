@@ -2,55 +2,13 @@
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use book::Side;
 use support::{Client, World};
 
-struct Counting;
-
-thread_local! {
-    static WATCHED: Cell<bool> = const { Cell::new(false) };
-    static TAKEN: Cell<u64> = const { Cell::new(0) };
-}
-
-fn note() {
-    if WATCHED.get() {
-        TAKEN.set(TAKEN.get() + 1);
-    }
-}
-
-// SAFETY: every call goes on unchanged to the system's allocator, which keeps the contract.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note();
-        // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        note();
-        // SAFETY: `place` came from `alloc` above, which is the system's.
-        unsafe { System.dealloc(place, layout) }
-    }
-
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        note();
-        // SAFETY: `place` came from `alloc` above, which is the system's.
-        unsafe { System.realloc(place, layout, bytes) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
+/// How often `work` took memory, or gave back or moved what was taken before.
 fn taken(work: impl FnOnce()) -> u64 {
-    TAKEN.set(0);
-    WATCHED.set(true);
-    work();
-    WATCHED.set(false);
-    TAKEN.get()
+    let info = allocation_counter::measure(work);
+    info.count_total + info.count_current.unsigned_abs()
 }
 
 /// Changes orders that are there and trades; returns what the fan-out's turns took.
