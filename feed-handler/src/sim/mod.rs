@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`shares`] and [`ticks`] (what is traded), [`calendar`] (when), [`matching`] and [`auction`]
 //! (how), `flow` (by whom: the order flow, shaped after a real day), [`exchange`] (all of it together, without I/O:
-//! [`Exchange::advance`] takes a time and gives messages), [`server`] (a thread and its sockets) and [`file`] (the same
+//! [`Exchange::advance`] takes a time and gives messages), [`server`] (a thread and its sockets) and [`mod@file`] (the same
 //! messages in a file). Same seed, same configuration, same start: same bytes, however the time is cut into steps.
 //!
 //! Uses neither the decoder nor the order books of the platform, so that it can be the truth they are tested with.

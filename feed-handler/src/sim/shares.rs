@@ -13,7 +13,7 @@ pub struct Share {
     pub name: &'static str,
     /// Base price of the first simulated day.
     pub base: Milli,
-    /// ISIN where a commonly quoted one with a right check digit is known; otherwise [`isin`] makes one.
+    /// ISIN where a commonly quoted one with a right check digit is known; otherwise one is made.
     pub known_isin: Option<&'static str>,
     /// Sensitivity to the market's common factor, in hundredths.
     pub beta_percent: u16,
