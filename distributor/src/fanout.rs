@@ -1,8 +1,9 @@
 //! One fan-out thread: take what the ring has, encode each topic once, one write per client for all that waits for it.
 //!
 //! A turn writes to a part of the clients that have something, then looks at the ring again: with a thousand clients what
-//! comes meanwhile need not wait for the last of them. A turn never blocks and, once clients have subscribed, does not allocate for a frame or for a client that gets it;
-//! text is formatted by hand. Requests, handshakes and closes may allocate: they are rare and rate-limited.
+//! comes meanwhile need not wait for the last of them. A turn never blocks and, once clients have subscribed, does not
+//! allocate for a frame or for a client that gets it; text is formatted by hand. Requests, handshakes and closes may
+//! allocate: they are rare and rate-limited.
 
 mod answers;
 mod clients;
