@@ -1,8 +1,8 @@
 //! What travels through the rings: one cache line of plain data, told apart by `rtype`.
 //!
 //! Holds layouts and views only; no behaviour. An order event is DBN v3's MBO record (56 bytes, same
-//! offsets) and 8 bytes of ours. All other kinds share one frame: the 16-byte head, `seq`, `received_ns`
-//! and a body of 32 bytes. Integers are in the machine's own (little-endian) order, as in DBN.
+//! offsets) and 8 bytes of ours; executions and replaces have at its offsets what they have in common with it. All other
+//! kinds share one frame: the 16-byte head, `seq`, `received_ns` and a body of 32 bytes. Integers are in the machine's own (little-endian) order, as in DBN.
 //!
 //! In the event ring (feed → book) `seq` of a record is 0: the book thread numbers every slot it takes,
 //! 1, 2, 3, … inside an epoch, and writes that number into whatever it publishes.
@@ -10,8 +10,6 @@
 mod codes;
 mod events;
 mod records;
-
-use std::hint::select_unpredictable;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -66,15 +64,6 @@ pub enum View<'a> {
     Unknown(u8),
 }
 
-/// What an order event is about: see [`Slot::named`].
-#[derive(Clone, Copy)]
-pub(crate) struct Named {
-    /// 0 for bids, else 1.
-    pub side: usize,
-    pub order_id: u64,
-    pub price: i64,
-}
-
 impl Slot {
     /// A slot of zeros, of no known kind.
     pub const EMPTY: Self = Self { length: 16, rtype: 0, rest: [0; 62] };
@@ -113,7 +102,8 @@ impl Slot {
         }
     }
 
-    /// As an order event, which it is if its kind says so.
+    /// As an order event, which it is if its kind says so. Of an execution or a replace book, times, order, side and price
+    /// are right as well; of other kinds only the book and the exchange's time.
     #[inline(always)]
     pub(crate) fn as_order(&self) -> &OrderEvent {
         zerocopy::transmute_ref!(self)
@@ -123,20 +113,6 @@ impl Slot {
     #[inline(always)]
     pub(crate) fn as_execution(&self) -> &Execution {
         zerocopy::transmute_ref!(self)
-    }
-
-    /// What an order event or an execution names, without a branch on which of them it is; for other kinds nothing
-    /// that means anything.
-    #[inline(always)]
-    pub(crate) fn named(&self) -> Named {
-        let (event, execution) = (self.as_order(), self.as_execution());
-        let is_order = self.rtype == rtype::ORDER;
-        let side = select_unpredictable(is_order, event.side, execution.side);
-        Named {
-            side: usize::from(side != b'B'),
-            order_id: select_unpredictable(is_order, event.order_id, execution.order_id),
-            price: select_unpredictable(is_order, event.price, execution.price),
-        }
     }
 
     /// The 64 bytes.

@@ -363,7 +363,8 @@ fn distribute(market: &Market, readers: &mut [Reader], group: &[Slot], metrics: 
 
 /// Our clock in any event: at offset 40 of an order event, at 24 of every other.
 fn received_ns(event: &Slot) -> Nanos {
-    let at = if event.rtype == rtype::ORDER { 40 } else { 24 };
+    let at =
+        if matches!(event.rtype, rtype::ORDER | rtype::EXECUTION | rtype::REPLACE | rtype::TRADE) { 40 } else { 24 };
     u64::from_ne_bytes(std::array::from_fn(|byte| event.as_bytes()[at + byte]))
 }
 

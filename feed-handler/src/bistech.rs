@@ -126,8 +126,7 @@ impl Decoder {
         let price = (second as u32).cast_signed();
         let is_price = shape.is_add & (price != NO_PRICE);
         let fields = Fields {
-            event_side: side,
-            execution_side: side & shape.execution_and,
+            side,
             order_id: head.order_id.get(),
             other_id: second,
             // Cannot run over: 2^31 steps of at most 10^9 units are less than 2^61.
@@ -535,8 +534,6 @@ struct Shape {
     unit_min: i32,
     /// Has rank and price.
     is_add: bool,
-    /// 0 where the side is not an execution's.
-    execution_and: u8,
     /// Greatest value of [`SIDES`] that is right, or [`NO_SHAPE`].
     side_max: u8,
     first_at: u8,
@@ -555,7 +552,6 @@ const NOTHING: Shape = Shape {
     rank_ns_and: 0,
     unit_min: i32::MIN,
     is_add: false,
-    execution_and: 0,
     side_max: NO_SHAPE,
     first_at: ANY_AT,
     second_at: ANY_AT,
@@ -571,14 +567,12 @@ const ADD: Shape = Shape {
     first_at: offset_of!(AddOrder, ranking_sequence) as u8,
     second_at: offset_of!(AddOrder, ranking_sequence) as u8 + 8,
     rank_ns_at: offset_of!(AddOrder, ranking_ns) as u8,
-    ..NOTHING
 };
 
 const DELETE: Shape = Shape { form: Form::event(action::CANCEL).of_the_rest(), side_max: Side::Bid as u8, ..NOTHING };
 
 const EXECUTED: Shape = Shape {
-    form: Form::execution(rtype::EXECUTION, None, 0),
-    execution_and: u8::MAX,
+    form: Form::execution(rtype::EXECUTION, 0),
     side_max: Side::Bid as u8,
     first_at: offset_of!(OrderExecuted, quantity) as u8,
     second_at: offset_of!(OrderExecuted, match_id) as u8,

@@ -93,8 +93,7 @@ impl Decoder {
         }
         let shares = u32::from_be_bytes(shares);
         let fields = Fields {
-            event_side: side,
-            execution_side: 0,
+            side,
             order_id: head.reference.get() & shape.order_and,
             other_id: u64::from_be_bytes(other_id),
             price: Price(i64::from(u32::from_be_bytes(price)) * shape.price_unit + shape.price_base),
@@ -390,7 +389,7 @@ const CANCEL: Shape = Shape {
 const DELETE: Shape = Shape { form: Form::event(action::CANCEL).of_the_rest(), shares_at: ANY_AT, ..CANCEL };
 
 const EXECUTED: Shape = Shape {
-    form: Form::execution(rtype::EXECUTION, Some(Side::None), 0),
+    form: Form::execution(rtype::EXECUTION, 0),
     side_max: Side::None as u8,
     shares_at: at!(OrderExecuted, shares),
     other_at: at!(OrderExecuted, match_id),
@@ -398,7 +397,7 @@ const EXECUTED: Shape = Shape {
 };
 
 const REPLACE: Shape = Shape {
-    form: Form::execution(rtype::REPLACE, Some(Side::None), 0),
+    form: Form::execution(rtype::REPLACE, 0),
     side_max: Side::None as u8,
     shares_at: at!(OrderReplace, shares),
     price_at: at!(OrderReplace, price),
@@ -408,7 +407,7 @@ const REPLACE: Shape = Shape {
 
 /// Its side byte is always `B` and says nothing.
 const TRADE: Shape = Shape {
-    form: Form::execution(rtype::TRADE, Some(Side::None), conditions::HIDDEN),
+    form: Form::execution(rtype::TRADE, conditions::HIDDEN),
     order_and: 0,
     side_max: Side::None as u8,
     shares_at: at!(Trade, shares),

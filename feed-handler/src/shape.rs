@@ -20,7 +20,9 @@ const SIZE: u64 = 0xFFFF_FFFF;
 pub(crate) struct Form {
     /// First word without the book.
     head: u64,
-    /// Fifth word of an order event: flags and action.
+    /// What of a quantity's lower half goes into the fifth word: nothing of an execution's.
+    size_and: u32,
+    /// Fifth word: flags and action of an order event.
     fifth_or: u64,
     eighth_and: u64,
     eighth_or: u64,
@@ -28,12 +30,10 @@ pub(crate) struct Form {
     is_event: bool,
 }
 
-/// The rest of a slot, in the words of both layouts. What a layout lacks is not taken.
+/// The rest of a slot. What its layout lacks is not taken.
 pub(crate) struct Fields {
-    /// Side of an event.
-    pub event_side: u8,
-    /// Side of an execution whose form has none, else 0.
-    pub execution_side: u8,
+    /// `B`, `A`, `N`.
+    pub side: u8,
     /// Order number.
     pub order_id: u64,
     /// Of an execution: match number or new order number.
@@ -52,7 +52,8 @@ impl Form {
         let mut event = OrderEvent::new(NO_STAMP, action, Side::None, OrderId(0), Price(0), 0);
         event.side = 0;
         let words = words_of_event(event);
-        Self { head: words[0], fifth_or: words[4], eighth_and: u64::MAX, eighth_or: 0, is_event: true }
+        let fifth_or = words[4];
+        Self { head: words[0], size_and: u32::MAX, fifth_or, eighth_and: u64::MAX, eighth_or: 0, is_event: true }
     }
 
     /// The same with a quantity that has no upper half, and without a rank.
@@ -65,37 +66,26 @@ impl Form {
         Self { fifth_or: self.fifth_or | SIZE, eighth_and: 0, eighth_or: SIZE_HIGH, ..self }
     }
 
-    /// Of executions, replaces and trades, by `rtype`; without a `side`, each message states its own.
-    pub(crate) const fn execution(rtype: u8, side: Option<Side>, conditions: u8) -> Self {
-        let mut execution = Execution::new(rtype, NO_STAMP, Side::None, OrderId(0), 0, Price(0), 0, conditions);
-        execution.side = match side {
-            Some(side) => side as u8,
-            None => 0,
-        };
-        Self {
-            head: words_of_execution(execution)[0],
-            fifth_or: 0,
-            eighth_and: u64::MAX,
-            eighth_or: 0,
-            is_event: false,
-        }
+    /// Of executions, replaces and trades, by `rtype`.
+    pub(crate) const fn execution(rtype: u8, conditions: u8) -> Self {
+        let execution = Execution::new(rtype, NO_STAMP, Side::None, OrderId(0), 0, Price(0), 0, conditions);
+        let head = words_of_execution(execution)[0];
+        Self { head, size_and: 0, fifth_or: 0, eighth_and: u64::MAX, eighth_or: 0, is_event: false }
     }
 
     /// The slot, as [`OrderEvent::new`] and [`Execution::new`] make it, without a branch on which of them it is.
     #[inline(always)]
     pub(crate) fn slot(&self, stamp: Stamp, fields: Fields) -> Slot {
-        let either = |event, execution| select_unpredictable(self.is_event, event, execution);
-        let Fields { event_side, execution_side, order_id, other_id, price, size, eighth } = fields;
-        let price = price.0.cast_unsigned();
-        let fifth = u64::from(size) | self.fifth_or | u64::from(stamp.channel_id) << 40 | u64::from(event_side) << 56;
+        let Fields { side, order_id, other_id, price, size, eighth } = fields;
+        let size = u64::from(size & self.size_and);
         let words: [u64; 8] = [
-            self.head | u64::from(stamp.book_id.0) << 32 | u64::from(execution_side) << 24,
+            self.head | u64::from(stamp.book_id.0) << 32,
             stamp.exchange_ns,
-            either(order_id, 0),
-            either(price, stamp.received_ns),
-            either(fifth, order_id),
-            either(stamp.received_ns, other_id),
-            either(stamp.sequence << 32, price),
+            order_id,
+            price.0.cast_unsigned(),
+            size | self.fifth_or | u64::from(stamp.channel_id) << 40 | u64::from(side) << 56,
+            stamp.received_ns,
+            select_unpredictable(self.is_event, stamp.sequence << 32, other_id),
             eighth & self.eighth_and | self.eighth_or,
         ];
         Slot::from_bytes(zerocopy::transmute!(words))
@@ -137,12 +127,13 @@ const _: () = {
     assert!(cfg!(target_endian = "little"), "slots are little-endian, as DBN is");
     assert!(offset_of!(OrderEvent, book_id) == 4 && offset_of!(Execution, book_id) == 4);
     assert!(offset_of!(OrderEvent, exchange_ns) == 8 && offset_of!(Execution, exchange_ns) == 8);
-    assert!(offset_of!(OrderEvent, order_id) == 16 && offset_of!(Execution, seq) == 16);
-    assert!(offset_of!(OrderEvent, price) == 24 && offset_of!(Execution, received_ns) == 24);
-    assert!(offset_of!(OrderEvent, size) == 32 && offset_of!(Execution, order_id) == 32);
-    assert!(offset_of!(OrderEvent, channel_id) == 32 + 40 / 8 && offset_of!(OrderEvent, side) == 32 + 56 / 8);
-    assert!(offset_of!(OrderEvent, received_ns) == 40 && offset_of!(Execution, other_id) == 40);
-    assert!(offset_of!(OrderEvent, ts_in_delta) == 48 && offset_of!(Execution, price) == 48);
+    assert!(offset_of!(OrderEvent, order_id) == 16 && offset_of!(Execution, order_id) == 16);
+    assert!(offset_of!(OrderEvent, price) == 24 && offset_of!(Execution, price) == 24);
+    assert!(offset_of!(OrderEvent, size) == 32);
+    assert!(offset_of!(OrderEvent, channel_id) == 32 + 40 / 8 && offset_of!(Execution, channel_id) == 32 + 40 / 8);
+    assert!(offset_of!(OrderEvent, side) == 32 + 56 / 8 && offset_of!(Execution, side) == 32 + 56 / 8);
+    assert!(offset_of!(OrderEvent, received_ns) == 40 && offset_of!(Execution, received_ns) == 40);
+    assert!(offset_of!(OrderEvent, ts_in_delta) == 48 && offset_of!(Execution, other_id) == 48);
     assert!(offset_of!(OrderEvent, sequence) == 48 + 32 / 8);
     assert!(offset_of!(OrderEvent, size_high) == 56 && offset_of!(Execution, quantity) == 56);
     assert!(offset_of!(OrderEvent, rank_sequence) == 56 + 32 / 8);
@@ -161,16 +152,8 @@ mod tests {
         channel_id: 0x41,
     };
 
-    fn fields(quantity: u64, eighth: u64, execution_side: u8) -> Fields {
-        Fields {
-            event_side: b'B',
-            execution_side,
-            order_id: u64::MAX - 1,
-            other_id: u64::MAX - 2,
-            price: Price(-7),
-            size: quantity as u32,
-            eighth,
-        }
+    fn fields(side: u8, quantity: u64, eighth: u64) -> Fields {
+        Fields { side, order_id: u64::MAX - 1, other_id: u64::MAX - 2, price: Price(-7), size: quantity as u32, eighth }
     }
 
     #[test]
@@ -179,7 +162,7 @@ mod tests {
             let of =
                 |quantity| OrderEvent::new(STAMP, action, Side::Bid, OrderId(u64::MAX - 1), Price(-7), quantity).into();
             for quantity in [0, 1, 0xFFFF_FFFF, 0x6162_6364_6566_6768, u64::MAX - 1] {
-                let fields = || fields(quantity, 0x5152_5354 << 32 | quantity >> 32, 0);
+                let fields = || fields(b'B', quantity, 0x5152_5354 << 32 | quantity >> 32);
                 let mut ranked: OrderEvent = zerocopy::transmute!(Slot::as_bytes(&of(quantity)).to_owned());
                 ranked.rank_sequence = 0x5152_5354;
                 assert_eq!(Form::event(action).slot(STAMP, fields()), Slot::from(ranked));
@@ -196,10 +179,9 @@ mod tests {
                 let (order, other_id) = (OrderId(u64::MAX - 1), u64::MAX - 2);
                 let of =
                     |side| Execution::new(rtype, STAMP, side, order, other_id, Price(-7), quantity, conditions).into();
-                let form = Form::execution(rtype, Some(Side::None), conditions);
-                assert_eq!(form.slot(STAMP, fields(9, quantity, 0)), of(Side::None));
-                let form = Form::execution(rtype, None, conditions);
-                assert_eq!(form.slot(STAMP, fields(9, quantity, b'A')), of(Side::Ask));
+                let form = Form::execution(rtype, conditions);
+                assert_eq!(form.slot(STAMP, fields(b'N', 9, quantity)), of(Side::None));
+                assert_eq!(form.slot(STAMP, fields(b'A', 9, quantity)), of(Side::Ask));
             }
         }
     }

@@ -86,9 +86,9 @@ impl Market {
     /// First look: the book, and the name of the order.
     #[inline(always)]
     fn look_at_name(&self, event: &Slot) -> Guess {
-        let named = event.named();
+        let named = event.as_order();
         let dense = self.dense_of_event(event);
-        let line = self.pools.orders.line_of(book_side(usize::from(dense), named.side), named.order_id);
+        let line = self.pools.orders.line_of(book_side(usize::from(dense), named.side_index()), named.order_id);
         Guess { line, dense, ..Guess::NONE }
     }
 
@@ -105,9 +105,9 @@ impl Market {
     #[inline(always)]
     fn look_at_order(&self, event: &Slot, guess: &mut Guess) {
         let Pools { cells, orders, arena } = &self.pools;
-        let named = event.named();
+        let named = event.as_order();
         let (level, place) = orders.line(guess.line).level_of(named.order_id);
-        let on_ladder = self.level_at(guess.dense, named.side, named.price);
+        let on_ladder = self.level_at(guess.dense, named.side_index(), named.price);
         guess.is_order = level != 0;
         guess.level = select(guess.is_order, level, on_ladder);
         guess.order = number(guess.line, place);

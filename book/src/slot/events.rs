@@ -53,6 +53,8 @@ pub struct OrderEvent {
 pub const PUBLISHER_XIST: u16 = 0xB151;
 
 /// A resting order traded, an order was replaced, or a trade without a visible order, by `rtype`.
+///
+/// What it says of an order stands where an [`OrderEvent`] has it, so that nobody has to ask which of them an event is.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Execution {
@@ -62,22 +64,28 @@ pub struct Execution {
     pub rtype: u8,
     /// [`conditions`](crate::slot::conditions) of the trade.
     pub conditions: u8,
-    /// Side of the resting order: `B`, `A`, `N`.
-    pub side: u8,
+    /// 0.
+    pub reserved: u8,
     /// Book.
     pub book_id: u32,
     /// Exchange clock.
     pub exchange_ns: Nanos,
-    /// 0 in the event ring.
-    pub seq: u64,
-    /// Our clock.
-    pub received_ns: Nanos,
     /// The resting (or replaced) order; 0 for [`rtype::TRADE`].
     pub order_id: u64,
-    /// Match id of the trade, or the new order id of a replace.
-    pub other_id: u64,
     /// Trade price, or new price of a replace; [`Price::NONE`]: the resting order's own price.
     pub price: i64,
+    /// 0.
+    pub reserved2: [u8; 5],
+    /// Partition or line it came from.
+    pub channel_id: u8,
+    /// 0.
+    pub reserved3: u8,
+    /// Side of the resting order: `B`, `A`, `N`.
+    pub side: u8,
+    /// Our clock.
+    pub received_ns: Nanos,
+    /// Match id of the trade, or the new order id of a replace.
+    pub other_id: u64,
     /// Executed quantity, or new quantity of a replace.
     pub quantity: u64,
 }
@@ -100,6 +108,13 @@ pub struct Stamp {
 const _: () = {
     assert!(size_of::<OrderEvent>() == 64);
     assert!(size_of::<Execution>() == 64);
+    assert!(offset_of!(Execution, book_id) == offset_of!(OrderEvent, book_id));
+    assert!(offset_of!(Execution, exchange_ns) == offset_of!(OrderEvent, exchange_ns));
+    assert!(offset_of!(Execution, order_id) == offset_of!(OrderEvent, order_id));
+    assert!(offset_of!(Execution, price) == offset_of!(OrderEvent, price));
+    assert!(offset_of!(Execution, channel_id) == offset_of!(OrderEvent, channel_id));
+    assert!(offset_of!(Execution, side) == offset_of!(OrderEvent, side));
+    assert!(offset_of!(Execution, received_ns) == offset_of!(OrderEvent, received_ns));
     assert!(offset_of!(OrderEvent, exchange_ns) == 8);
     assert!(offset_of!(OrderEvent, order_id) == 16);
     assert!(offset_of!(OrderEvent, price) == 24);
@@ -195,6 +210,12 @@ impl OrderEvent {
     pub const fn side(&self) -> Side {
         Side::from_byte(self.side)
     }
+
+    /// 0 for bids, else 1: [`Side::index`] without making a side first.
+    #[inline(always)]
+    pub(crate) const fn side_index(&self) -> usize {
+        (self.side != b'B') as usize
+    }
 }
 
 impl Execution {
@@ -215,14 +236,17 @@ impl Execution {
             length: 16,
             rtype,
             conditions,
-            side: side as u8,
+            reserved: 0,
             book_id: stamp.book_id.0,
             exchange_ns: stamp.exchange_ns,
-            seq: 0,
-            received_ns: stamp.received_ns,
             order_id: order.0,
-            other_id,
             price: price.0,
+            reserved2: [0; 5],
+            channel_id: stamp.channel_id,
+            reserved3: 0,
+            side: side as u8,
+            received_ns: stamp.received_ns,
+            other_id,
             quantity,
         }
     }
