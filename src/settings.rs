@@ -502,7 +502,7 @@ mod tests {
     #[test]
     fn a_bound_that_no_market_can_have_is_refused_by_name() {
         let bad = [("books_max = 0", "books_max"), ("orders_max = 600000000", "orders_max")];
-        for (bound, named) in bad.into_iter().chain([("ladder_slots = 8000000", "levels_max")]) {
+        for (bound, named) in bad.into_iter().chain([("ladder_slots = 500000000", "levels_max")]) {
             let file = file(&format!("[book]\n{bound}\n"));
             let error = load_from(&[file.path().to_owned()], &environment(&[]), &[]).err().unwrap();
             assert!(error.to_string().contains(named), "{bound}: {error}");

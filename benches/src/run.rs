@@ -106,8 +106,8 @@ pub fn decode_book(bytes: &[u8], format: Format, market: &mut Market, symbols: u
     best(market, symbols)
 }
 
-/// Events that are applied together, as when a ring holds a few packets of them.
-const BATCH: usize = 128;
+/// Events that are applied together: half of what the book thread takes in a turn when it is behind (`EVENTS_PER_TURN_MAX`).
+const BATCH: usize = 512;
 
 /// Events on their way to the books, as a ring would hold them: the book thread takes what is there at once.
 pub(crate) struct Batch<'a> {

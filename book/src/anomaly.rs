@@ -28,7 +28,7 @@ pub enum Anomaly {
     OffLadder,
     /// No room for another book (`books_max`). Refused.
     BooksExhausted,
-    /// No room for another order (`orders_max`), or for one more of a trillion shares. Refused.
+    /// No room for another order (`orders_max`). Refused.
     OrdersExhausted,
     /// No room for another level (`levels_max`). The order was refused.
     LevelsExhausted,

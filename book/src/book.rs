@@ -6,11 +6,11 @@
 
 use crate::anomaly::Anomaly;
 use crate::candle::Candles;
-use crate::cells::{Cells, LevelCell, NONE, QueueRank};
+use crate::cells::{Cells, LevelCell, NONE, OrderCell, QueueRank, SCRATCH};
 use crate::grid::Grid;
 use crate::levels::{Arena, LevelIndex, NO_KEY};
 use crate::memory::prefetch_lines;
-use crate::orders::{Order, Orders};
+use crate::orders::Orders;
 use crate::phase::Phase;
 use crate::replica::Level;
 use crate::slot::{QUANTITY_REST, Slot, Symbol, View};
@@ -29,12 +29,12 @@ impl Pools {
     /// The order of that name, whose own line is `line`.
     pub fn find(&self, line: u32, book_side: u32, id: u64) -> Option<u32> {
         let mask = self.orders.scope_mask();
-        self.orders.find(line, id, |level| (self.cells.level(level).book_side ^ book_side) & mask == 0)
+        self.orders.find(&self.cells, line, id, |level| (self.cells.level(level).book_side ^ book_side) & mask == 0)
     }
 
     /// Dense index of the book × 2 + side of an order.
     pub fn book_side_of(&self, order: u32) -> u32 {
-        self.cells.level(self.orders.order(order).level).book_side
+        self.cells.level(self.cells.order(order).level).book_side
     }
 }
 
@@ -243,7 +243,7 @@ impl Book {
         levels.flat_map(move |level| {
             let price = Price(pools.cells.level(level).price);
             pools.cells.queue(level).zip(1..).map(move |(order, place)| {
-                let Order { id, quantity, .. } = pools.orders.order(order);
+                let OrderCell { id, quantity, .. } = *pools.cells.order(order);
                 (price, OrderId(id), quantity, place)
             })
         })
@@ -267,7 +267,7 @@ impl Book {
         let NewOrder { side, id, price, quantity, rank } = *new;
         let book_side = self.book_side(side);
         let Pools { cells, orders, arena } = pools;
-        if !orders.can_take(quantity) {
+        if !orders.has_room() {
             return Err(Anomaly::OrdersExhausted);
         }
         let level = if price.is_some() {
@@ -277,7 +277,7 @@ impl Book {
         };
         let level = level.ok_or(Anomaly::LevelsExhausted)?;
         let rank = (rank.sequence != 0).then_some(rank);
-        let order = orders.insert(line, Order { id, level, quantity });
+        let order = orders.insert(cells, line, id, level, quantity);
         let behind = cells.add(level, order, quantity, rank);
         self.orders += 1;
         self.best[side.index()] = self.sides[side.index()].best_key(arena);
@@ -300,19 +300,18 @@ impl Book {
     /// `line` is the order's own in the index. An undisclosed order (quantity 0) stays until it is cancelled in full.
     pub(crate) fn reduce(&mut self, pools: &mut Pools, order: u32, line: u32, quantity: u64) -> Touched {
         let Pools { cells, orders, .. } = pools;
-        let Order { id, level, quantity: have } = orders.order(order);
+        let OrderCell { id, level, quantity: have, .. } = *cells.order(order);
         let side = side_of(cells.level(level).book_side);
         let whole = quantity == QUANTITY_REST;
         let taken = quantity.min(have);
         let left = have - taken;
         let gone = whole || (left == 0 && have > 0);
         if gone {
-            orders.remove(line, order);
             cells.remove(level, order, have);
+            orders.remove(cells, line, order);
             self.orders -= 1;
         } else {
-            orders.lessen(order, taken);
-            cells.lessen(level, taken);
+            cells.lessen(level, order, taken);
         }
         let result = totals(cells, level);
         self.on_less(pools, side.index(), level);
@@ -348,7 +347,10 @@ impl Book {
             self.clear_queues(pools);
         } else {
             for order in pools.orders.numbers() {
-                if self.orders > 0 && pools.orders.is_live(order) && pools.book_side_of(order) >> 1 == self.dense {
+                if self.orders > 0
+                    && pools.cells.order(order).level != SCRATCH
+                    && pools.book_side_of(order) >> 1 == self.dense
+                {
                     self.remove(pools, order);
                 }
             }
@@ -375,7 +377,7 @@ impl Book {
     }
 
     fn remove(&mut self, pools: &mut Pools, order: u32) {
-        let line = pools.orders.line_of(pools.book_side_of(order), pools.orders.order(order).id);
+        let line = pools.orders.line_of(pools.book_side_of(order), pools.cells.order(order).id);
         self.reduce(pools, order, line, QUANTITY_REST);
     }
 
@@ -431,12 +433,12 @@ impl Book {
                 assert_eq!(cells.level(level).book_side, book_side);
                 count += cells.count(level);
                 if cells.has_queues() {
-                    cells.check_level(level, |order| orders.order(order).quantity);
+                    cells.check_level(level);
                 }
                 for order in cells.queue(level) {
-                    let id = orders.order(order).id;
+                    let OrderCell { id, level: of, .. } = *cells.order(order);
                     assert_eq!(pools.find(orders.line_of(book_side, id), book_side, id), Some(order));
-                    assert_eq!(orders.order(order).level, level);
+                    assert_eq!(of, level);
                 }
             }
         }

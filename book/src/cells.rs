@@ -1,31 +1,37 @@
-//! Levels, and the queues of orders on them: one pool of 32-byte units.
+//! Levels, orders, and the queues of orders on levels: one pool of 32-byte units.
 //!
-//! A unit is a level with its totals, or the *links* of the four orders of a line of the index (`orders.rs`), two numbers
-//! each. A level has links of its own and is the sentinel of its queue (level → first order → … → last order → level), so
-//! that an order comes and goes without a branch, in a few instructions, and an order that lies between two others
-//! touches three links and its level. Where nobody asks for queues there are no links of orders.
-//! Never allocates after construction and knows no order but by its number: its id and its quantity are in the index.
-
-use std::hint::select_unpredictable as select;
+//! A unit is a level with its totals or an order with all that is known of it, and both have their *link* at the same
+//! place, so that a level is the sentinel of its own queue (level → first order → … → last order → level): an order
+//! comes and goes without a branch, in a few instructions, and one that lies between two others touches three units and
+//! its level. Where nobody asks for queues the links of orders stay empty.
+//! Orders come last, two to a cache line. Which of them has which name is known to the index (`orders.rs`) alone.
+//! Never allocates after construction.
 
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use crate::memory::{prefetch, table};
-use crate::orders::PLACES;
 
 /// "No level", "no order".
 pub(crate) const NONE: u32 = u32::MAX;
 /// Levels of a ladder come in such groups, each with a word of bits in [`crate::levels`].
 pub(crate) const GROUP_LEVELS: u32 = 64;
-/// A level that no book has: where an event leads to that leads nowhere.
+/// A level that no book and no order has: where an event leads to that leads nowhere.
 pub(crate) const SCRATCH: u32 = 0;
 /// The first level of the first ladder.
 const LADDERS_FIRST: u32 = GROUP_LEVELS;
+/// Orders of a line.
+pub(crate) const PLACES: usize = 2;
+/// Bytes of a cache line.
+const LINE_BYTES: usize = 64;
 
 /// 32 bytes of the pool.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C, align(32))]
-struct Unit([Link; PLACES]);
+struct Unit {
+    before: [u64; 2],
+    link: Link,
+    behind: [u32; 2],
+}
 
 /// A price level.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -34,28 +40,43 @@ pub(crate) struct LevelCell {
     pub price: i64,
     /// Sum of the visible quantities of its orders.
     pub quantity: u64,
+    /// Its last and its first order; of a free level the next free one.
+    link: Link,
     /// Orders.
     pub count: u32,
     /// Dense index of the book × 2 + side.
     pub book_side: u32,
-    /// Its last and its first order; of a free level the next free one.
-    link: Link,
 }
 
-const _: () = assert!(size_of::<Unit>() == 32 && size_of::<LevelCell>() == 32);
+/// A resting order, or a place for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, align(32))]
+pub(crate) struct OrderCell {
+    /// 0 of a free place, and of an order that has this id.
+    pub id: u64,
+    /// Visible quantity that is left, 0 only for an undisclosed order.
+    pub quantity: u64,
+    link: Link,
+    /// Its level; [`SCRATCH`]: the place is free.
+    pub level: u32,
+    /// Of the first place of a line: how many orders went past it.
+    pub past: u32,
+}
 
-/// Neighbours in a queue, as numbers of links.
+const _: () = {
+    assert!(size_of::<Unit>() * PLACES == LINE_BYTES);
+    assert!(size_of::<LevelCell>() == size_of::<Unit>() && size_of::<OrderCell>() == size_of::<Unit>());
+    assert!(std::mem::offset_of!(LevelCell, link) == std::mem::offset_of!(Unit, link));
+    assert!(std::mem::offset_of!(OrderCell, link) == std::mem::offset_of!(Unit, link));
+};
+
+/// Neighbours in a queue, as numbers of units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(crate) struct Link {
     previous: u32,
     next: u32,
 }
-
-/// Which of the links of its unit is a level's own.
-const LEVEL_LINK: u32 = 3;
-
-const _: () = assert!(std::mem::offset_of!(LevelCell, link) == LEVEL_LINK as usize * size_of::<Link>());
 
 /// Where an order ranks inside its level: by time, then by sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, FromZeros)]
@@ -72,7 +93,7 @@ impl QueueRank {
     pub const FIRST: Self = Self { ns: 0, sequence: 0 };
 }
 
-/// The pool. Levels of ladders come first, then single levels, then the links of orders.
+/// The pool. Levels of ladders come first, then single levels, then orders.
 pub(crate) struct Cells {
     units: Vec<Unit>,
     /// Beside each order; all [`QueueRank::FIRST`] until the feed states a rank.
@@ -85,12 +106,13 @@ pub(crate) struct Cells {
     ladder_next: u32,
     levels_first: u32,
     levels_end: u32,
+    orders_first: u32,
     free_level: u32,
 }
 
 impl Cells {
-    /// `lines`: lines of the index of orders. `ranked`: the feed is one that states ranks, so that the memory for them is
-    /// touched now and not with the first. `queues`: whether orders have places in queues.
+    /// `lines`: lines of orders. `ranked`: the feed is one that states ranks, so that the memory for them is touched now
+    /// and not with the first. `queues`: whether orders have places in queues.
     ///
     /// # Panics
     /// When there is not enough memory.
@@ -104,8 +126,11 @@ impl Cells {
             }
             QueueRank::new_vec_zeroed(length).expect("memory for the ranks of all orders")
         };
+        // One more than needed, so that the first order can be the first of a cache line.
+        let units = table(levels_end + 1 + lines * PLACES, Unit::new_zeroed());
+        let skew = units.as_ptr().cast::<u8>().align_offset(LINE_BYTES) / size_of::<Unit>();
         let mut cells = Self {
-            units: table(levels_end + if queues { lines } else { 0 }, Unit::new_zeroed()),
+            units,
             ranks: ranks(lines * PLACES),
             highest: ranks(levels_end),
             ranked: false,
@@ -113,17 +138,19 @@ impl Cells {
             ladder_next: 0,
             levels_first: levels_first as u32,
             levels_end: levels_end as u32,
+            orders_first: (levels_end + ((levels_end ^ skew) & 1)) as u32,
             free_level: NONE,
         };
         cells.clear();
         cells
     }
 
-    /// Forgets all levels and queues.
+    /// Forgets all levels, orders and queues.
     pub fn clear(&mut self) {
+        self.units[self.levels_end as usize..].fill(Unit::new_zeroed());
         for level in self.levels_first..self.levels_end {
             let next = if level + 1 < self.levels_end { level + 1 } else { NONE };
-            self.level_mut(level).link.next = next;
+            self.units[level as usize].link.next = next;
         }
         if self.ranked {
             self.ranks.fill(QueueRank::FIRST);
@@ -132,6 +159,11 @@ impl Cells {
         self.ranked = false;
         self.ladder_next = LADDERS_FIRST;
         self.free_level = self.levels_first;
+    }
+
+    /// The first place for an order; a cache line begins there.
+    pub fn orders_first(&self) -> u32 {
+        self.orders_first
     }
 
     /// Whether the feed has stated a rank, and anybody wants to know.
@@ -163,26 +195,37 @@ impl Cells {
         self.level(level).count
     }
 
-    /// The links of an order.
+    /// An order, or a place for one.
     #[inline(always)]
-    fn link_of(&self, order: u32) -> u32 {
-        self.levels_end * PLACES as u32 + order
-    }
-
-    /// The order whose links these are; of a level's own links none that there is.
-    #[inline(always)]
-    fn order_of(&self, link: u32) -> u32 {
-        link.wrapping_sub(self.levels_end * PLACES as u32)
+    pub fn order(&self, order: u32) -> &OrderCell {
+        zerocopy::transmute_ref!(&self.units[order as usize])
     }
 
     #[inline(always)]
-    fn link(&self, link: u32) -> Link {
-        self.units[link as usize / PLACES].0[link as usize % PLACES]
+    pub fn order_mut(&mut self, order: u32) -> &mut OrderCell {
+        zerocopy::transmute_mut!(&mut self.units[order as usize])
     }
 
+    /// The two places that a cache line has from `line` on.
     #[inline(always)]
-    fn link_mut(&mut self, link: u32) -> &mut Link {
-        &mut self.units[link as usize / PLACES].0[link as usize % PLACES]
+    pub fn line(&self, line: u32) -> &[OrderCell; PLACES] {
+        let places: &[Unit; PLACES] =
+            self.units[line as usize..line as usize + PLACES].try_into().expect("two of them");
+        zerocopy::transmute_ref!(places)
+    }
+
+    /// Starts to load a line of orders.
+    #[inline(always)]
+    pub fn prefetch_line(&self, line: u32) {
+        prefetch(&self.units, line as usize);
+    }
+
+    /// Starts to load the ranks of the orders of a line.
+    #[inline(always)]
+    pub fn prefetch_ranks(&self, line: u32) {
+        if self.ranked {
+            prefetch(&self.ranks, line.wrapping_sub(self.orders_first) as usize);
+        }
     }
 
     /// Starts to load a level.
@@ -194,25 +237,13 @@ impl Cells {
         }
     }
 
-    /// Starts to load the links of the orders of a line, and their ranks.
+    /// Starts to load what stands beside an order in its queue, or for a level what stands at the end of its own.
     #[inline(always)]
-    pub fn prefetch_links(&self, line: u32) {
+    pub fn prefetch_neighbours(&self, unit: u32) {
         if self.queues {
-            prefetch(&self.units, (self.levels_end + line) as usize);
-            if self.ranked {
-                prefetch(&self.ranks, line as usize * PLACES);
-            }
-        }
-    }
-
-    /// Starts to load what stands beside an order in its queue, or for an add (`is_order` false) at the end of the level's.
-    #[inline(always)]
-    pub fn prefetch_neighbours(&self, level: u32, order: u32, is_order: bool) {
-        if self.queues {
-            // No branch: which of the two it is is hard to predict.
-            let link = self.link(select(is_order, self.link_of(order), own_link(level)));
-            prefetch(&self.units, link.previous as usize / PLACES);
-            prefetch(&self.units, select(is_order, link.next, link.previous) as usize / PLACES);
+            let Link { previous, next } = self.units[unit as usize].link;
+            prefetch(&self.units, previous as usize);
+            prefetch(&self.units, next as usize);
         }
     }
 
@@ -243,9 +274,8 @@ impl Cells {
 
     /// Makes an empty level.
     pub fn lay(&mut self, level: u32, price: i64, book_side: u32) {
-        let own = own_link(level);
-        let link = Link { previous: own, next: own };
-        *self.level_mut(level) = LevelCell { price, quantity: 0, count: 0, book_side, link };
+        let link = Link { previous: level, next: level };
+        *self.level_mut(level) = LevelCell { price, quantity: 0, link, count: 0, book_side };
         if self.ranked {
             self.highest[level as usize] = QueueRank::FIRST;
         }
@@ -255,16 +285,15 @@ impl Cells {
     #[inline(always)]
     pub fn add_last(&mut self, level: u32, order: u32, quantity: u64) {
         let queues = self.queues;
-        let link = self.link_of(order);
         let cell = self.level_mut(level);
         cell.count += 1;
         cell.quantity = cell.quantity.wrapping_add(quantity);
         if queues {
             let previous = cell.link.previous;
-            self.link_mut(previous).next = link;
-            *self.link_mut(link) = Link { previous, next: own_link(level) };
+            self.units[previous as usize].link.next = order;
+            self.units[order as usize].link = Link { previous, next: level };
             // Behind the line before: an empty level's next is its own.
-            self.level_mut(level).link.previous = link;
+            self.units[level as usize].link.previous = order;
         }
     }
 
@@ -275,15 +304,16 @@ impl Cells {
         cell.count -= 1;
         cell.quantity = cell.quantity.wrapping_sub(quantity);
         if self.queues {
-            let Link { previous, next } = self.link(self.link_of(order));
-            self.link_mut(previous).next = next;
-            self.link_mut(next).previous = previous;
+            let Link { previous, next } = self.units[order as usize].link;
+            self.units[previous as usize].link.next = next;
+            self.units[next as usize].link.previous = previous;
         }
     }
 
-    /// Takes a part of an order's quantity off its level.
+    /// Takes a part of an order's quantity off it and its level.
     #[inline(always)]
-    pub fn lessen(&mut self, level: u32, quantity: u64) {
+    pub fn lessen(&mut self, level: u32, order: u32, quantity: u64) {
+        self.order_mut(order).quantity -= quantity;
         let cell = self.level_mut(level);
         cell.quantity = cell.quantity.wrapping_sub(quantity);
     }
@@ -301,7 +331,7 @@ impl Cells {
         self.add_last(level, order, quantity);
         if self.ranked {
             self.note_rank(level, order, rank.max(self.highest_rank(level)));
-            self.ranks[order as usize] = rank;
+            *self.rank_mut(order) = rank;
         }
         if rank < last { self.move_before_higher(level, order, rank) } else { 0 }
     }
@@ -314,72 +344,75 @@ impl Cells {
 
     /// The rank of a level's last order.
     fn last_rank(&self, level: u32) -> QueueRank {
-        let last = self.order_of(self.level(level).link.previous);
-        // An empty level's last is no order: its place lies outside.
-        self.ranks.get(last as usize).copied().unwrap_or(QueueRank::FIRST)
+        let last = self.level(level).link.previous;
+        // An empty level's last is itself and no order: its place lies outside.
+        self.ranks.get(last.wrapping_sub(self.orders_first) as usize).copied().unwrap_or(QueueRank::FIRST)
+    }
+
+    #[inline(always)]
+    fn rank_mut(&mut self, order: u32) -> &mut QueueRank {
+        &mut self.ranks[(order - self.orders_first) as usize]
     }
 
     /// Notes the rank of a level's last order, which is not below [`Cells::highest_rank`].
     #[inline(always)]
     pub fn note_rank(&mut self, level: u32, order: u32, rank: QueueRank) {
-        self.ranks[order as usize] = rank;
+        *self.rank_mut(order) = rank;
         self.highest[level as usize] = rank;
     }
 
     /// Moves a level's last order in front of all that rank higher, and returns how many these are.
     #[cold]
     fn move_before_higher(&mut self, level: u32, order: u32, rank: QueueRank) -> u32 {
-        let (own, link) = (own_link(level), self.link_of(order));
-        let last = self.link(link).previous;
-        self.link_mut(last).next = own;
-        self.link_mut(own).previous = last;
+        let last = self.units[order as usize].link.previous;
+        self.units[last as usize].link.next = level;
+        self.units[level as usize].link.previous = last;
         let (mut before, mut passed) = (last, 0);
-        while before != own && self.ranks[self.order_of(before) as usize] > rank {
-            before = self.link(before).previous;
+        while before != level && *self.rank_mut(before) > rank {
+            before = self.units[before as usize].link.previous;
             passed += 1;
         }
-        let behind = self.link(before).next;
-        *self.link_mut(link) = Link { previous: before, next: behind };
-        self.link_mut(before).next = link;
-        self.link_mut(behind).previous = link;
+        let behind = self.units[before as usize].link.next;
+        self.units[order as usize].link = Link { previous: before, next: behind };
+        self.units[before as usize].link.next = order;
+        self.units[behind as usize].link.previous = order;
         passed
     }
 
     /// The orders of a level, first to last; none where there are no queues.
     pub fn queue(&self, level: u32) -> impl Iterator<Item = u32> + '_ {
-        let own = own_link(level);
-        let mut at = if self.queues { self.level(level).link.next } else { own };
+        let mut at = if self.queues { self.level(level).link.next } else { level };
         std::iter::from_fn(move || {
-            let here = (at != own).then_some(at)?;
-            at = self.link(here).next;
-            Some(self.order_of(here))
+            let here = (at != level).then_some(at)?;
+            at = self.units[here as usize].link.next;
+            Some(here)
         })
     }
 
     /// Panics when the queue of a level disagrees with it. For tests and simulation only.
-    pub fn check_level(&self, level: u32, quantity: impl Fn(u32) -> u64) {
-        let (mut before, mut count, mut sum) = (own_link(level), 0, 0u64);
+    pub fn check_level(&self, level: u32) {
+        let (mut before, mut count, mut sum) = (level, 0, 0u64);
         for order in self.queue(level) {
-            assert_eq!(self.link(self.link_of(order)).previous, before);
-            before = self.link_of(order);
+            assert_eq!((self.units[order as usize].link.previous, self.order(order).level), (before, level));
+            before = order;
             count += 1;
-            sum = sum.wrapping_add(quantity(order));
+            sum = sum.wrapping_add(self.order(order).quantity);
         }
         assert_eq!(self.level(level).link.previous, before);
         assert_eq!((self.count(level), self.level(level).quantity), (count, sum));
     }
 }
 
-/// The links of a level itself.
-#[inline(always)]
-const fn own_link(level: u32) -> u32 {
-    level * PLACES as u32 + LEVEL_LINK
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Notes an order of that quantity at a place, as the index does.
+    fn note(cells: &mut Cells, level: u32, order: u32, quantity: u64) {
+        let cell = cells.order_mut(order);
+        (cell.id, cell.quantity, cell.level) = (1, quantity, level);
+    }
 
     #[test]
     fn a_used_up_pool_refuses() {
@@ -392,14 +425,30 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_orders_is_a_cache_line() {
+        for (levels, lines) in [(1, 1), (2, 1), (63, 70), (64, 5), (100_000, 40_000)] {
+            let cells = Cells::new(0, levels, lines, false, true);
+            let first = cells.orders_first();
+            for line in [first, first + (lines as u32 - 1) * 2] {
+                assert_eq!(std::ptr::from_ref(cells.line(line)).addr() % LINE_BYTES, 0, "{levels}");
+            }
+            assert!(first >= cells.levels_end);
+        }
+    }
+
+    #[test]
     fn without_queues_there_are_totals() {
         let mut cells = Cells::new(0, 1, 2, true, false);
         let level = cells.take_level(5, 3).unwrap();
-        assert_eq!(cells.add(level, 1, 10, Some(QueueRank { ns: 5, sequence: 1 })), 0);
-        assert_eq!(cells.add(level, 2, 20, Some(QueueRank { ns: 4, sequence: 1 })), 0);
-        cells.remove(level, 1, 10);
-        cells.lessen(level, 5);
+        let [first, second] = [cells.orders_first(), cells.orders_first() + 1];
+        note(&mut cells, level, first, 10);
+        note(&mut cells, level, second, 20);
+        assert_eq!(cells.add(level, first, 10, Some(QueueRank { ns: 5, sequence: 1 })), 0);
+        assert_eq!(cells.add(level, second, 20, Some(QueueRank { ns: 4, sequence: 1 })), 0);
+        cells.remove(level, first, 10);
+        cells.lessen(level, second, 5);
         assert_eq!((cells.count(level), cells.level(level).quantity, cells.queue(level).count()), (1, 15, 0));
+        assert_eq!(cells.order(second).quantity, 15);
         assert!(!cells.is_ranked());
     }
 
@@ -409,7 +458,7 @@ mod tests {
         fn a_queue_is_ordered_by_rank(steps in prop::collection::vec((0usize..2, any::<bool>(), prop::option::of((1u64..6, 0u32..4)), 0usize..12), 0..120)) {
             let mut cells = Cells::new(0, 2, 16, true, true);
             let levels = [cells.take_level(1, 3).unwrap(), cells.take_level(2, 3).unwrap()];
-            let mut free: Vec<u32> = (0..64).collect();
+            let mut free: Vec<u32> = (0..32).map(|place| cells.orders_first() + place).collect();
             let mut lists: [Vec<(u32, QueueRank)>; 2] = Default::default();
             for (of, add, rank, place) in steps {
                 let (level, list) = (levels[of], &mut lists[of]);
@@ -417,6 +466,7 @@ mod tests {
                     let rank = rank.map(|(ns, sequence)| QueueRank { ns, sequence });
                     let have = rank.unwrap_or(list.last().map_or(QueueRank::FIRST, |last| last.1));
                     let at = list.iter().rposition(|&(_, other)| other <= have).map_or(0, |at| at + 1);
+                    note(&mut cells, level, order, u64::from(order) + 1);
                     prop_assert_eq!(cells.add(level, order, u64::from(order) + 1, rank) as usize, list.len() - at);
                     list.insert(at, (order, have));
                 } else if !list.is_empty() {
@@ -428,7 +478,7 @@ mod tests {
                     let have: Vec<u32> = cells.queue(level).collect();
                     let want: Vec<u32> = list.iter().map(|&(order, _)| order).collect();
                     prop_assert_eq!(have, want);
-                    cells.check_level(level, |order| u64::from(order) + 1);
+                    cells.check_level(level);
                 }
             }
         }

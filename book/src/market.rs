@@ -30,7 +30,7 @@ pub use look_ahead::LOOK_AHEAD;
 pub struct Limits {
     /// Books (about 2 KiB each).
     pub books_max: usize,
-    /// Resting orders of all books (64 bytes each, 43 without queues; 107 where the feed states ranks).
+    /// Resting orders of all books (96 bytes each, 144 where the feed states ranks).
     pub orders_max: usize,
     /// Levels outside ladders (96 bytes each, 112 where the feed states ranks).
     pub levels_max: usize,
@@ -41,8 +41,8 @@ pub struct Limits {
     /// feed states ranks; readers get levels with totals and order counts, and snapshots leave the orders out and say so. A
     /// book that the feed clears while it holds orders makes a walk over the orders of all books.
     pub queues: bool,
-    /// With room for fewer orders than these (`orders_max`) all of them are in the cache, and looking ahead costs more than
-    /// it saves. With room for more they lie far apart even while they are few.
+    /// With room for fewer orders than these (`orders_max`) all of them are in the cache, and looking ahead for more than an
+    /// order's line costs more than it saves. With room for more they lie far apart even while they are few.
     pub look_ahead_orders_min: usize,
     /// What names an order: depends on the feed's protocol.
     pub key: OrderKey,
@@ -51,7 +51,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A whole BIST equity market: 1,024 books, 500,000 orders; about 95 MB, 65 where the feed states no ranks.
+    /// A whole BIST equity market: 1,024 books, 500,000 orders; about 115 MB, 80 where the feed states no ranks.
     fn default() -> Self {
         Self {
             books_max: 1_024,
@@ -80,7 +80,7 @@ impl Limits {
             return Err("orders_max must be in 1..=500000000");
         }
         if levels_max == 0 || levels_max >= LEVELS_MAX || ladder_slots > LEVELS_MAX - levels_max {
-            return Err("levels_max must be above 0, and levels_max + ladder_slots at most 8000000");
+            return Err("levels_max must be above 0, and levels_max + ladder_slots at most 500000000");
         }
         Ok(())
     }
@@ -90,7 +90,7 @@ impl Limits {
     pub const fn bytes_max(&self) -> usize {
         let Self { books_max, orders_max, levels_max, ladder_slots, queues, .. } = *self;
         let ranked = queues && matches!(self.key, OrderKey::BookSideId);
-        let line = 64 + if queues { 32 } else { 0 } + if ranked { 64 } else { 0 };
+        let line = 64 + if ranked { 32 } else { 0 };
         let level = 33 + if ranked { 16 } else { 0 };
         let levels = levels_max * (level + 64) + ladder_slots * level;
         books_max * size_of::<Book>() + lines_for(orders_max) * line + levels + DIRECT_BOOKS * 2
@@ -149,20 +149,16 @@ impl Market {
         if let Err(wrong) = limits.check() {
             panic!("{wrong}");
         }
+        let Limits { ladder_slots, levels_max, orders_max, key, queues, .. } = limits;
+        let cells = Cells::new(ladder_slots, levels_max, lines_for(orders_max), key == OrderKey::BookSideId, queues);
         Self {
             books: with_capacity(limits.books_max, || Book::new(BookId(0), 0)),
             direct: vec![NO_BOOK; DIRECT_BOOKS],
             probed: vec![(0, NO_BOOK); (limits.books_max * 2).next_power_of_two()],
             pools: Pools {
-                cells: Cells::new(
-                    limits.ladder_slots,
-                    limits.levels_max,
-                    lines_for(limits.orders_max),
-                    limits.key == OrderKey::BookSideId,
-                    limits.queues,
-                ),
-                orders: Orders::new(limits.orders_max, limits.key, limits.seed),
+                orders: Orders::new(&cells, limits.orders_max, limits.key, limits.seed),
                 arena: Arena::new(limits.levels_max, limits.ladder_slots, limits.books_max),
+                cells,
             },
             anomalies: Arc::default(),
             epoch: 0,

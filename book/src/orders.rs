@@ -1,16 +1,17 @@
-//! Orders, in the index that finds them: from what names an order (an id, or book, side and id) to its level and quantity.
+//! The index of orders: from what names an order (an id, or book, side and id) to the unit of the pool that holds it.
 //!
-//! Never allocates after construction, never trusts an id: an unknown, repeated or hostile one costs a look at a few lines,
-//! never a wild access.
+//! Never allocates, never trusts an id: an unknown, repeated or hostile one costs a look at a few lines, never a wild
+//! access. The orders themselves lie in the pool (`cells.rs`), two to a cache line, ids and all: what names an order leads
+//! to everything that is known of it.
 //!
-//! A *line* is a cache line with four orders, ids and all: what names an order leads to everything that is known of it.
-//! All four ids are compared at once, so that a search has no loop whose length the processor would have to guess.
-//! Neighbouring ids lie in neighbouring lines, because ids that were given out together are asked for together; the first
-//! of them is chosen by a keyed mix, so that nobody outside can aim at one. What finds its line full goes to the next one
-//! and is counted there (as in Facebook's F14 tables), so a search ends at the first line that nothing overflowed, and
+//! Neighbouring ids lie in neighbouring *lines*, because ids that were given out together are asked for together; the
+//! first of them is chosen by a keyed mix, so that nobody outside can aim at one. What finds its line full goes to the next
+//! one and is counted there (as in Facebook's F14 tables), so a search ends at the first line that nothing went past, and
 //! removing leaves no tombstone. An order never moves while it lives: its place is its number.
 
-use crate::memory::{prefetch, table};
+use std::hint::select_unpredictable as select;
+
+use crate::cells::{Cells, OrderCell, PLACES, SCRATCH};
 
 /// What names an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,175 +22,56 @@ pub enum OrderKey {
     Id,
 }
 
-/// Orders of a line.
-pub(crate) const PLACES: usize = 4;
 /// Neighbouring ids: so many bits of an id choose one of as many lines in a row.
 const BLOCK_BITS: u32 = 6;
 const BLOCK: u64 = (1 << BLOCK_BITS) - 1;
 
-/// A word is a level and a quantity, below one bit that belongs to the line; 0 without that bit is a free place.
-const QUANTITY_BITS: u32 = 40;
-const LEVEL_BITS: u32 = 23;
-const LEVEL: u32 = (1 << LEVEL_BITS) - 1;
-const ORDER: u64 = !LINE_BIT;
-const LINE_BIT: u64 = 1 << 63;
-/// A quantity that a word has no room for stands in a list beside the index, and in the word stands this.
-pub(crate) const QUANTITY_LARGE: u64 = (1 << QUANTITY_BITS) - 1;
-/// Most orders with such a quantity: a trillion shares and more, which is no order that an exchange has.
-const LARGE_MAX: usize = 1_024;
-/// Most levels of a market, some less than a word has room for.
-pub(crate) const LEVELS_MAX: usize = 8_000_000;
-/// Most orders of a market: so many that no number of links, four to a line or a level, has more than 32 bits.
+/// Most levels of a market, and most orders: so many that no number of a unit has more than 32 bits.
+pub(crate) const LEVELS_MAX: usize = 500_000_000;
 pub(crate) const ORDERS_MAX: usize = 500_000_000;
 
-const _: () = assert!(QUANTITY_BITS + LEVEL_BITS == 63 && LEVELS_MAX + 64 < 1 << LEVEL_BITS);
-const _: () = assert!((lines_for(ORDERS_MAX) + LEVELS_MAX + 64) * PLACES < u32::MAX as usize);
-
-/// A resting order, as far as the index knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Order {
-    pub id: u64,
-    /// Number of its level, above 0.
-    pub level: u32,
-    /// Visible quantity that is left, 0 only for an undisclosed order.
-    pub quantity: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(C, align(64))]
-pub(crate) struct Line {
-    /// 0 beside a free place.
-    ids: [u64; PLACES],
-    /// The bits of the line: in the last word whether orders found it full and went on, in the others how many they are
-    /// (7: that many or more, for good).
-    words: [u64; PLACES],
-}
-
-const _: () = assert!(size_of::<Line>() == 64);
-
-const EMPTY: Line = Line { ids: [0; PLACES], words: [0; PLACES] };
-
-impl Line {
-    /// The place for a new order, if this is where it goes: none here has its id, nothing that would be here went
-    /// elsewhere, and there is room.
-    #[inline(always)]
-    pub fn place_for(&self, id: u64) -> Option<usize> {
-        let equal = equal_lanes(&self.ids, id);
-        let free = equal_lanes(&self.words, 0);
-        // An id of 0 looks like a free place: it takes the long way.
-        ((equal == 0) & (free != 0) & !self.overflowed()).then_some(first(free))
-    }
-
-    /// The first place with an id, and its order. `None` as well for an order whose quantity stands elsewhere.
-    #[inline(always)]
-    pub fn find(&self, id: u64) -> Option<(usize, Order)> {
-        let equal = equal_lanes(&self.ids, id);
-        let place = first(equal);
-        let word = self.words[place];
-        let order = order_of(id, word);
-        ((equal != 0) & (word & ORDER != 0) & (order.quantity != QUANTITY_LARGE)).then_some((place, order))
-    }
-
-    /// The level of the first place with an id, and the place; level 0 for none.
-    #[inline(always)]
-    pub fn level_of(&self, id: u64) -> (u32, usize) {
-        let equal = equal_lanes(&self.ids, id);
-        let place = first(equal);
-        let level = order_of(id, self.words[place]).level;
-        (std::hint::select_unpredictable(equal != 0, level, 0), place)
-    }
-
-    /// Notes an order at a free place. Its quantity is below [`QUANTITY_LARGE`], or that.
-    #[inline(always)]
-    pub fn note(&mut self, place: usize, order: Order) {
-        self.ids[place] = order.id;
-        self.words[place] |= u64::from(order.level) << QUANTITY_BITS | order.quantity;
-    }
-
-    /// Takes from an order a part of the quantity that stands here.
-    #[inline(always)]
-    pub fn lessen(&mut self, place: usize, quantity: u64) {
-        self.words[place] -= quantity;
-    }
-
-    #[inline(always)]
-    fn forget(&mut self, place: usize) {
-        self.ids[place] = 0;
-        self.words[place] &= LINE_BIT;
-    }
-
-    fn is_free(&self, place: usize) -> bool {
-        self.words[place] & ORDER == 0
-    }
-
-    #[inline(always)]
-    fn overflowed(&self) -> bool {
-        self.words[PLACES - 1] >= LINE_BIT
-    }
-
-    fn past(&self) -> u64 {
-        (0..PLACES - 1).map(|bit| (self.words[bit] >> 63) << bit).sum()
-    }
-
-    fn set_past(&mut self, past: u64) {
-        let bits = [past & 1, past >> 1 & 1, past >> 2 & 1, u64::from(past != 0)];
-        self.words.iter_mut().zip(bits).for_each(|(word, bit)| *word = *word & ORDER | bit << 63);
-    }
-}
-
-/// Past this number nobody counts any more.
-const PAST_MAX: u64 = 7;
-
-#[inline(always)]
-fn order_of(id: u64, word: u64) -> Order {
-    Order { id, level: (word >> QUANTITY_BITS) as u32 & LEVEL, quantity: word & QUANTITY_LARGE }
-}
-
-/// The place of the lowest of the bits of [`equal_lanes`]; any place for none.
-#[inline(always)]
-fn first(bits: u32) -> usize {
-    bits.trailing_zeros() as usize / 2 % PLACES
-}
-
-/// Bit 0, 2, 4, 6 for the lanes that equal `value`: 10 instructions, where a loop takes 20.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-fn equal_lanes(lanes: &[u64; PLACES], value: u64) -> u32 {
-    use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi32, _mm_movemask_epi8, _mm_packs_epi16, _mm_packs_epi32, _mm_set1_epi64x,
-    };
-    #[target_feature(enable = "sse2")]
-    #[inline]
-    fn compare([low, high]: [__m128i; 2], value: u64) -> u32 {
-        let value = _mm_set1_epi64x(value as i64);
-        let halves = _mm_packs_epi32(_mm_cmpeq_epi32(low, value), _mm_cmpeq_epi32(high, value));
-        _mm_movemask_epi8(_mm_packs_epi16(halves, halves)) as u32
-    }
-    // SAFETY: every x86-64 processor has SSE2.
-    let halves = unsafe { compare(zerocopy::transmute!(*lanes), value) };
-    halves & halves >> 1 & 0b0101_0101
-}
-
-/// Bit 0, 2, 4, 6 for the lanes that equal `value`.
-#[cfg(not(target_arch = "x86_64"))]
-#[inline(always)]
-fn equal_lanes(lanes: &[u64; PLACES], value: u64) -> u32 {
-    (0..PLACES).fold(0, |bits, lane| bits | u32::from(lanes[lane] == value) << (lane * 2))
-}
+const _: () = assert!(lines_for(ORDERS_MAX) * PLACES + LEVELS_MAX + 128 < u32::MAX as usize);
 
 /// The odd factor of a key.
 const fn factor_of(seed: u64) -> u64 {
     0x9E37_79B9_7F4A_7C15 ^ seed.rotate_left(32) | 1
 }
 
-/// How many lines an index for so many orders has: three orders for two of them, so that hardly one overflows.
+/// How many lines an index for so many orders has: three for two of them, so that few overflow.
 pub(crate) const fn lines_for(orders_max: usize) -> usize {
-    (orders_max * 2 / 3 + 1).div_ceil(1 << BLOCK_BITS) << BLOCK_BITS
+    (orders_max * 3 / 2 + 1).div_ceil(1 << BLOCK_BITS) << BLOCK_BITS
 }
 
-/// All orders.
+/// The place of the order with that id, if it is in its own line.
+#[inline(always)]
+pub(crate) fn find_in(line: &[OrderCell; PLACES], id: u64) -> Option<usize> {
+    let place = usize::from(line[0].id != id);
+    ((line[place].id == id) & (line[place].level != SCRATCH)).then_some(place)
+}
+
+/// The level of the order with that id, and its place; [`SCRATCH`] for none in its own line.
+#[inline(always)]
+pub(crate) fn level_in(line: &[OrderCell; PLACES], id: u64) -> (u32, usize) {
+    let place = usize::from(line[0].id != id);
+    (select(line[place].id == id, line[place].level, SCRATCH), place)
+}
+
+/// The place for a new order, if this is where it goes: none here has its id, nothing that would be here went
+/// elsewhere, and there is room.
+#[inline(always)]
+pub(crate) fn place_in(line: &[OrderCell; PLACES], id: u64) -> Option<usize> {
+    let place = usize::from(line[0].level != SCRATCH);
+    // An id of 0 looks like a free place: it takes the long way.
+    let is_new = (line[0].id != id) & (line[1].id != id);
+    (is_new & (line[0].past == 0) & (line[place].level == SCRATCH)).then_some(place)
+}
+
+/// The index.
 pub(crate) struct Orders {
-    lines: Vec<Line>,
+    /// The first unit that is an order's.
+    first: u32,
+    /// Units of orders.
+    places: u32,
     /// Groups of lines, one of which the mix chooses.
     groups: u64,
     /// All ones where book and side are part of a name.
@@ -198,22 +80,21 @@ pub(crate) struct Orders {
     factor: u64,
     live: u32,
     orders_max: u32,
-    /// (order, quantity) of those whose quantity a word has no room for.
-    large: Vec<(u32, u64)>,
 }
 
 impl Orders {
-    pub fn new(orders_max: usize, key: OrderKey, seed: u64) -> Self {
+    /// An index into the orders of a pool, which has [`lines_for`] so many of them.
+    pub fn new(cells: &Cells, orders_max: usize, key: OrderKey, seed: u64) -> Self {
         let lines = lines_for(orders_max);
         let mut orders = Self {
-            lines: table(lines, EMPTY),
+            first: cells.orders_first(),
+            places: (lines * PLACES) as u32,
             groups: (lines >> BLOCK_BITS) as u64,
             scope_mask: if key == OrderKey::BookSideId { u32::MAX } else { 0 },
             seed,
             factor: factor_of(seed),
             live: 0,
             orders_max: orders_max as u32,
-            large: Vec::with_capacity(LARGE_MAX),
         };
         // A few keys in a hundred let blocks that follow each other meet in few lines: the first that does not is taken.
         while !orders.spreads() {
@@ -228,17 +109,15 @@ impl Orders {
         [1u64, 4, 16].into_iter().all(|each| {
             let mut blocks = vec![0u8; self.groups as usize];
             (0..each * self.groups).all(|block| {
-                let count = &mut blocks[(self.line_of(0, block << BLOCK_BITS) >> BLOCK_BITS) as usize];
+                let count = &mut blocks[self.group_of(0, block << BLOCK_BITS) as usize];
                 *count += 1;
                 u64::from(*count) <= each + 2 + each / 4
             })
         })
     }
 
-    /// Forgets all orders.
+    /// Forgets all orders. The pool is cleared by the caller.
     pub fn clear(&mut self) {
-        self.lines.fill(EMPTY);
-        self.large.clear();
         self.live = 0;
     }
 
@@ -260,155 +139,134 @@ impl Orders {
         self.scope_mask
     }
 
-    /// The own line of a name. For [`OrderKey::Id`] book and side do not count.
     #[inline(always)]
-    pub fn line_of(&self, book_side: u32, id: u64) -> u32 {
+    fn group_of(&self, book_side: u32, id: u64) -> u32 {
         let scope = book_side & self.scope_mask;
         // Folded multiply: all 64 bits of the block number and of the scope reach all bits of the result.
         let block = (id >> BLOCK_BITS) ^ self.seed ^ u64::from(scope).rotate_left(40);
         let product = u128::from(block) * u128::from(self.factor);
         let mixed = (product as u64) ^ ((product >> 64) as u64);
         // The upper bits scaled to the number of groups (Lemire, Fast Random Integer Generation in an Interval, 2019).
-        let group = (u128::from(mixed) * u128::from(self.groups)) >> 64;
-        (group as u32) << BLOCK_BITS | (id & BLOCK) as u32
+        ((u128::from(mixed) * u128::from(self.groups)) >> 64) as u32
     }
 
-    /// Starts to load a line.
+    /// The own line of a name: the number of its first unit. For [`OrderKey::Id`] book and side do not count.
     #[inline(always)]
-    pub fn prefetch(&self, line: u32) {
-        prefetch(&self.lines, line as usize);
+    pub fn line_of(&self, book_side: u32, id: u64) -> u32 {
+        let line = self.group_of(book_side, id) << BLOCK_BITS | (id & BLOCK) as u32;
+        self.first + line * PLACES as u32
     }
 
-    /// A line, which [`Orders::line_of`] gave.
-    #[inline(always)]
-    pub fn line(&self, line: u32) -> &Line {
-        &self.lines[line as usize]
-    }
-
-    #[inline(always)]
-    pub fn line_mut(&mut self, line: u32) -> &mut Line {
-        &mut self.lines[line as usize]
-    }
-
-    /// Notes a new order at a place that [`Line::place_for`] gave, and returns its number. There must be room for it.
-    #[inline(always)]
-    pub fn note(&mut self, line: u32, place: usize, order: Order) -> u32 {
-        self.lines[line as usize].note(place, order);
-        self.live += 1;
-        number(line, place)
-    }
-
-    /// Forgets an order that [`Line::find`] found.
-    #[inline(always)]
-    pub fn forget(&mut self, line: u32, place: usize) {
-        self.lines[line as usize].forget(place);
-        self.live -= 1;
-    }
-
-    /// An order by its number.
-    pub fn order(&self, order: u32) -> Order {
-        let (line, place) = (&self.lines[order as usize / PLACES], order as usize % PLACES);
-        let mut found = order_of(line.ids[place], line.words[place]);
-        if found.quantity == QUANTITY_LARGE {
-            found.quantity = self.large[self.large_at(order)].1;
+    /// The order with that id, if it is in the line behind its own.
+    #[inline(never)]
+    pub fn find_behind(&self, cells: &Cells, line: u32, id: u64) -> Option<u32> {
+        if cells.line(line)[0].past == 0 {
+            return None;
         }
-        found
+        let next = self.next(line);
+        find_in(cells.line(next), id).map(|place| next + place as u32)
     }
 
-    fn large_at(&self, order: u32) -> usize {
-        self.large.iter().position(|large| large.0 == order).expect("a large quantity is in the list")
+    /// Takes the place for a new order whose own line is full, or was, if it is there or in the next one and none of
+    /// them has its id. There must be room for it.
+    #[inline(never)]
+    pub fn take_near(&self, cells: &mut Cells, line: u32, id: u64) -> Option<u32> {
+        let next = self.next(line);
+        let (here, behind) = (cells.line(line), cells.line(next));
+        let is_new = here.iter().chain(behind).all(|order| order.id != id);
+        if !is_new || behind[0].past > 0 {
+            return None;
+        }
+        let free = |places: &[OrderCell; PLACES]| places.iter().position(|order| order.level == SCRATCH);
+        if let Some(place) = free(here) {
+            return Some(line + place as u32);
+        }
+        let place = free(behind)?;
+        cells.order_mut(line).past += 1;
+        Some(next + place as u32)
+    }
+
+    /// Notes a new order at a place that [`place_in`] or [`Orders::take_near`] gave. There must be room for it.
+    #[inline(always)]
+    pub fn note(&mut self, cells: &mut Cells, order: u32, id: u64, level: u32, quantity: u64) {
+        let cell = cells.order_mut(order);
+        (cell.id, cell.quantity, cell.level) = (id, quantity, level);
+        self.live += 1;
+    }
+
+    /// Forgets an order that [`find_in`] or [`Orders::find_behind`] found from its own line.
+    #[inline(always)]
+    pub fn forget(&mut self, cells: &mut Cells, line: u32, order: u32) {
+        if !is_in(line, order) {
+            cells.order_mut(line).past -= 1;
+        }
+        self.free(cells, order);
+    }
+
+    #[inline(always)]
+    fn free(&mut self, cells: &mut Cells, order: u32) {
+        let cell = cells.order_mut(order);
+        (cell.id, cell.level) = (0, SCRATCH);
+        self.live -= 1;
     }
 
     /// The numbers of all places.
     pub fn numbers(&self) -> std::ops::Range<u32> {
-        0..(self.lines.len() * PLACES) as u32
-    }
-
-    /// Whether there is an order at a place.
-    pub fn is_live(&self, order: u32) -> bool {
-        !self.lines[order as usize / PLACES].is_free(order as usize % PLACES)
+        self.first..self.first + self.places
     }
 
     /// The order with that id, whose own line is `line` and whose level is one of those that are asked for.
-    pub fn find(&self, mut line: u32, id: u64, is_level: impl Fn(u32) -> bool) -> Option<u32> {
+    pub fn find(&self, cells: &Cells, mut line: u32, id: u64, is_level: impl Fn(u32) -> bool) -> Option<u32> {
         loop {
-            let here = self.line(line);
-            for place in (0..PLACES).filter(|&place| here.ids[place] == id && !here.is_free(place)) {
-                if is_level(order_of(id, here.words[place]).level) {
-                    return Some(number(line, place));
+            let here = cells.line(line);
+            for (place, order) in here.iter().enumerate() {
+                if order.id == id && order.level != SCRATCH && is_level(order.level) {
+                    return Some(line + place as u32);
                 }
             }
             // Nothing that would be further on ever came past here.
-            if !here.overflowed() {
+            if here[0].past == 0 {
                 return None;
             }
             line = self.next(line);
         }
     }
 
+    /// Where that goes on which finds a line full.
     fn next(&self, line: u32) -> u32 {
-        if line as usize + 1 == self.lines.len() { 0 } else { line + 1 }
+        let next = line + PLACES as u32;
+        if next == self.first + self.places { self.first } else { next }
     }
 
-    /// Whether one more order with that quantity fits.
-    pub fn can_take(&self, quantity: u64) -> bool {
-        self.has_room() && (quantity < QUANTITY_LARGE || self.large.len() < LARGE_MAX)
-    }
-
-    /// Notes an order whose name [`Orders::find`] did not find and which [`Orders::can_take`], and returns its number.
-    pub fn insert(&mut self, mut line: u32, order: Order) -> u32 {
+    /// Notes an order whose name [`Orders::find`] did not find, and returns its number. There must be room for it.
+    pub fn insert(&mut self, cells: &mut Cells, mut line: u32, id: u64, level: u32, quantity: u64) -> u32 {
         // There is room: fewer orders than places.
         let place = loop {
-            let here = self.line_mut(line);
-            if let Some(place) = (0..PLACES).find(|&place| here.is_free(place)) {
+            if let Some(place) = cells.line(line).iter().position(|order| order.level == SCRATCH) {
                 break place;
             }
-            here.set_past((here.past() + 1).min(PAST_MAX));
+            cells.order_mut(line).past += 1;
             line = self.next(line);
         };
-        let new = self.note(line, place, Order { quantity: order.quantity.min(QUANTITY_LARGE), ..order });
-        if order.quantity >= QUANTITY_LARGE {
-            self.large.push((new, order.quantity));
-        }
-        new
+        let order = line + place as u32;
+        self.note(cells, order, id, level, quantity);
+        order
     }
 
     /// Forgets an order, whose own line is `line`.
-    pub fn remove(&mut self, mut line: u32, order: u32) {
-        if self.order(order).quantity >= QUANTITY_LARGE {
-            self.large.swap_remove(self.large_at(order));
-        }
-        let (at, place) = (order / PLACES as u32, order as usize % PLACES);
-        while line != at {
+    pub fn remove(&mut self, cells: &mut Cells, mut line: u32, order: u32) {
+        while !is_in(line, order) {
             // It was counted in each line that it went past.
-            let here = self.line_mut(line);
-            debug_assert!(here.overflowed(), "an order is where its name leads to");
-            let past = here.past();
-            here.set_past(if past == PAST_MAX { PAST_MAX } else { past.saturating_sub(1) });
+            cells.order_mut(line).past -= 1;
             line = self.next(line);
         }
-        self.forget(at, place);
-    }
-
-    /// Takes a part of its quantity from an order.
-    pub fn lessen(&mut self, order: u32, quantity: u64) {
-        let left = self.order(order).quantity - quantity;
-        if left + quantity >= QUANTITY_LARGE {
-            let at = self.large_at(order);
-            self.large[at].1 = left;
-            if left < QUANTITY_LARGE {
-                self.large.swap_remove(at);
-            }
-        }
-        let word = &mut self.lines[order as usize / PLACES].words[order as usize % PLACES];
-        *word = *word & !QUANTITY_LARGE | left.min(QUANTITY_LARGE);
+        self.free(cells, order);
     }
 }
 
-/// The number of an order: its place.
 #[inline(always)]
-pub(crate) const fn number(line: u32, place: usize) -> u32 {
-    line * PLACES as u32 + place as u32
+const fn is_in(line: u32, order: u32) -> bool {
+    order.wrapping_sub(line) < PLACES as u32
 }
 
 #[cfg(test)]
@@ -417,102 +275,96 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    fn insert(orders: &mut Orders, book_side: u32, id: u64) -> Option<u32> {
+    fn index(orders_max: usize, key: OrderKey, seed: u64) -> (Cells, Orders) {
+        let cells = Cells::new(0, 7, lines_for(orders_max), false, true);
+        let orders = Orders::new(&cells, orders_max, key, seed);
+        (cells, orders)
+    }
+
+    fn insert((cells, orders): &mut (Cells, Orders), book_side: u32, id: u64) -> Option<u32> {
         let line = orders.line_of(book_side, id);
+        if !orders.has_room() {
+            return None;
+        }
         // The level says what the scope is: one for each.
-        let order = Order { id, level: book_side + 1, quantity: id % 100 };
+        let (level, quantity) = (book_side + 1, id % 100);
         // Both ways in: they leave the same behind.
-        match orders.line(line).place_for(id) {
-            Some(place) if orders.has_room() => Some(orders.note(line, place, order)),
-            _ => orders.can_take(order.quantity).then(|| orders.insert(line, order)),
+        let place = place_in(cells.line(line), id).map(|place| line + place as u32);
+        match place.or_else(|| orders.take_near(cells, line, id)) {
+            Some(order) => {
+                orders.note(cells, order, id, level, quantity);
+                Some(order)
+            }
+            None => Some(orders.insert(cells, line, id, level, quantity)),
         }
     }
 
-    fn remove(orders: &mut Orders, book_side: u32, id: u64, order: u32) {
+    fn remove((cells, orders): &mut (Cells, Orders), book_side: u32, id: u64, order: u32) {
         let line = orders.line_of(book_side, id);
-        match orders.line(line).find(id) {
-            Some((place, _)) if number(line, place) == order => orders.forget(line, place),
-            _ => orders.remove(line, order),
+        let found = find_in(cells.line(line), id).map(|place| line + place as u32);
+        match found.or_else(|| orders.find_behind(cells, line, id)) {
+            Some(found) if found == order => orders.forget(cells, line, order),
+            _ => orders.remove(cells, line, order),
         }
     }
 
-    fn find(orders: &Orders, book_side: u32, id: u64) -> Option<u32> {
-        orders.find(orders.line_of(book_side, id), id, |level| ((level - 1) ^ book_side) & orders.scope_mask() == 0)
+    fn find((cells, orders): &(Cells, Orders), book_side: u32, id: u64) -> Option<u32> {
+        let is_level = |level: u32| ((level - 1) ^ book_side) & orders.scope_mask() == 0;
+        orders.find(cells, orders.line_of(book_side, id), id, is_level)
+    }
+
+    fn live((cells, orders): &(Cells, Orders)) -> usize {
+        orders.numbers().filter(|&order| cells.order(order).level != SCRATCH).count()
     }
 
     #[test]
     fn a_name_is_book_side_and_id() {
-        let mut orders = Orders::new(8, OrderKey::BookSideId, 1);
-        let bid = insert(&mut orders, 2, 7).unwrap();
-        let ask = insert(&mut orders, 3, 7).unwrap();
-        assert_eq!((find(&orders, 2, 7), find(&orders, 3, 7), find(&orders, 4, 7)), (Some(bid), Some(ask), None));
-        let mut by_id = Orders::new(8, OrderKey::Id, 1);
+        let mut all = index(8, OrderKey::BookSideId, 1);
+        let bid = insert(&mut all, 2, 7).unwrap();
+        let ask = insert(&mut all, 3, 7).unwrap();
+        assert_eq!((find(&all, 2, 7), find(&all, 3, 7), find(&all, 4, 7)), (Some(bid), Some(ask), None));
+        let mut by_id = index(8, OrderKey::Id, 1);
         let order = insert(&mut by_id, 2, 7).unwrap();
         assert_eq!(find(&by_id, 99, 7), Some(order));
     }
 
     #[test]
     fn a_used_up_pool_refuses() {
-        let mut orders = Orders::new(2, OrderKey::Id, 1);
-        let first = insert(&mut orders, 0, 1).unwrap();
-        assert!(orders.has_room());
-        insert(&mut orders, 0, 2).unwrap();
-        assert_eq!((orders.has_room(), insert(&mut orders, 0, 3)), (false, None));
-        remove(&mut orders, 0, 1, first);
-        assert!(orders.has_room());
+        let mut all = index(2, OrderKey::Id, 1);
+        let first = insert(&mut all, 0, 1).unwrap();
+        assert!(all.1.has_room());
+        insert(&mut all, 0, 2).unwrap();
+        assert_eq!((all.1.has_room(), insert(&mut all, 0, 3)), (false, None));
+        remove(&mut all, 0, 1, first);
+        assert!(all.1.has_room());
     }
 
-    /// Five in one line, whatever the hash: one of them overflows.
+    /// More in one line than it has places, whatever the hash: some overflow.
     #[test]
     fn lines_that_overflow_are_left_as_if_nothing_had_been() {
         for seed in 0..50 {
-            let mut orders = Orders::new(90, OrderKey::Id, seed);
-            let line = orders.line_of(0, 3);
-            let all: Vec<u64> = (0u64..)
+            let mut all = index(90, OrderKey::Id, seed);
+            let line = all.1.line_of(0, 3);
+            let ids: Vec<u64> = (0u64..)
                 .map(|block| block << BLOCK_BITS | 3)
-                .filter(|&id| orders.line_of(0, id) == line)
+                .filter(|&id| all.1.line_of(0, id) == line)
                 .take(12)
                 .collect();
-            let numbers: Vec<u32> = all.iter().map(|&id| insert(&mut orders, 0, id).unwrap()).collect();
-            assert!(all.iter().zip(&numbers).all(|(&id, &order)| find(&orders, 0, id) == Some(order)));
-            assert!(numbers.iter().any(|&order| order / 4 != line) && find(&orders, 0, 1 << 40 | 3).is_none());
-            assert_eq!(orders.numbers().filter(|&order| orders.is_live(order)).count(), 12);
-            for (&id, &order) in all.iter().zip(&numbers) {
-                remove(&mut orders, 0, id, order);
-                assert_eq!(find(&orders, 0, id), None);
+            let numbers: Vec<u32> = ids.iter().map(|&id| insert(&mut all, 0, id).unwrap()).collect();
+            assert!(ids.iter().zip(&numbers).all(|(&id, &order)| find(&all, 0, id) == Some(order)));
+            assert!(numbers.iter().any(|&order| order / 2 != line / 2) && find(&all, 0, 1 << 40 | 3).is_none());
+            assert_eq!(live(&all), 12);
+            for (&id, &order) in ids.iter().zip(&numbers) {
+                remove(&mut all, 0, id, order);
+                assert_eq!(find(&all, 0, id), None);
             }
-            // Eight went past the first line, more than it counts: only it remembers.
-            assert!(orders.lines.iter().enumerate().all(|(at, &have)| have == EMPTY || at == line as usize), "{seed}");
-            orders.clear();
-            assert!(orders.lines.iter().all(|&line| line == EMPTY));
+            let (cells, orders) = &all;
+            let empty = |order| (cells.order(order).id, cells.order(order).level, cells.order(order).past) == (0, 0, 0);
+            assert!(orders.numbers().all(empty), "{seed}");
         }
     }
 
-    #[test]
-    fn a_quantity_has_all_64_bits() {
-        let mut orders = Orders::new(2_000, OrderKey::Id, 1);
-        let line = orders.line_of(0, 9);
-        let order = |quantity| Order { id: 9, level: 5, quantity };
-        let nine = orders.insert(line, order(u64::MAX - 1));
-        assert_eq!((orders.order(nine), orders.line(line).find(9)), (order(u64::MAX - 1), None));
-        orders.lessen(nine, 1);
-        assert_eq!(orders.order(nine).quantity, u64::MAX - 2);
-        orders.lessen(nine, u64::MAX - 2 - QUANTITY_LARGE);
-        assert_eq!(orders.order(nine).quantity, QUANTITY_LARGE);
-        orders.lessen(nine, 1);
-        assert_eq!(orders.line(line).find(9), Some((nine as usize % 4, order(QUANTITY_LARGE - 1))));
-        orders.remove(line, nine);
-        assert_eq!((orders.live(), orders.large.len()), (0, 0));
-        for id in 0..LARGE_MAX as u64 {
-            assert!(orders.can_take(QUANTITY_LARGE));
-            orders.insert(orders.line_of(0, id), Order { id, level: 1, quantity: QUANTITY_LARGE });
-        }
-        assert!(!orders.can_take(u64::MAX) && orders.can_take(QUANTITY_LARGE - 1));
-        orders.remove(orders.line_of(0, 7), find(&orders, 0, 7).unwrap());
-        assert!(orders.can_take(u64::MAX));
-    }
-
-    /// Ids as an exchange gives them out, the younger the more of them alive, and many keys: lines hardly overflow.
+    /// Ids as an exchange gives them out, the younger the more of them alive, and many keys: few lines overflow.
     #[test]
     fn no_key_makes_ids_in_order_meet() {
         let (mut random, mut next) = (1u64, 1 << 20);
@@ -526,11 +378,12 @@ mod tests {
             next -= 1;
         }
         for key in 0..400u64 {
-            let orders = Orders::new(25_000, OrderKey::Id, key.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17));
-            let mut loads = vec![0usize; orders.lines.len()];
-            alive.iter().for_each(|&id| loads[orders.line_of(0, id) as usize] += 1);
+            let key = key.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17);
+            let (_, orders) = index(25_000, OrderKey::Id, key);
+            let mut loads = vec![0usize; orders.places as usize / PLACES];
+            alive.iter().for_each(|&id| loads[(orders.line_of(0, id) - orders.first) as usize / PLACES] += 1);
             let over: usize = loads.iter().map(|load| load.saturating_sub(PLACES)).sum();
-            assert!(over < alive.len() / 100, "{over} of {} orders under key {key}", alive.len());
+            assert!(over < alive.len() / 20, "{over} of {} orders under key {key}", alive.len());
         }
     }
 
@@ -538,10 +391,10 @@ mod tests {
     #[test]
     fn a_small_index_uses_all_its_lines() {
         for (orders_max, key) in [(400, 1), (640, 42), (1_200, 7), (2_500, 99)] {
-            let orders = Orders::new(orders_max, OrderKey::Id, key);
+            let (_, orders) = index(orders_max, OrderKey::Id, key);
             let mut used = vec![false; orders.groups as usize];
             for id in (0..1u64 << 14).step_by(64) {
-                used[(orders.line_of(0, id) >> BLOCK_BITS) as usize] = true;
+                used[orders.group_of(0, id) as usize] = true;
             }
             assert!(used.len() > 1 && used.iter().all(|&used| used), "{orders_max}");
         }
@@ -551,26 +404,26 @@ mod tests {
         /// Against a std map, with ids that collide on purpose (same low bits, same blocks).
         #[test]
         fn the_index_equals_a_map(seed: u64, steps in prop::collection::vec((0u64..40, 0u32..3, any::<bool>()), 0..300)) {
-            let mut orders = Orders::new(32, OrderKey::BookSideId, seed);
+            let mut all = index(32, OrderKey::BookSideId, seed);
             let mut map: HashMap<(u32, u64), u32> = HashMap::new();
             for (number, book_side, add) in steps {
                 let id = (number << 58) | (number % 3);
                 if add {
                     if let std::collections::hash_map::Entry::Vacant(e) = map.entry((book_side, id)) {
-                        prop_assert_eq!(find(&orders, book_side, id), None);
-                        match insert(&mut orders, book_side, id) {
+                        prop_assert_eq!(find(&all, book_side, id), None);
+                        match insert(&mut all, book_side, id) {
                             Some(order) => { e.insert(order); }
                             None => prop_assert_eq!(map.len(), 32),
                         }
                     }
                 } else if let Some(order) = map.remove(&(book_side, id)) {
-                    remove(&mut orders, book_side, id, order);
+                    remove(&mut all, book_side, id, order);
                 }
-                prop_assert_eq!(orders.live(), map.len());
-                prop_assert_eq!(orders.numbers().filter(|&order| orders.is_live(order)).count(), map.len());
+                prop_assert_eq!((all.1.live(), live(&all)), (map.len(), map.len()));
                 for (&(book_side, id), &order) in &map {
-                    prop_assert_eq!(find(&orders, book_side, id), Some(order));
-                    prop_assert_eq!(orders.order(order), Order { id, level: book_side + 1, quantity: id % 100 });
+                    prop_assert_eq!(find(&all, book_side, id), Some(order));
+                    let cell = all.0.order(order);
+                    prop_assert_eq!((cell.id, cell.level, cell.quantity), (id, book_side + 1, id % 100));
                 }
             }
         }

@@ -10,20 +10,20 @@ use super::updates::{publish, stamp, trade};
 use super::{Market, Output};
 use crate::anomaly::Anomaly;
 use crate::book::{NewOrder, Pools, Touched, book_side, side_of, totals};
-use crate::cells::QueueRank;
+use crate::cells::{OrderCell, QueueRank};
 use crate::grid::key_of;
-use crate::orders::{Order, OrderKey, QUANTITY_LARGE, number};
+use crate::orders::{OrderKey, find_in, place_in};
 use crate::slot::{Execution, OrderEvent, QUANTITY_REST, Slot, action, rtype};
 use crate::types::{Nanos, Price, Side};
 
 /// An order that loses quantity or goes.
 #[derive(Clone, Copy)]
 pub(super) struct Loss {
-    /// As the event states it.
-    pub side: Side,
+    /// As the event states it: `B`, `A`, or anything else for none.
+    pub side: u8,
     pub book_id: u32,
     pub id: u64,
-    /// [`QUANTITY_REST`]: all that is left.
+    /// [`QUANTITY_REST`]: all that is left. In a cancel also DBN's undefined size, `u32::MAX`.
     pub quantity: u64,
     /// What readers are told.
     pub action: u8,
@@ -31,6 +31,11 @@ pub(super) struct Loss {
 }
 
 impl Loss {
+    #[inline(always)]
+    fn is_rest(&self) -> bool {
+        self.quantity == QUANTITY_REST || (self.action == action::CANCEL && self.quantity == u64::from(u32::MAX))
+    }
+
     #[cold]
     fn excess(&self) -> Anomaly {
         if self.action == action::FILL { Anomaly::OverExecution } else { Anomaly::OverCancel }
@@ -47,15 +52,15 @@ impl Market {
 
     /// Takes one event that was looked at before.
     #[inline(always)]
-    pub(super) fn apply_guessed(&mut self, event: &Slot, guess: Guess, out: &mut impl Output) {
+    pub(super) fn apply_guessed(&mut self, event: &Slot, guess: &Guess, out: &mut impl Output) {
         self.apply_at(event, guess.dense, Some(guess), out);
     }
 
     /// `dense`: the event's book, or [`super::NO_BOOK`].
     #[inline(always)]
-    fn apply_at(&mut self, event: &Slot, dense: u16, guess: Option<Guess>, out: &mut impl Output) {
+    fn apply_at(&mut self, event: &Slot, dense: u16, guess: Option<&Guess>, out: &mut impl Output) {
         self.seq += 1;
-        let rank_ns = if self.rank.is_some() { self.take_rank(event) } else { None };
+        let rank_ns = if self.rank.is_some() { self.take_rank(event) } else { event.as_order().exchange_ns };
         if event.rtype != rtype::ORDER {
             return self.on_other(event, dense, guess, out);
         }
@@ -68,7 +73,7 @@ impl Market {
     }
 
     #[inline(never)]
-    fn on_other(&mut self, event: &Slot, dense: u16, guess: Option<Guess>, out: &mut impl Output) {
+    fn on_other(&mut self, event: &Slot, dense: u16, guess: Option<&Guess>, out: &mut impl Output) {
         match event.rtype {
             rtype::REPLACE => self.on_replace(event.as_execution(), dense, guess, out),
             rtype::EXECUTION => self.on_execution(event.as_execution(), dense, guess, out),
@@ -77,59 +82,54 @@ impl Market {
     }
 
     #[inline(always)]
-    fn line(&self, guess: Option<Guess>, dense: u16, side: Side, id: u64) -> u32 {
+    fn line(&self, guess: Option<&Guess>, dense: u16, side: usize, id: u64) -> u32 {
         match guess {
             Some(guess) => guess.line,
-            None => self.pools.orders.line_of(book_side(usize::from(dense), side.index()), id),
+            None => self.pools.orders.line_of(book_side(usize::from(dense), side), id),
         }
     }
 
     #[inline(always)]
-    fn on_add(
-        &mut self,
-        event: &OrderEvent,
-        rank_ns: Option<Nanos>,
-        dense: u16,
-        guess: Option<Guess>,
-        out: &mut impl Output,
-    ) {
+    fn on_add(&mut self, event: &OrderEvent, rank_ns: Nanos, dense: u16, guess: Option<&Guess>, out: &mut impl Output) {
         self.on_clock(event.exchange_ns, event.received_ns, out);
+        let at = event.side_index();
         let new = NewOrder {
-            side: event.side(),
+            side: side_of(at as u32),
             id: event.order_id,
             price: Price(event.price),
             quantity: event.quantity(),
-            rank: QueueRank { ns: rank_ns.unwrap_or(event.exchange_ns), sequence: event.rank_sequence },
+            rank: QueueRank { ns: rank_ns, sequence: event.rank_sequence },
         };
         let times = (event.exchange_ns, event.received_ns);
-        let line = self.line(guess, dense, new.side, new.id);
-        if !self.add_usual(&new, times, dense, line, out) {
-            self.add_unusual(event.book_id, new, times, out);
+        let line = self.line(guess, dense, at, new.id);
+        if !is_side(event.side) || !self.add_usual(&new, times, dense, line, out) {
+            self.add_unusual(event.book_id, NewOrder { side: event.side(), ..new }, times, out);
         }
     }
 
     #[inline(always)]
-    fn on_cancel(&mut self, event: &OrderEvent, dense: u16, guess: Option<Guess>, out: &mut impl Output) {
+    fn on_cancel(&mut self, event: &OrderEvent, dense: u16, guess: Option<&Guess>, out: &mut impl Output) {
         self.on_clock(event.exchange_ns, event.received_ns, out);
-        // DBN's undefined size means the same as our own sentinel.
-        let quantity = event.quantity();
         let loss = Loss {
-            side: event.side(),
+            side: event.side,
             book_id: event.book_id,
             id: event.order_id,
-            quantity: if quantity == u64::from(u32::MAX) { QUANTITY_REST } else { quantity },
+            quantity: event.quantity(),
             action: action::CANCEL,
             times: (event.exchange_ns, event.received_ns),
         };
-        let line = self.line(guess, dense, loss.side, loss.id);
-        if self.reduce_usual(&loss, dense, line, out).is_none() {
-            self.reduce_unusual(loss, out);
-        }
+        self.reduce(loss, dense, guess, out);
     }
 
     #[inline(always)]
-    fn reduce(&mut self, loss: Loss, dense: u16, guess: Option<Guess>, out: &mut impl Output) -> Option<(Side, Price)> {
-        let line = self.line(guess, dense, loss.side, loss.id);
+    fn reduce(
+        &mut self,
+        loss: Loss,
+        dense: u16,
+        guess: Option<&Guess>,
+        out: &mut impl Output,
+    ) -> Option<(Side, Price)> {
+        let line = self.line(guess, dense, index_of(loss.side), loss.id);
         match self.reduce_usual(&loss, dense, line, out) {
             Some(touched) => Some(touched),
             None => self.reduce_unusual(loss, out),
@@ -137,24 +137,24 @@ impl Market {
     }
 
     /// A replaced order goes and comes again under its new name, behind all others.
-    fn on_replace(&mut self, event: &Execution, dense: u16, guess: Option<Guess>, out: &mut impl Output) {
+    fn on_replace(&mut self, event: &Execution, dense: u16, guess: Option<&Guess>, out: &mut impl Output) {
         self.on_clock(event.exchange_ns, event.received_ns, out);
         let times = (event.exchange_ns, event.received_ns);
-        let (side, book_id, id) = (event.side(), event.book_id, event.order_id);
+        let (side, book_id, id) = (event.side, event.book_id, event.order_id);
         let loss = Loss { side, book_id, id, quantity: QUANTITY_REST, action: action::CANCEL, times };
         let Some((side, _)) = self.reduce(loss, dense, guess, out) else { return };
         let (price, quantity) = (Price(event.price), event.quantity);
         let new = NewOrder { side, id: event.other_id, price, quantity, rank: QueueRank::FIRST };
-        let line = self.line(None, dense, side, new.id);
+        let line = self.line(None, dense, side.index(), new.id);
         if !self.add_usual(&new, times, dense, line, out) {
             self.add_unusual(book_id, new, times, out);
         }
     }
 
-    fn on_execution(&mut self, event: &Execution, dense: u16, guess: Option<Guess>, out: &mut impl Output) {
+    fn on_execution(&mut self, event: &Execution, dense: u16, guess: Option<&Guess>, out: &mut impl Output) {
         self.on_clock(event.exchange_ns, event.received_ns, out);
         let times = (event.exchange_ns, event.received_ns);
-        let (side, book_id, id) = (event.side(), event.book_id, event.order_id);
+        let (side, book_id, id) = (event.side, event.book_id, event.order_id);
         let quantity = event.quantity.min(QUANTITY_REST - 1);
         let loss = Loss { side, book_id, id, quantity, action: action::FILL, times };
         match self.reduce(loss, dense, guess, out) {
@@ -190,16 +190,21 @@ impl Market {
         let key = key_of(at, price.0);
         let index = &mut book.sides[at];
         let (level, on_ladder) = index.on_ladder(key);
-        if !on_ladder | (side == Side::None) | (quantity >= QUANTITY_LARGE) | !orders.has_room() {
+        if !on_ladder | !orders.has_room() {
             return false;
         }
         let ranked = cells.is_ranked();
         if cells.has_queues() & (ranked != (rank.sequence != 0)) || (ranked && rank < cells.highest_rank(level)) {
             return false;
         }
-        let Some(place) = orders.line(line).place_for(id) else { return false };
-
-        let order = orders.note(line, place, Order { id, level, quantity });
+        let order = match place_in(cells.line(line), id) {
+            Some(place) => line + place as u32,
+            None => match orders.take_near(cells, line, id) {
+                Some(order) => order,
+                None => return false,
+            },
+        };
+        orders.note(cells, order, id, level, quantity);
         cells.add_last(level, order, quantity);
         if ranked {
             cells.note_rank(level, order, rank);
@@ -213,7 +218,7 @@ impl Market {
         let touched =
             Touched { side, order_id: id, price, left: quantity, position, level, excess: false, unchanged: false };
         publish(stamp(book, *seq, times), action::ADD, &touched, out);
-        if book.is_crossed() {
+        if may_cross(book.best) {
             check_crossed(anomalies, book);
         }
         true
@@ -224,35 +229,39 @@ impl Market {
     #[inline(always)]
     fn reduce_usual(&mut self, loss: &Loss, dense: u16, line: u32, out: &mut impl Output) -> Option<(Side, Price)> {
         let Loss { side, id, quantity, action, times, .. } = *loss;
-        let Self { pools, books, anomalies, seq, limits, .. } = self;
+        let Self { pools, books, anomalies, seq, .. } = self;
         let book = books.get_mut(usize::from(dense))?;
         let Pools { cells, orders, .. } = pools;
-        let (place, Order { level, quantity: have, .. }) = orders.line(line).find(id)?;
+        let order = match find_in(cells.line(line), id) {
+            Some(place) => line + place as u32,
+            None => orders.find_behind(cells, line, id)?,
+        };
+        let OrderCell { level, quantity: have, .. } = *cells.order(order);
         let scope = cells.level(level).book_side;
-        let stated = book_side(usize::from(dense), side.index());
-        let other = (scope ^ stated) & orders.scope_mask();
-        if (other != 0) | (scope >> 1 != u32::from(dense)) {
-            return None;
-        }
-        if side == Side::None && limits.key == OrderKey::BookSideId {
+        let other = (scope ^ book_side(usize::from(dense), index_of(side))) & (orders.scope_mask() | !1);
+        let unnamed = u32::from(!is_side(side)) & orders.scope_mask();
+        if other | unnamed != 0 {
             return None;
         }
         // An undisclosed order goes only when all of it does.
         if have == 0 {
             return None;
         }
-        if quantity >= have {
-            orders.forget(line, place);
-            cells.remove(level, number(line, place), have);
+        let whole = quantity >= have;
+        if !whole && loss.is_rest() {
+            return None;
+        }
+        if whole {
+            cells.remove(level, order, have);
+            orders.forget(cells, line, order);
             book.orders -= 1;
         } else {
-            orders.line_mut(line).lessen(place, quantity);
-            cells.lessen(level, quantity);
+            cells.lessen(level, order, quantity);
         }
         let (side, left) = (side_of(scope), have.saturating_sub(quantity));
         let now = totals(cells, level);
         book.on_less(pools, side.index(), level);
-        if (quantity > have) & (quantity != QUANTITY_REST) {
+        if quantity > have && !loss.is_rest() {
             spoil(anomalies, book, loss.excess());
         }
         let price = now.price;
@@ -295,7 +304,8 @@ impl Market {
     #[inline(never)]
     fn reduce_unusual(&mut self, loss: Loss, out: &mut impl Output) -> Option<(Side, Price)> {
         let Loss { side, book_id, id, quantity, action, times } = loss;
-        let (dense, order, line) = self.named(book_id, side, id)?;
+        let quantity = if loss.is_rest() { QUANTITY_REST } else { quantity };
+        let (dense, order, line) = self.named(book_id, Side::from_byte(side), id)?;
         let Self { pools, books, anomalies, seq, .. } = self;
         let book = &mut books[dense];
         let touched = book.reduce(pools, order, line, quantity);
@@ -327,4 +337,23 @@ impl Market {
         self.anomaly(Anomaly::UnknownOrder, book_id);
         None
     }
+}
+
+/// Whether a side's byte states one.
+#[inline(always)]
+const fn is_side(side: u8) -> bool {
+    side == b'B' || side == b'A'
+}
+
+/// 0 for bids, else 1.
+#[inline(always)]
+const fn index_of(side: u8) -> usize {
+    (side != b'B') as usize
+}
+
+/// Whether two best keys may cross: all that do, and a side without levels whose other side has the lowest price that
+/// there is.
+#[inline(always)]
+const fn may_cross([bid, ask]: [i64; 2]) -> bool {
+    !bid >= ask
 }

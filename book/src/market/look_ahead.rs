@@ -9,7 +9,7 @@ use super::{Market, NO_BOOK, Output};
 use crate::book::{Pools, book_side};
 use crate::cells::SCRATCH;
 use crate::grid::key_of;
-use crate::orders::number;
+use crate::orders::level_in;
 use crate::slot::{Slot, rtype};
 
 /// How many events ahead the first of three looks is: far enough that a load has time to end between two of them, near
@@ -17,6 +17,9 @@ use crate::slot::{Slot, rtype};
 pub const LOOK_AHEAD: usize = 24;
 /// Room for the guesses about them; a power of two.
 const GUESSES: usize = (LOOK_AHEAD + 1).next_power_of_two();
+/// How many events ahead the only look is in a small market.
+const LOOK_NEAR: usize = 6;
+const NEAR_GUESSES: usize = (LOOK_NEAR + 1).next_power_of_two();
 
 /// Where an event will lead to, as far as it can be known. A wrong guess is found out when the event is applied.
 #[derive(Clone, Copy)]
@@ -25,15 +28,14 @@ pub(super) struct Guess {
     pub line: u32,
     /// The order's level, or where none is known the one that the event's price has on the ladder, or [`SCRATCH`].
     level: u32,
-    /// The order, if `is_order`.
-    order: u32,
-    is_order: bool,
+    /// The order, or where none is known that level: what stands beside it will be touched.
+    unit: u32,
     /// The book.
     pub dense: u16,
 }
 
 impl Guess {
-    const NONE: Self = Self { line: 0, level: SCRATCH, order: 0, is_order: false, dense: NO_BOOK };
+    const NONE: Self = Self { line: 0, level: SCRATCH, unit: SCRATCH, dense: NO_BOOK };
 }
 
 impl Market {
@@ -43,14 +45,34 @@ impl Market {
     /// cache what it would have waited for some 150 ns at a time. The more events at once the better: the first ones
     /// of a call come unprepared.
     #[inline]
-    pub fn apply_all<O: Output>(&mut self, events: &[Slot], out: &mut O, mut after: impl FnMut(&Self, &Slot, &mut O)) {
+    pub fn apply_all<O: Output>(&mut self, events: &[Slot], out: &mut O, after: impl FnMut(&Self, &Slot, &mut O)) {
         if self.limits.orders_max < self.limits.look_ahead_orders_min {
-            for event in events {
-                self.apply(event, out);
+            self.apply_near(events, out, after);
+        } else {
+            self.apply_far(events, out, after);
+        }
+    }
+
+    /// Only the order's line, which lies in the second cache: it is known before its event is.
+    #[inline(always)]
+    fn apply_near<O: Output>(&mut self, events: &[Slot], out: &mut O, mut after: impl FnMut(&Self, &Slot, &mut O)) {
+        let mut guesses = [Guess::NONE; NEAR_GUESSES];
+        for step in 0..events.len() + LOOK_NEAR {
+            if let Some(event) = events.get(step) {
+                let guess = self.look_at_name(event);
+                self.pools.cells.prefetch_line(guess.line);
+                guesses[step % NEAR_GUESSES] = guess;
+            }
+            let at = step.wrapping_sub(LOOK_NEAR);
+            if let Some(event) = events.get(at) {
+                self.apply_guessed(event, &guesses[at % NEAR_GUESSES], out);
                 after(self, event, out);
             }
-            return;
         }
+    }
+
+    #[inline(always)]
+    fn apply_far<O: Output>(&mut self, events: &[Slot], out: &mut O, mut after: impl FnMut(&Self, &Slot, &mut O)) {
         let mut guesses = [Guess::NONE; GUESSES];
         // Four events side by side, each a third of the way further: while one is applied, the loads of the others run.
         for step in 0..events.len() + LOOK_AHEAD {
@@ -71,7 +93,7 @@ impl Market {
             }
             let at = step.wrapping_sub(LOOK_AHEAD);
             if let Some(event) = events.get(at) {
-                self.apply_guessed(event, guesses[at % GUESSES], out);
+                self.apply_guessed(event, &guesses[at % GUESSES], out);
                 after(self, event, out);
             }
         }
@@ -94,7 +116,7 @@ impl Market {
 
     #[inline(always)]
     fn prefetch_name(&self, guess: &Guess) {
-        self.pools.orders.prefetch(guess.line);
+        self.pools.cells.prefetch_line(guess.line);
         if let Some(book) = self.books.get(usize::from(guess.dense)) {
             book.prefetch();
         }
@@ -104,16 +126,17 @@ impl Market {
     /// it will be when the event is applied.
     #[inline(always)]
     fn look_at_order(&self, event: &Slot, guess: &mut Guess) {
-        let Pools { cells, orders, arena } = &self.pools;
+        let Pools { cells, arena, .. } = &self.pools;
         let named = event.as_order();
-        let (level, place) = orders.line(guess.line).level_of(named.order_id);
+        let line = cells.line(guess.line);
+        let (level, place) = level_in(line, named.order_id);
         let on_ladder = self.level_at(guess.dense, named.side_index(), named.price);
-        guess.is_order = level != 0;
-        guess.level = select(guess.is_order, level, on_ladder);
-        guess.order = number(guess.line, place);
+        let is_order = level != SCRATCH;
+        guess.level = select(is_order, level, on_ladder);
+        guess.unit = select(is_order, guess.line + place as u32, on_ladder);
         cells.prefetch_level(guess.level);
         arena.prefetch(guess.level);
-        cells.prefetch_links(guess.line);
+        cells.prefetch_ranks(guess.line);
     }
 
     /// The level of a price on the ladder of a book's side, or [`SCRATCH`].
@@ -138,13 +161,13 @@ impl Market {
     #[inline(always)]
     fn prefetch_around(&self, event: &Slot, guess: &Guess) {
         let Pools { cells, arena, orders } = &self.pools;
-        cells.prefetch_neighbours(guess.level, guess.order, guess.is_order);
+        cells.prefetch_neighbours(guess.unit);
         if event.rtype == rtype::REPLACE {
             // Name and level that the order gets: known only now, since the event does not state the side.
             let book_side = cells.level(guess.level).book_side;
             let line = orders.line_of(book_side, event.as_execution().other_id);
-            orders.prefetch(line);
-            cells.prefetch_links(line);
+            cells.prefetch_line(line);
+            cells.prefetch_ranks(line);
             let side = (book_side & 1) as usize;
             let level = self.level_at(guess.dense, side, event.as_execution().price);
             cells.prefetch_level(level);

@@ -7,8 +7,7 @@ use super::{Market, Output};
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::book::{Book, NewOrder};
 use crate::candle::Interval;
-use crate::cells::QueueRank;
-use crate::orders::Order;
+use crate::cells::{OrderCell, QueueRank};
 use crate::phase::Phase;
 use crate::replica::ticker;
 use crate::slot::{Execution, OrderEvent, QUANTITY_REST, Slot, System, TickBand, View, action, rtype, system};
@@ -37,17 +36,18 @@ impl Market {
         }
     }
 
-    /// The ranking time that the event before stated, if this is the add that it was stated for.
+    /// The ranking time that the event before stated, if this is the add that it was stated for; else the event's own.
     #[cold]
-    pub(super) fn take_rank(&mut self, event: &Slot) -> Option<u64> {
-        let (book_id, rank_ns) = self.rank.take()?;
+    pub(super) fn take_rank(&mut self, event: &Slot) -> Nanos {
+        let exchange_ns = event.as_order().exchange_ns;
+        let Some((book_id, rank_ns)) = self.rank.take() else { return exchange_ns };
         if let View::Order(event) = event.view()
             && (event.book_id, event.action) == (book_id, action::ADD)
         {
-            return Some(rank_ns);
+            return rank_ns;
         }
         self.anomaly(Anomaly::StrayRank, book_id);
-        None
+        exchange_ns
     }
 
     #[cold]
@@ -84,7 +84,7 @@ impl Market {
     fn on_modify(&mut self, event: &OrderEvent, out: &mut impl Output) {
         let (id, quantity) = (event.order_id, event.quantity());
         let Some((dense, order, line)) = self.named(event.book_id, event.side(), id) else { return };
-        let Order { level, quantity: have, .. } = self.pools.orders.order(order);
+        let OrderCell { level, quantity: have, .. } = *self.pools.cells.order(order);
         let price = self.pools.cells.level(level).price;
         let times = (event.exchange_ns, event.received_ns);
         let stays = price == event.price && quantity <= have && quantity > 0;
