@@ -79,7 +79,7 @@ pub(crate) struct Link {
 }
 
 /// Where an order ranks inside its level: by time, then by sequence number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, FromZeros)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C)]
 pub(crate) struct QueueRank {
     pub ns: u64,
@@ -96,10 +96,10 @@ impl QueueRank {
 /// The pool. Levels of ladders come first, then single levels, then orders.
 pub(crate) struct Cells {
     units: Vec<Unit>,
-    /// Beside each order; all [`QueueRank::FIRST`] until the feed states a rank.
+    /// Beside each order, once the feed has stated a rank; before that there is only room for it.
     ranks: Vec<QueueRank>,
-    /// Beside each level: no order on it ranks higher. Few levels are busy, so that these are in the cache where the rank
-    /// of a level's last order is not.
+    /// Beside each level, like `ranks`: no order on it ranks higher. Few levels are busy, so that these are in the cache
+    /// where the rank of a level's last order is not.
     highest: Vec<QueueRank>,
     ranked: bool,
     queues: bool,
@@ -112,26 +112,24 @@ pub(crate) struct Cells {
 
 impl Cells {
     /// `lines`: lines of orders. `ranked`: the feed is one that states ranks, so that the memory for them is touched now
-    /// and not with the first. `queues`: whether orders have places in queues.
+    /// and not when the first one comes. `queues`: whether orders have places in queues.
     ///
     /// # Panics
     /// When there is not enough memory.
     pub fn new(ladder_slots: usize, levels_max: usize, lines: usize, ranked: bool, queues: bool) -> Self {
         let levels_first = LADDERS_FIRST as usize + ladder_slots;
         let levels_end = levels_first + levels_max;
-        let ranks = |length: usize| {
-            let length = if queues { length } else { 0 };
-            if ranked {
-                return table(length, QueueRank::FIRST);
-            }
-            QueueRank::new_vec_zeroed(length).expect("memory for the ranks of all orders")
+        let ranks = |length: usize| match (queues, ranked) {
+            (true, true) => table(length, QueueRank::FIRST),
+            (true, false) => Vec::with_capacity(length),
+            (false, _) => Vec::new(),
         };
         // One more than needed, so that the first order can be the first of a cache line.
         let units = table(levels_end + 1 + lines * PLACES, Unit::new_zeroed());
         let skew = units.as_ptr().cast::<u8>().align_offset(LINE_BYTES) / size_of::<Unit>();
         let mut cells = Self {
             units,
-            ranks: ranks(lines * PLACES),
+            ranks: ranks(lines * PLACES + 1),
             highest: ranks(levels_end),
             ranked: false,
             queues,
@@ -325,7 +323,9 @@ impl Cells {
             self.add_last(level, order, quantity);
             return 0;
         }
-        self.ranked |= rank.is_some();
+        if rank.is_some() && !self.ranked {
+            self.begin_ranks();
+        }
         let last = self.last_rank(level);
         let rank = rank.unwrap_or(last);
         self.add_last(level, order, quantity);
@@ -334,6 +334,14 @@ impl Cells {
             *self.rank_mut(order) = rank;
         }
         if rank < last { self.move_before_higher(level, order, rank) } else { 0 }
+    }
+
+    /// The feed states ranks after all. Within the room taken at construction: no allocation.
+    #[cold]
+    fn begin_ranks(&mut self) {
+        self.ranked = true;
+        self.ranks.resize(self.units.len() - self.orders_first as usize, QueueRank::FIRST);
+        self.highest.resize(self.levels_end as usize, QueueRank::FIRST);
     }
 
     /// A rank that none of a level's orders is above.
