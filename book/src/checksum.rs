@@ -22,8 +22,12 @@ pub fn checksum(
 ) -> u32 {
     let mut hasher = Hasher::new();
     for (price, quantity) in asks.into_iter().take(CHECKSUM_LEVELS).chain(bids.into_iter().take(CHECKSUM_LEVELS)) {
-        // The text without dot and leading zeros is the number in units of the last decimal.
-        put(&mut hasher, price.to_decimal(decimals).unsigned_abs());
+        if price.0 < 0 {
+            put_below_zero(&mut hasher, price, decimals);
+        } else {
+            // The text without dot and leading zeros is the number in units of the last decimal.
+            put(&mut hasher, price.to_decimal(decimals).unsigned_abs());
+        }
         put(&mut hasher, quantity);
     }
     hasher.finalize()
@@ -38,6 +42,13 @@ fn put(hasher: &mut Hasher, mut number: u64) {
         number /= 10;
     }
     hasher.update(&text[at..]);
+}
+
+/// With the sign in front no zero is a leading one. Combinations are traded at such prices.
+#[cold]
+fn put_below_zero(hasher: &mut Hasher, price: Price, decimals: u8) {
+    let mut buffer = [0; 24];
+    price.write(decimals, &mut buffer).split('.').for_each(|part| hasher.update(part.as_bytes()));
 }
 
 /// The checksum as its rule is worded, on text: the reference beside [`checksum`], also printed as the
@@ -91,7 +102,7 @@ mod tests {
     #[test]
     fn the_fast_form_equals_the_worded_rule() {
         let asks = [("312.500", "1000"), ("312.750", "7"), ("0.010", "18446744073709551615")];
-        let bids = [("312.250", "10"), ("20.000", "200")];
+        let bids = [("312.250", "10"), ("20.000", "200"), ("-0.005", "7"), ("-1.250", "40")];
         let fast = |levels: &[(&str, &str)]| -> Vec<(Price, u64)> {
             levels
                 .iter()

@@ -265,7 +265,11 @@ fn levels_of(view: &BookView, side: usize) -> &Levels {
 
 /// What counts of a level in the checksum.
 fn text_of(level: &Level, decimals: u8) -> Text {
-    Text::new(Number::new(units(level.price, decimals)), Number::new(level.quantity))
+    let quantity = Number::new(level.quantity);
+    if level.price.0 < 0 {
+        return Text::below_zero(level.price, decimals, quantity);
+    }
+    Text::new(Number::new(units(level.price, decimals)), quantity)
 }
 
 /// `["312.50","1000",3]`; returns what counts of it in the checksum.
@@ -279,6 +283,9 @@ fn write_level(line: &mut Line<'_>, level: &Level, decimals: u8) -> Text {
     line.put(b"\",");
     line.small(level.count);
     line.put(b"]");
+    if level.price.0 < 0 {
+        return Text::below_zero(level.price, decimals, quantity);
+    }
     Text::new(price, quantity)
 }
 

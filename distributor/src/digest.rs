@@ -10,14 +10,14 @@
 
 use std::ops::{BitAnd, BitOr, Not};
 
-use book::Side;
 use book::checksum::CHECKSUM_LEVELS;
 use book::replica::{Kind, prefetch_beside};
+use book::{Price, Side};
 
 use crate::line::Number;
 
-/// Most digits of a level: 19 of a price, 20 of a quantity.
-const LEVEL_BYTES_MAX: usize = 39;
+/// Most characters of a level: a sign and 19 digits of a price, 20 of a quantity.
+const LEVEL_BYTES_MAX: usize = 40;
 /// Places for any number of bytes behind a piece: more than ten lengths of a byte each can make, so that the compiler needs
 /// no check.
 const BEHIND_PLACES: usize = 4_096;
@@ -109,7 +109,7 @@ const fn behind() -> [u32; BEHIND_PLACES] {
 pub struct Piece {
     /// CRC without beginning and end values.
     crc: u32,
-    /// Digits, 0..=39.
+    /// Characters, 0..=40.
     length: u8,
 }
 
@@ -147,7 +147,7 @@ pub struct Step {
 pub struct Text {
     price: u64,
     quantity: u64,
-    /// Digits of both together, and of the quantity.
+    /// Characters of both together, and digits of the quantity.
     digits: usize,
     quantity_digits: usize,
 }
@@ -163,6 +163,27 @@ impl Text {
             digits: price.digits() + quantity.digits(),
             quantity_digits: quantity.digits(),
         }
+    }
+
+    /// Of a price below zero, as it is written with `decimals` decimals: behind the sign no zero is a leading one.
+    #[cold]
+    #[inline(never)]
+    #[must_use]
+    pub fn below_zero(price: Price, decimals: u8, quantity: Number) -> Self {
+        let mut buffer = [0; 24];
+        let mut characters = [0; 24];
+        let mut at = characters.len();
+        for &byte in price.write(decimals, &mut buffer).as_bytes().iter().rev().filter(|&&byte| byte != b'.') {
+            at -= 1;
+            characters[at] = byte;
+        }
+        let price = characters
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .fold(0, |front, &eight| Plain.fold(Plain.product(front, BEHIND[8])) ^ u64::from_le_bytes(eight));
+        let digits = characters.len() - at + quantity.digits();
+        Self { price, quantity: text(quantity), digits, quantity_digits: quantity.digits() }
     }
 }
 
@@ -451,7 +472,6 @@ const fn carryless(a: u32, b: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use book::Price;
     use book::checksum::checksum;
     use book::replica::Level;
 
@@ -461,8 +481,12 @@ mod tests {
     }
 
     fn text_of(decimals: u8, level: Option<&Level>) -> Text {
-        let units = level.map_or(0, |level| level.price.to_decimal(decimals).unsigned_abs());
-        Text::new(Number::new(units), Number::new(level.map_or(0, |level| level.quantity)))
+        let Some(level) = level else { return Text::default() };
+        let quantity = Number::new(level.quantity);
+        if level.price.0 < 0 {
+            return Text::below_zero(level.price, decimals, quantity);
+        }
+        Text::new(Number::new(level.price.to_decimal(decimals).unsigned_abs()), quantity)
     }
 
     #[track_caller]
@@ -493,7 +517,10 @@ mod tests {
                     let quantity = [3, 1_000, 1 << 31, u64::MAX][random_below(&mut state, 4) as usize];
                     let price =
                         [7, 9_999, 99_999_999, 100_000_000, 5_000_000_000][random_below(&mut state, 5) as usize];
-                    let new = level(decimals, random_below(&mut state, price), quantity);
+                    let mut new = level(decimals, random_below(&mut state, price), quantity);
+                    if random_below(&mut state, 4) == 0 {
+                        new.price = Price(-new.price.0 - 1); // also what is written as -0
+                    }
                     let rank = random_below(&mut state, levels.len() as u64 + 1) as usize;
                     let kind = match random_below(&mut state, 3) {
                         0 if rank < levels.len() => {
