@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use book::Slot;
 use book::market::{Limits, Market};
 use common::{bytes, data};
+use feed_handler::moldudp64::PacketWriter;
 use feed_handler::source::ReadError;
-use feed_handler::source::recording::{Format, Options, Recording, Step};
+use feed_handler::source::recording::{Choice, Format, Options, Recording, Step};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -282,4 +283,22 @@ fn noise_of_every_kind_is_refused_or_counted() {
             assert!(outcome.slots <= 4 * (outcome.messages + 2), "{outcome:?}");
         }
     }
+}
+
+#[test]
+fn gaps_that_are_longer_together_than_there_are_numbers_do_not_overflow_their_count() {
+    let mut bytes = Vec::new();
+    for session in [b"SESSION001", b"SESSION002", b"SESSION003"] {
+        for number in [1, u64::MAX - 5] {
+            let mut writer = PacketWriter::new(*session, number, 1_400);
+            writer.push(&[b'T', 0, 0, 0, 1]).unwrap();
+            bytes.extend_from_slice(writer.take().unwrap());
+        }
+    }
+    let options = Options { format: Choice::MoldPcap, ..options() };
+    let mut recording = Recording::from_bytes(bytes, "gaps.bistech.mold", &options).unwrap();
+    while !matches!(recording.next(&mut |_| {}), Ok(Step::End)) {}
+    let counts = recording.counts();
+    // What waits behind a gap is lost with it when another session begins.
+    assert_eq!((counts.messages, counts.gaps, counts.lost), (4, 3, u64::MAX));
 }

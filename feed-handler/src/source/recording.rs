@@ -272,7 +272,7 @@ pub struct Counts {
     pub refused_first: Vec<(u64, Refused)>,
     /// Gaps in the numbers.
     pub gaps: u64,
-    /// Messages missing in them.
+    /// Messages missing in them; stays at the highest number rather than beginning again.
     pub lost: u64,
     /// The first hundred gaps, as first and last missing number.
     pub gaps_first: Vec<(u64, u64)>,
@@ -326,7 +326,8 @@ impl Counts {
             Step::Message(taken) => self.on_message(taken),
             Step::Gap { from, to } => {
                 self.gaps += 1;
-                self.lost += to - from + 1;
+                // A damaged number can make one gap as long as all numbers are; two of them are longer.
+                self.lost = self.lost.saturating_add(to - from + 1);
                 if self.gaps_first.len() < GAPS_KEPT {
                     self.gaps_first.push((*from, *to));
                 }
