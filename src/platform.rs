@@ -614,14 +614,9 @@ fn references(settings: &Settings) -> Result<Vec<(String, Price)>> {
     Ok(prices)
 }
 
-/// A decimal number with at most nine decimals, without a float on the way.
+/// A base price, which has no sign.
 fn parse_price(text: &str) -> Option<Price> {
-    let (whole, decimals) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
-    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !plain(whole) || !plain(decimals) || decimals.len() > usize::from(Price::DECIMALS) {
-        return None;
-    }
-    Price::from_decimal(format!("{whole}{decimals}").parse().ok()?, decimals.len() as u8)
+    Some(text.trim()).filter(|text| !text.starts_with('-'))?.parse().ok()
 }
 
 fn show(path: &Path) -> String {
@@ -711,7 +706,7 @@ mod tests {
     fn a_price_is_read_without_a_float() {
         assert_eq!(parse_price("143.20"), Price::from_decimal(14_320, 2));
         assert_eq!(parse_price(" 7 "), Price::from_decimal(7, 0));
-        for bad in ["", ".5", "-1", "1,5", "1.0000000001", "99999999999999999999"] {
+        for bad in ["", ".5", "-1", "-0", "1,5", "1.0000000001", "99999999999999999999"] {
             assert_eq!(parse_price(bad), None, "{bad:?}");
         }
     }

@@ -3,6 +3,7 @@
 //! Never holds a float: a price is an integer count of 10⁻⁹ currency units.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// Nanoseconds since the Unix epoch, UTC. A field says whose clock: `exchange_ns`, `received_ns`, `sent_ns`.
 pub type Nanos = u64;
@@ -155,6 +156,40 @@ impl fmt::Display for Price {
     }
 }
 
+/// A text that is no price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadPrice;
+
+impl fmt::Display for BadPrice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a price: write digits, and a dot before at most nine decimals, such as 143.20")
+    }
+}
+
+impl std::error::Error for BadPrice {}
+
+impl FromStr for Price {
+    type Err = BadPrice;
+
+    /// Reads `312.50`, `-0.123` or `7`, without a float on the way. No spaces, no plus, no exponent.
+    fn from_str(text: &str) -> Result<Self, BadPrice> {
+        let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
+        let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
+        if whole.is_empty() || decimals.len() > usize::from(Self::DECIMALS) {
+            return Err(BadPrice);
+        }
+        let missing = usize::from(Self::DECIMALS) - decimals.len();
+        let zeros = std::iter::repeat_n(b'0', missing);
+        let nanos = whole.bytes().chain(decimals.bytes()).chain(zeros).try_fold(0i64, |nanos, byte| {
+            let digit = if byte.is_ascii_digit() { i64::from(byte - b'0') } else { return None };
+            // Downwards, because there is one negative number more.
+            nanos.checked_mul(10)?.checked_sub(digit)
+        });
+        let nanos = if negative { nanos } else { nanos.and_then(i64::checked_neg) };
+        nanos.map(Self).filter(|price| price.is_some()).ok_or(BadPrice)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,5 +214,21 @@ mod tests {
         assert_eq!(Price::from_decimal(i64::MAX, 3), None);
         assert_eq!(Price::from_decimal(1, 10), None);
         assert_eq!(Price::from_decimal(i64::MAX, 9), None, "the sentinel is not a price");
+    }
+    #[test]
+    fn a_price_is_read_as_it_is_written() {
+        for nanos in [0, 1, -1, 312_500_000_000, -50_000_000, i64::MAX - 1, i64::MIN] {
+            assert_eq!(Price(nanos).to_string().parse(), Ok(Price(nanos)));
+        }
+        assert_eq!("143.20".parse(), Ok(Price(143_200_000_000)));
+        assert_eq!("7.".parse(), Ok(Price(7_000_000_000)));
+        let too_much =
+            ["9223372036.854775807", "9223372036.854775808", "-9223372036.854775809", "99999999999999999999"];
+        for bad in ["", "-", ".5", "-.5", "+1", "--1", "1-", "1,5", " 1", "1.0000000001", "1.2.3", "1e3"] {
+            assert_eq!(bad.parse::<Price>(), Err(BadPrice), "{bad:?}");
+        }
+        for bad in too_much {
+            assert_eq!(bad.parse::<Price>(), Err(BadPrice), "{bad:?}");
+        }
     }
 }
