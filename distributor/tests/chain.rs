@@ -13,7 +13,8 @@ use book::slot::QUANTITY_REST;
 use distributor::Config;
 use proptest::prelude::*;
 use serde_json::Value;
-use support::{Client, ClientBook, MS, World, frames};
+use support::client_book::ClientBook;
+use support::{Client, MS, World, frames};
 
 /// What happens to book `book`; ids and quantities are small so that things meet.
 #[derive(Clone, Debug)]

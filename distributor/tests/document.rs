@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::Value;
-use support::ClientBook;
+use support::client_book::ClientBook;
 
 const PAGE: &str = include_str!("../../docs/protocols/websocket.md");
 

@@ -5,7 +5,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use book::Side;
-use support::{Client, ClientBook, MS, World, frames};
+use support::client_book::ClientBook;
+use support::{Client, MS, World, frames};
 
 const CLIENTS: usize = 40;
 

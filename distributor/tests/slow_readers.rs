@@ -5,7 +5,8 @@ mod support;
 use book::Side;
 use distributor::Config;
 use serde_json::Value;
-use support::{Client, ClientBook, MS, World, frames};
+use support::client_book::ClientBook;
+use support::{Client, MS, World, frames};
 
 const QUEUE_BYTES: usize = 64 * 1024;
 const QUEUE_BYTES_MAX: usize = 256 * 1024;
