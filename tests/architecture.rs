@@ -112,13 +112,36 @@ fn documents_name_files_that_exist() {
 
 #[test]
 fn source_files_begin_with_what_they_are_for() {
-    for folder in
-        ["src", "book/src", "feed-handler/src", "distributor/src", "api/src", "benches/src", "benches/peers/src"]
-    {
+    for folder in [
+        "src",
+        "book/src",
+        "feed-handler/src",
+        "distributor/src",
+        "api/src",
+        "benches/src",
+        "benches/peers/src",
+        "tests/fuzz/src",
+        "tests/fuzz/targets",
+    ] {
         for file in files(&root().join(folder), "rs") {
             let text = std::fs::read_to_string(&file).expect("source file");
             assert!(text.starts_with("//! "), "{} does not say what it is for", file.display());
         }
+    }
+}
+
+/// Cargo builds a target that is listed; the run takes the same list; the page says what each asserts.
+#[test]
+fn every_fuzz_target_is_listed_described_and_has_seeds() {
+    let folder = root().join("tests/fuzz");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect(name);
+    let (manifest, page) = (read("Cargo.toml"), read("README.md"));
+    for file in files(&folder.join("targets"), "rs") {
+        let name = file.file_stem().and_then(|name| name.to_str()).expect("a plain name");
+        assert!(manifest.contains(&format!("[[bin]]\nname = \"{name}\"")), "{name} is not in tests/fuzz/Cargo.toml");
+        assert!(page.contains(&format!("`{name}`")), "{name} is not in tests/fuzz/README.md");
+        let seeds = std::fs::read_dir(folder.join("corpus").join(name)).map_or(0, Iterator::count);
+        assert!(seeds > 0 || name == "canary", "{name} has no seed in tests/fuzz/corpus");
     }
 }
 

@@ -15,16 +15,20 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::samples;
 
-#[path = "../../fuzz/drive.rs"]
+#[path = "../../../tests/fuzz/src/wire.rs"]
 mod drive;
+
+#[path = "../../../tests/fuzz/src/lines.rs"]
+mod lines;
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 4] = [
+const TARGETS: [Target; 5] = [
     ("bistech_decode", drive::bistech_decode),
     ("itch50_decode", drive::itch50_decode),
     ("mold_packet", drive::mold_packet),
     ("sequencer", drive::sequencer),
+    ("two_lines", lines::two_lines),
 ];
 
 /// Samples behind one-byte lengths, as the decode targets read them.
@@ -63,13 +67,20 @@ fn seeds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("sequencer", "restart", vec![0, 0, 0, 7, 1, 0, 8, 7, 1, 0, 0, 0, 100, 3, 1, 0, 100, 0, 1, 0, 100]),
         ("sequencer", "ends_twice", vec![0, 0, 28, 3, 0, 0, 0, 0, 9, 4, 33, 0, 11, 0, 32, 5, 0, 4, 38, 0, 0]),
         ("sequencer", "end_before_known", vec![0, 3, 38, 0, 0, 3, 0, 0, 2, 0, 1, 4, 10, 4, 0, 0, 8, 4, 38, 0, 0]),
+        // On time on both lines; each loses what the other brings; both lose it; late and twice, with a server; few places.
+        ("two_lines", "on_time", vec![6, 5, 0, 0, 9, 1, 1, 33, 0, 0]),
+        ("two_lines", "each_loses", vec![6, 5, 0xC0, 0, 9, 1, 0xC0, 33, 0xC0, 9, 2, 0, 0xFF]),
+        ("two_lines", "both_lose", vec![6, 5, 0, 0, 9, 0xC0, 0xC0, 33, 0, 0, 34, 0xC0, 0xC0]),
+        ("two_lines", "with_a_server", vec![7, 5, 0xC0, 0xC0, 11, 0x4F, 31, 34, 0xC0, 0xC0, 2, 0, 0x45]),
+        ("two_lines", "one_by_one", vec![14, 7, 3, 0x40, 7, 0xC0, 9, 7, 31, 0x80, 7, 0, 0xC1]),
+        ("two_lines", "few_places", vec![1, 1, 31, 31, 1, 0, 0, 1, 2, 0xC0, 1, 1, 1, 1, 0xC0, 0xC0, 1, 0, 3, 1, 0, 4]),
         ("sequencer", "last_numbers", vec![5, 0, 255, 7, 1, 4, 255, 0, 1, 0, 250, 7, 1, 5, 0, 0, 0]),
     ]
 }
 
 #[test]
 fn seeds_are_those_of_the_layouts_and_hold() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus");
     for (target, name, bytes) in seeds() {
         let path = folder.join(target).join(name);
         if std::env::var_os("BIST_WRITE_SEEDS").is_some() {
@@ -98,6 +109,11 @@ proptest::proptest! {
     #[test]
     fn any_script_leaves_the_sequencer_in_order(data in vec(any::<u8>(), 0..400)) {
         drive::sequencer(&data);
+    }
+
+    #[test]
+    fn any_fate_on_two_lines_gives_the_stream_that_was_sent(data in vec(any::<u8>(), 0..200)) {
+        lines::two_lines(&data);
     }
 
     /// Numbers close together, so that packets really overlap and overtake.
