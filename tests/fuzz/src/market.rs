@@ -28,12 +28,18 @@ pub fn operations(data: &[u8]) {
     check(&steps, if options & 1 == 0 { OrderKey::BookSideId } else { OrderKey::Id });
 }
 
+/// Half of them differ in their upper bits only, and are crowded into few lines of the index.
+fn id_of(byte: u8) -> u64 {
+    let id = u64::from(byte % 24);
+    if id < 12 { id } else { (id - 12) << 58 }
+}
+
 /// Small ranges, so that ids and prices meet often, and the ends of the large ones.
 pub(crate) fn step(&[what, id, price, quantity, more]: &[u8; STEP_BYTES]) -> Step {
     let book = usize::from(what >> 6) % BOOKS.len();
     let side = [Side::Bid, Side::Ask, Side::Bid, Side::Ask, Side::Bid, Side::Ask, Side::Bid, Side::None]
         [usize::from(what >> 3 & 7)];
-    let (id, new_id) = (u64::from(id % 24), u64::from(more % 24));
+    let (id, new_id) = (id_of(id), id_of(more));
     let around = 90 + i64::from(price % 20);
     let price = match price {
         0..240 => around,
@@ -66,7 +72,7 @@ pub(crate) fn step(&[what, id, price, quantity, more]: &[u8; STEP_BYTES]) -> Ste
         4 => Step::Modify { book, side, id, price, quantity },
         5 => Step::Replace { book, side, id, new_id, price, quantity },
         6 if more < 128 => {
-            Step::Bands { book, from: around - 5, slots: 1 + new_id as i64, step: 1 + i64::from(more & 3) }
+            Step::Bands { book, from: around - 5, slots: 1 + i64::from(more % 24), step: 1 + i64::from(more & 3) }
         }
         6 => Step::StrayRank { book },
         _ => match more & 7 {
