@@ -57,46 +57,55 @@ impl Market {
     #[inline(always)]
     fn apply_near<O: Output>(&mut self, events: &[Slot], out: &mut O, mut after: impl FnMut(&Self, &Slot, &mut O)) {
         let mut guesses = [Guess::NONE; NEAR_GUESSES];
-        for step in 0..events.len() + LOOK_NEAR {
-            if let Some(event) = events.get(step) {
-                let guess = self.look_at_name(event);
-                self.pools.cells.prefetch_line(guess.line);
-                guesses[step % NEAR_GUESSES] = guess;
+        self.begin_near(events, &mut guesses);
+        for (at, event) in events.iter().enumerate() {
+            if let Some(next) = events.get(at + LOOK_NEAR) {
+                guesses[(at + LOOK_NEAR) % NEAR_GUESSES] = self.look_near(next);
             }
-            let at = step.wrapping_sub(LOOK_NEAR);
-            if let Some(event) = events.get(at) {
-                self.apply_guessed(event, &guesses[at % NEAR_GUESSES], out);
-                after(self, event, out);
-            }
+            self.apply_guessed(event, &guesses[at % NEAR_GUESSES], out);
+            after(self, event, out);
         }
     }
 
+    #[inline(never)]
+    fn begin_near(&self, events: &[Slot], guesses: &mut [Guess; NEAR_GUESSES]) {
+        events.iter().zip(guesses).take(LOOK_NEAR).for_each(|(event, guess)| *guess = self.look_near(event));
+    }
+
+    #[inline(always)]
+    fn look_near(&self, event: &Slot) -> Guess {
+        let guess = self.look_at_name(event);
+        self.pools.cells.prefetch_line(guess.line);
+        guess
+    }
+
+    /// Four events side by side, each a third of the way further: while one is applied, the loads of the others run.
     #[inline(always)]
     fn apply_far<O: Output>(&mut self, events: &[Slot], out: &mut O, mut after: impl FnMut(&Self, &Slot, &mut O)) {
         let mut guesses = [Guess::NONE; GUESSES];
-        // Four events side by side, each a third of the way further: while one is applied, the loads of the others run.
-        for step in 0..events.len() + LOOK_AHEAD {
-            if let Some(event) = events.get(step) {
-                let guess = self.look_at_name(event);
-                self.prefetch_name(&guess);
-                guesses[step % GUESSES] = guess;
+        self.begin_far(events, &mut guesses);
+        for (at, event) in events.iter().enumerate() {
+            if let Some(event) = events.get(at + LOOK_AHEAD) {
+                guesses[(at + LOOK_AHEAD) % GUESSES] = self.look_far(event);
             }
-            let at = step.wrapping_sub(LOOK_AHEAD / 3);
-            if let Some(event) = events.get(at) {
-                let guess = &mut guesses[at % GUESSES];
-                self.look_at_order(event, guess);
-                self.prefetch_trades(event, guess);
+            if let Some(event) = events.get(at + LOOK_AHEAD / 3 * 2) {
+                self.look_at_order(event, &mut guesses[(at + LOOK_AHEAD / 3 * 2) % GUESSES]);
             }
-            let at = step.wrapping_sub(LOOK_AHEAD / 3 * 2);
-            if let Some(event) = events.get(at) {
-                self.prefetch_around(event, &guesses[at % GUESSES]);
+            if let Some(event) = events.get(at + LOOK_AHEAD / 3) {
+                self.prefetch_around(event, &guesses[(at + LOOK_AHEAD / 3) % GUESSES]);
             }
-            let at = step.wrapping_sub(LOOK_AHEAD);
-            if let Some(event) = events.get(at) {
-                self.apply_guessed(event, &guesses[at % GUESSES], out);
-                after(self, event, out);
-            }
+            self.apply_guessed(event, &guesses[at % GUESSES], out);
+            after(self, event, out);
         }
+    }
+
+    /// What would have been looked at before the first event, had it been known.
+    #[inline(never)]
+    fn begin_far(&self, events: &[Slot], guesses: &mut [Guess; GUESSES]) {
+        let with_guesses = || events.iter().zip(0..GUESSES);
+        with_guesses().take(LOOK_AHEAD).for_each(|(event, at)| guesses[at] = self.look_far(event));
+        with_guesses().take(LOOK_AHEAD / 3 * 2).for_each(|(event, at)| self.look_at_order(event, &mut guesses[at]));
+        with_guesses().take(LOOK_AHEAD / 3).for_each(|(event, at)| self.prefetch_around(event, &guesses[at]));
     }
 
     /// The book of an event, or [`NO_BOOK`].
@@ -114,12 +123,14 @@ impl Market {
         Guess { line, dense, ..Guess::NONE }
     }
 
+    /// First look, and what it leads to.
     #[inline(always)]
-    fn prefetch_name(&self, guess: &Guess) {
-        self.pools.cells.prefetch_line(guess.line);
+    fn look_far(&self, event: &Slot) -> Guess {
+        let guess = self.look_near(event);
         if let Some(book) = self.books.get(usize::from(guess.dense)) {
             book.prefetch();
         }
+        guess
     }
 
     /// Second look: the order, or the level of an add. No branch: which of the two it is is as hard to predict here as
@@ -137,6 +148,7 @@ impl Market {
         cells.prefetch_level(guess.level);
         arena.prefetch(guess.level);
         cells.prefetch_ranks(guess.line);
+        self.prefetch_trades(event, guess);
     }
 
     /// The level of a price on the ladder of a book's side, or [`SCRATCH`].
