@@ -37,7 +37,7 @@ pub struct Limits {
     /// Places of all dense ladders, both sides (32 bytes each, 48 where the feed states ranks), given out in groups of 64. A book whose price band was
     /// not announced takes an equal share of it, around its first price.
     pub ladder_slots: usize,
-    /// Whether orders have places in queues. Without (`false`) an event costs about a sixth less, a quarter where the
+    /// Whether orders have places in queues. Without (`false`) an event costs about a tenth less, a quarter where the
     /// feed states ranks; readers get levels with totals and order counts, and snapshots leave the orders out and say so. A
     /// book that the feed clears while it holds orders makes a walk over the orders of all books.
     pub queues: bool,
