@@ -47,6 +47,13 @@ fn free_port() -> SocketAddr {
 impl Bist {
     /// Starts `bist` and waits until its ports answer.
     pub fn start(arguments: &[&str]) -> Self {
+        // Between the moment a port is found free and the moment `bist` takes it another program may have taken it; a
+        // client that waits for a port may even be given it for its own end. `bist` then ends at once.
+        (0..5).find_map(|_| Self::start_once(arguments)).expect("a program that starts and stays")
+    }
+
+    /// `None`: it ended before its ports answered.
+    fn start_once(arguments: &[&str]) -> Option<Self> {
         let (api, market_data, admin) = (free_port(), free_port(), free_port());
         let child = command(arguments)
             .env("BIST__API__LISTEN", api.to_string())
@@ -55,11 +62,14 @@ impl Bist {
             .stderr(if std::env::var_os("BIST_TEST_LOG").is_some() { Stdio::inherit() } else { Stdio::null() })
             .spawn()
             .expect("the program starts");
-        let bist = Self { child, api, market_data, admin };
-        wait_for("the ports to answer", Duration::from_secs(10), || {
-            [api, market_data, admin].iter().all(|port| TcpStream::connect(port).is_ok()).then_some(())
+        let mut bist = Self { child, api, market_data, admin };
+        let answers = wait_for("the ports to answer", Duration::from_secs(10), || {
+            if bist.child.try_wait().expect("a child").is_some() {
+                return Some(false);
+            }
+            [api, market_data, admin].iter().all(|port| TcpStream::connect(port).is_ok()).then_some(true)
         });
-        bist
+        answers.then_some(bist)
     }
 
     pub fn pid(&self) -> u32 {
