@@ -3,6 +3,7 @@
 //! Returns the answer, so that a measurement can check it; never reads a clock itself.
 
 use book::market::{Limits, Market, OrderKey};
+use book::stage::EVENTS_PER_TURN_MAX;
 use book::{BookId, Side, Slot};
 use feed_handler::sink::{Received, Sink};
 use feed_handler::{bistech, itch50};
@@ -106,8 +107,8 @@ pub fn decode_book(bytes: &[u8], format: Format, market: &mut Market, symbols: u
     best(market, symbols)
 }
 
-/// Events that are applied together: half of what the book thread takes in a turn when it is behind (`EVENTS_PER_TURN_MAX`).
-const BATCH: usize = 512;
+/// Events that are applied together: half of what the book thread takes in a turn when it is behind.
+const BATCH: usize = EVENTS_PER_TURN_MAX / 2;
 
 /// Events on their way to the books, as a ring would hold them: the book thread takes what is there at once.
 pub(crate) struct Batch<'a> {

@@ -58,8 +58,9 @@ pub(crate) fn prefetch_lines<T>(value: &T, lines: usize) {
     (0..lines).for_each(|line| prefetch_address(first.wrapping_add(line * 64)));
 }
 
+/// Starts to load the cache line of an address, whatever is there.
 #[inline(always)]
-fn prefetch_address(address: *const u8) {
+pub(crate) fn prefetch_address(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
+use crate::memory::prefetch_address;
 use crate::metrics::{Counter, Gauge, MetricSource, Sample};
 use crate::slot::Slot;
 
@@ -397,12 +398,7 @@ impl Consumer {
     /// the two come from the writer's core side by side and not one after the other.
     #[inline]
     fn await_next(&self) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a prefetch reads nothing and faults on no address; the pointer is never dereferenced.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(self.next)) };
-        }
+        prefetch_address(std::ptr::without_provenance(self.next));
     }
 
     /// Hands up to `slots_max` waiting slots to `each`, in order, and frees them together.

@@ -1,7 +1,7 @@
 //! The four frequent kinds: adds, cancels, executions, replaces.
 //!
 //! Two short paths carry nearly all of a day: [`Market::add_usual`] (a new name, a price on the ladder, the highest rank) and
-//! [`Market::reduce_usual`] (an order in its own line of the index). Everything else goes to [`Market::add_unusual`] and
+//! [`Market::reduce_usual`] (an order in its own line of the index or the next). Everything else goes to [`Market::add_unusual`] and
 //! [`Market::reduce_unusual`], which are complete and slow.
 
 use super::look_ahead::Guess;
@@ -225,7 +225,7 @@ impl Market {
     }
 
     /// Takes quantity off an order as is usual, publishes it and its level, and returns its side and price. `None`: it
-    /// is not usual, or not in its own line; nothing was changed.
+    /// is not usual, or further on in the index; nothing was changed.
     #[inline(always)]
     fn reduce_usual(&mut self, loss: &Loss, dense: u16, line: u32, out: &mut impl Output) -> Option<(Side, Price)> {
         let Loss { side, id, quantity, action, times, .. } = *loss;

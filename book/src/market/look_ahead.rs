@@ -42,8 +42,8 @@ impl Market {
     /// Takes events in order like [`Market::apply`], to the same answer, and calls `after` behind each.
     ///
     /// Looks up to [`LOOK_AHEAD`] events ahead and starts to load what they will touch, so that an event finds in the
-    /// cache what it would have waited for some 150 ns at a time. The more events at once the better: the first ones
-    /// of a call come unprepared.
+    /// cache what it would have waited for some 150 ns at a time. The more events at once the better: for the
+    /// first ones of a call the loads have little time.
     #[inline]
     pub fn apply_all<O: Output>(&mut self, events: &[Slot], out: &mut O, after: impl FnMut(&Self, &Slot, &mut O)) {
         if self.limits.orders_max < self.limits.look_ahead_orders_min {
