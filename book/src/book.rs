@@ -26,15 +26,16 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
-    /// The order of that name, whose own line is `line`.
-    pub fn find(&self, line: u32, book_side: u32, id: u64) -> Option<u32> {
+    /// The order of that name.
+    pub fn find(&self, book_side: u32, id: u64) -> Option<u32> {
         let mask = self.orders.scope_mask();
-        self.orders.find(&self.cells, line, id, |level| (self.cells.level(level).book_side ^ book_side) & mask == 0)
+        let is_level = |level| (self.cells.level(level).book_side ^ book_side) & mask == 0;
+        self.orders.find(&self.cells, book_side, id, is_level)
     }
 
-    /// Dense index of the book × 2 + side of an order.
-    pub fn book_side_of(&self, order: u32) -> u32 {
-        self.cells.level(self.cells.order(order).level).book_side
+    /// The level of an order.
+    pub fn level_of(&self, order: u32) -> &LevelCell {
+        self.cells.level(self.cells.order(order).level)
     }
 }
 
@@ -262,8 +263,8 @@ impl Book {
         None
     }
 
-    /// Rests a new order, whatever its price and rank. Its name must be free; `line` is its own in the index.
-    pub(crate) fn add(&mut self, pools: &mut Pools, new: &NewOrder, line: u32) -> Result<Touched, Anomaly> {
+    /// Rests a new order, whatever its price and rank. Its name must be free.
+    pub(crate) fn add(&mut self, pools: &mut Pools, new: &NewOrder) -> Result<Touched, Anomaly> {
         let NewOrder { side, id, price, quantity, rank } = *new;
         let book_side = self.book_side(side);
         let Pools { cells, orders, arena } = pools;
@@ -277,7 +278,7 @@ impl Book {
         };
         let level = level.ok_or(Anomaly::LevelsExhausted)?;
         let rank = (rank.sequence != 0).then_some(rank);
-        let order = orders.insert(cells, line, id, level, quantity);
+        let order = orders.insert(cells, book_side, id, level, quantity);
         let behind = cells.add(level, order, quantity, rank);
         self.orders += 1;
         self.best[side.index()] = self.sides[side.index()].best_key(arena);
@@ -297,18 +298,19 @@ impl Book {
 
     /// Takes `quantity` off an order, all of it for [`QUANTITY_REST`]; an order with nothing left is removed.
     ///
-    /// `line` is the order's own in the index. An undisclosed order (quantity 0) stays until it is cancelled in full.
-    pub(crate) fn reduce(&mut self, pools: &mut Pools, order: u32, line: u32, quantity: u64) -> Touched {
+    /// An undisclosed order (quantity 0) stays until it is cancelled in full.
+    pub(crate) fn reduce(&mut self, pools: &mut Pools, order: u32, quantity: u64) -> Touched {
         let Pools { cells, orders, .. } = pools;
         let OrderCell { id, level, quantity: have, .. } = *cells.order(order);
-        let side = side_of(cells.level(level).book_side);
+        let book_side = cells.level(level).book_side;
+        let side = side_of(book_side);
         let whole = quantity == QUANTITY_REST;
         let taken = quantity.min(have);
         let left = have - taken;
         let gone = whole || (left == 0 && have > 0);
         if gone {
             cells.remove(level, order, have);
-            orders.remove(cells, line, order);
+            orders.remove(cells, book_side, order);
             self.orders -= 1;
         } else {
             cells.lessen(level, order, taken);
@@ -349,9 +351,9 @@ impl Book {
             for order in pools.orders.numbers() {
                 if self.orders > 0
                     && pools.cells.order(order).level != SCRATCH
-                    && pools.book_side_of(order) >> 1 == self.dense
+                    && pools.level_of(order).book_side >> 1 == self.dense
                 {
-                    self.remove(pools, order);
+                    self.reduce(pools, order, QUANTITY_REST);
                 }
             }
         }
@@ -365,7 +367,7 @@ impl Book {
                 // The level may be given back with its last order, and is not looked at again then.
                 for _ in 0..pools.cells.count(level) {
                     let Some(order) = pools.cells.queue(level).next() else { break };
-                    self.remove(pools, order);
+                    self.reduce(pools, order, QUANTITY_REST);
                 }
             }
         }
@@ -374,11 +376,6 @@ impl Book {
     fn first_level(&self, pools: &Pools, side: usize) -> Option<u32> {
         let market = (self.market[side] != NONE).then_some(self.market[side]);
         market.or_else(|| self.sides[side].levels(&pools.arena).next())
-    }
-
-    fn remove(&mut self, pools: &mut Pools, order: u32) {
-        let line = pools.orders.line_of(pools.book_side_of(order), pools.cells.order(order).id);
-        self.reduce(pools, order, line, QUANTITY_REST);
     }
 
     /// Forgets orders and levels without walking them: the caller clears the pools.
@@ -421,7 +418,7 @@ impl Book {
 
     /// Panics when links, totals and counts disagree. For tests and simulation only: walks everything.
     pub(crate) fn check_invariants(&self, pools: &Pools) {
-        let Pools { cells, orders, arena, .. } = pools;
+        let Pools { cells, arena, .. } = pools;
         let mut count = 0;
         for side in [Side::Bid, Side::Ask] {
             let index = &self.sides[side.index()];
@@ -437,7 +434,7 @@ impl Book {
                 }
                 for order in cells.queue(level) {
                     let OrderCell { id, level: of, .. } = *cells.order(order);
-                    assert_eq!(pools.find(orders.line_of(book_side, id), book_side, id), Some(order));
+                    assert_eq!(pools.find(book_side, id), Some(order));
                     assert_eq!(of, level);
                 }
             }

@@ -30,7 +30,7 @@ pub use look_ahead::LOOK_AHEAD;
 pub struct Limits {
     /// Books (about 2 KiB each).
     pub books_max: usize,
-    /// Resting orders of all books (96 bytes each, 144 where the feed states ranks).
+    /// Resting orders of all books (128 bytes each, 192 where the feed states ranks).
     pub orders_max: usize,
     /// Levels outside ladders (96 bytes each, 112 where the feed states ranks).
     pub levels_max: usize,

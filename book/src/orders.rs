@@ -4,10 +4,12 @@
 //! access. The orders themselves lie in the pool (`cells.rs`), two to a cache line, ids and all: what names an order leads
 //! to everything that is known of it.
 //!
-//! Neighbouring ids lie in neighbouring *lines*, because ids that were given out together are asked for together; the
-//! first of them is chosen by a keyed mix, so that nobody outside can aim at one. What finds its line full goes to the next
-//! one and is counted there (as in Facebook's F14 tables), so a search ends at the first line that nothing went past, and
-//! removing leaves no tombstone. An order never moves while it lives: its place is its number.
+//! An id's own line is the rest of its division by the number of lines, a prime. So ids in steps of any size go to all lines
+//! before they come to one again, ids that were given out together, and are asked for together, lie together and on few pages,
+//! and what an id meets in its line is as old as orders get. A line has two places, so most that are met leave room; an id
+//! whose line is full goes to the next one, and then to lines that a keyed mix of all that names the order chooses, at which
+//! nobody outside can aim. It is counted where it went past (as in Facebook's F14 tables), so a search ends at the first line
+//! that nothing went past, and removing leaves no tombstone. An order never moves while it lives: its place is its number.
 
 use std::hint::select_unpredictable as select;
 
@@ -22,24 +24,34 @@ pub enum OrderKey {
     Id,
 }
 
-/// Neighbouring ids: so many bits of an id choose one of as many lines in a row.
-const BLOCK_BITS: u32 = 6;
-const BLOCK: u64 = (1 << BLOCK_BITS) - 1;
-
 /// Most levels of a market, and most orders: so many that no number of a unit has more than 32 bits.
 pub(crate) const LEVELS_MAX: usize = 500_000_000;
 pub(crate) const ORDERS_MAX: usize = 500_000_000;
 
 const _: () = assert!(lines_for(ORDERS_MAX) * PLACES + LEVELS_MAX + 128 < u32::MAX as usize);
 
-/// The odd factor of a key.
-const fn factor_of(seed: u64) -> u64 {
-    0x9E37_79B9_7F4A_7C15 ^ seed.rotate_left(32) | 1
+/// From this try on lines are tried one after another; those before it, but for the first two, are the keyed mix's.
+const LINEAR_FROM: u32 = 8;
+
+/// How many lines an index for so many orders has: two for each and a little more, so that few overflow.
+pub(crate) const fn lines_for(orders_max: usize) -> usize {
+    let mut lines = (orders_max * 2 + 3) | 1;
+    while !is_prime(lines) {
+        lines += 2;
+    }
+    lines
 }
 
-/// How many lines an index for so many orders has: three for two of them, so that few overflow.
-pub(crate) const fn lines_for(orders_max: usize) -> usize {
-    (orders_max * 3 / 2 + 1).div_ceil(1 << BLOCK_BITS) << BLOCK_BITS
+/// Whether an odd number above 1 is a prime.
+const fn is_prime(odd: usize) -> bool {
+    let mut divisor = 3;
+    while divisor * divisor <= odd {
+        if odd.is_multiple_of(divisor) {
+            return false;
+        }
+        divisor += 2;
+    }
+    true
 }
 
 /// The place of the order with that id, if it is in its own line.
@@ -70,50 +82,31 @@ pub(crate) fn place_in(line: &[OrderCell; PLACES], id: u64) -> Option<usize> {
 pub(crate) struct Orders {
     /// The first unit that is an order's.
     first: u32,
-    /// Units of orders.
-    places: u32,
-    /// Groups of lines, one of which the mix chooses.
-    groups: u64,
+    lines: u32,
     /// All ones where book and side are part of a name.
     scope_mask: u32,
-    seed: u64,
-    factor: u64,
     live: u32,
     orders_max: u32,
+    /// 2^64 / lines.
+    inverse: u64,
+    seed: u64,
+    factor: u64,
 }
 
 impl Orders {
     /// An index into the orders of a pool, which has [`lines_for`] so many of them.
     pub fn new(cells: &Cells, orders_max: usize, key: OrderKey, seed: u64) -> Self {
         let lines = lines_for(orders_max);
-        let mut orders = Self {
+        Self {
             first: cells.orders_first(),
-            places: (lines * PLACES) as u32,
-            groups: (lines >> BLOCK_BITS) as u64,
+            lines: lines as u32,
             scope_mask: if key == OrderKey::BookSideId { u32::MAX } else { 0 },
-            seed,
-            factor: factor_of(seed),
             live: 0,
             orders_max: orders_max as u32,
-        };
-        // A few keys in a hundred let blocks that follow each other meet in few lines: the first that does not is taken.
-        while !orders.spreads() {
-            orders.seed = orders.seed.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1);
-            orders.factor = factor_of(orders.seed);
+            inverse: u64::MAX / lines as u64,
+            seed,
+            factor: 0x9E37_79B9_7F4A_7C15 ^ seed.rotate_left(32) | 1,
         }
-        orders
-    }
-
-    /// Whether ids in order go to all lines about equally often: those of an instant, and those of a while.
-    fn spreads(&self) -> bool {
-        [1u64, 4, 16].into_iter().all(|each| {
-            let mut blocks = vec![0u8; self.groups as usize];
-            (0..each * self.groups).all(|block| {
-                let count = &mut blocks[self.group_of(0, block << BLOCK_BITS) as usize];
-                *count += 1;
-                u64::from(*count) <= each + 2 + each / 4
-            })
-        })
     }
 
     /// Forgets all orders. The pool is cleared by the caller.
@@ -139,21 +132,18 @@ impl Orders {
         self.scope_mask
     }
 
+    /// The own line of an id: the number of its first unit.
     #[inline(always)]
-    fn group_of(&self, book_side: u32, id: u64) -> u32 {
-        let scope = book_side & self.scope_mask;
-        // Folded multiply: all 64 bits of the block number and of the scope reach all bits of the result.
-        let block = (id >> BLOCK_BITS) ^ self.seed ^ u64::from(scope).rotate_left(40);
-        let product = u128::from(block) * u128::from(self.factor);
-        let mixed = (product as u64) ^ ((product >> 64) as u64);
-        // The upper bits scaled to the number of groups (Lemire, Fast Random Integer Generation in an Interval, 2019).
-        ((u128::from(mixed) * u128::from(self.groups)) >> 64) as u32
+    pub fn line_of(&self, id: u64) -> u32 {
+        // The fraction of id / lines, times lines. The inverse is rounded down, so that once in 2^64 / lines² ids one line
+        // is left out: as good as the true rest.
+        self.scaled(id.wrapping_mul(self.inverse))
     }
 
-    /// The own line of a name: the number of its first unit. For [`OrderKey::Id`] book and side do not count.
+    /// From a fraction of 2^64 to a line.
     #[inline(always)]
-    pub fn line_of(&self, book_side: u32, id: u64) -> u32 {
-        let line = self.group_of(book_side, id) << BLOCK_BITS | (id & BLOCK) as u32;
+    fn scaled(&self, fraction: u64) -> u32 {
+        let line = ((u128::from(fraction) * u128::from(self.lines)) >> 64) as u32;
         self.first + line * PLACES as u32
     }
 
@@ -212,12 +202,18 @@ impl Orders {
 
     /// The numbers of all places.
     pub fn numbers(&self) -> std::ops::Range<u32> {
-        self.first..self.first + self.places
+        self.first..self.end()
     }
 
-    /// The order with that id, whose own line is `line` and whose level is one of those that are asked for.
-    pub fn find(&self, cells: &Cells, mut line: u32, id: u64, is_level: impl Fn(u32) -> bool) -> Option<u32> {
-        loop {
+    fn end(&self) -> u32 {
+        self.first + self.lines * PLACES as u32
+    }
+
+    /// The order with that id whose level is one of those that are asked for.
+    pub fn find(&self, cells: &Cells, book_side: u32, id: u64, is_level: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut line = self.line_of(id);
+        // So many tries reach every line.
+        for tried in 1..=self.lines + LINEAR_FROM {
             let here = cells.line(line);
             for (place, order) in here.iter().enumerate() {
                 if order.id == id && order.level != SCRATCH && is_level(order.level) {
@@ -228,37 +224,57 @@ impl Orders {
             if here[0].past == 0 {
                 return None;
             }
-            line = self.next(line);
+            line = self.after(book_side, id, line, tried);
+        }
+        None
+    }
+
+    /// The line that is tried after `line`, the `tried`-th.
+    fn after(&self, book_side: u32, id: u64, line: u32, tried: u32) -> u32 {
+        match tried {
+            2..LINEAR_FROM => self.mixed(book_side, id, tried),
+            _ => self.next(line),
         }
     }
 
-    /// Where that goes on which finds a line full.
     fn next(&self, line: u32) -> u32 {
         let next = line + PLACES as u32;
-        if next == self.first + self.places { self.first } else { next }
+        if next == self.end() { self.first } else { next }
+    }
+
+    fn mixed(&self, book_side: u32, id: u64, tried: u32) -> u32 {
+        let scope = u64::from(book_side & self.scope_mask) | u64::from(tried) << 32;
+        // Folded multiply: all bits of the id and of the scope reach all bits of the result.
+        let product = u128::from(id ^ self.seed ^ scope.rotate_left(24)) * u128::from(self.factor);
+        self.scaled((product as u64) ^ ((product >> 64) as u64))
     }
 
     /// Notes an order whose name [`Orders::find`] did not find, and returns its number. There must be room for it.
-    pub fn insert(&mut self, cells: &mut Cells, mut line: u32, id: u64, level: u32, quantity: u64) -> u32 {
-        // There is room: fewer orders than places.
+    pub fn insert(&mut self, cells: &mut Cells, book_side: u32, id: u64, level: u32, quantity: u64) -> u32 {
+        let (mut line, mut tried) = (self.line_of(id), 0);
+        // Ends because there is room: fewer orders than lines, and the last tries go through all of them.
         let place = loop {
             if let Some(place) = cells.line(line).iter().position(|order| order.level == SCRATCH) {
                 break place;
             }
             cells.order_mut(line).past += 1;
-            line = self.next(line);
+            tried += 1;
+            line = self.after(book_side, id, line, tried);
         };
         let order = line + place as u32;
         self.note(cells, order, id, level, quantity);
         order
     }
 
-    /// Forgets an order, whose own line is `line`.
-    pub fn remove(&mut self, cells: &mut Cells, mut line: u32, order: u32) {
+    /// Forgets an order of that name.
+    pub fn remove(&mut self, cells: &mut Cells, book_side: u32, order: u32) {
+        let id = cells.order(order).id;
+        let (mut line, mut tried) = (self.line_of(id), 0);
         while !is_in(line, order) {
             // It was counted in each line that it went past.
             cells.order_mut(line).past -= 1;
-            line = self.next(line);
+            tried += 1;
+            line = self.after(book_side, id, line, tried);
         }
         self.free(cells, order);
     }
@@ -282,7 +298,7 @@ mod tests {
     }
 
     fn insert((cells, orders): &mut (Cells, Orders), book_side: u32, id: u64) -> Option<u32> {
-        let line = orders.line_of(book_side, id);
+        let line = orders.line_of(id);
         if !orders.has_room() {
             return None;
         }
@@ -295,22 +311,22 @@ mod tests {
                 orders.note(cells, order, id, level, quantity);
                 Some(order)
             }
-            None => Some(orders.insert(cells, line, id, level, quantity)),
+            None => Some(orders.insert(cells, book_side, id, level, quantity)),
         }
     }
 
     fn remove((cells, orders): &mut (Cells, Orders), book_side: u32, id: u64, order: u32) {
-        let line = orders.line_of(book_side, id);
+        let line = orders.line_of(id);
         let found = find_in(cells.line(line), id).map(|place| line + place as u32);
         match found.or_else(|| orders.find_behind(cells, line, id)) {
             Some(found) if found == order => orders.forget(cells, line, order),
-            _ => orders.remove(cells, line, order),
+            _ => orders.remove(cells, book_side, order),
         }
     }
 
     fn find((cells, orders): &(Cells, Orders), book_side: u32, id: u64) -> Option<u32> {
         let is_level = |level: u32| ((level - 1) ^ book_side) & orders.scope_mask() == 0;
-        orders.find(cells, orders.line_of(book_side, id), id, is_level)
+        orders.find(cells, book_side, id, is_level)
     }
 
     fn live((cells, orders): &(Cells, Orders)) -> usize {
@@ -339,34 +355,56 @@ mod tests {
         assert!(all.1.has_room());
     }
 
-    /// More in one line than it has places, whatever the hash: some overflow.
+    fn is_as_new((cells, orders): &(Cells, Orders)) -> bool {
+        let empty = |order| (cells.order(order).id, cells.order(order).level, cells.order(order).past) == (0, 0, 0);
+        orders.numbers().all(empty)
+    }
+
+    /// Ids that have the same line, as many as there may be: all ways of going on are gone.
     #[test]
-    fn lines_that_overflow_are_left_as_if_nothing_had_been() {
+    fn ids_that_meet_are_left_as_if_nothing_had_been() {
         for seed in 0..50 {
             let mut all = index(90, OrderKey::Id, seed);
-            let line = all.1.line_of(0, 3);
-            let ids: Vec<u64> = (0u64..)
-                .map(|block| block << BLOCK_BITS | 3)
-                .filter(|&id| all.1.line_of(0, id) == line)
-                .take(12)
-                .collect();
+            let step = lines_for(90) as u64;
+            let ids: Vec<u64> = (0..90).map(|number| 3 + number * step).collect();
+            assert!(ids.iter().all(|&id| all.1.line_of(id).abs_diff(all.1.line_of(3)) <= PLACES as u32));
             let numbers: Vec<u32> = ids.iter().map(|&id| insert(&mut all, 0, id).unwrap()).collect();
             assert!(ids.iter().zip(&numbers).all(|(&id, &order)| find(&all, 0, id) == Some(order)));
-            assert!(numbers.iter().any(|&order| order / 2 != line / 2) && find(&all, 0, 1 << 40 | 3).is_none());
-            assert_eq!(live(&all), 12);
+            assert_eq!((find(&all, 0, 3 + 90 * step), live(&all)), (None, 90));
             for (&id, &order) in ids.iter().zip(&numbers) {
                 remove(&mut all, 0, id, order);
                 assert_eq!(find(&all, 0, id), None);
             }
-            let (cells, orders) = &all;
-            let empty = |order| (cells.order(order).id, cells.order(order).level, cells.order(order).past) == (0, 0, 0);
-            assert!(orders.numbers().all(empty), "{seed}");
+            assert!(is_as_new(&all), "{seed}");
         }
     }
 
-    /// Ids as an exchange gives them out, the younger the more of them alive, and many keys: few lines overflow.
+    /// How many of so many ids do not find their line full.
+    fn near(orders_max: usize, ids: impl Iterator<Item = u64>) -> usize {
+        let (_, orders) = index(orders_max, OrderKey::Id, 1);
+        let mut loads = vec![0usize; orders.lines as usize];
+        ids.for_each(|id| loads[(orders.line_of(id) - orders.first) as usize / PLACES] += 1);
+        loads.into_iter().map(|load| load.min(PLACES)).sum()
+    }
+
+    /// As many ids as there may be orders, in steps of any size: each has a line of its own or shares it with one.
     #[test]
-    fn no_key_makes_ids_in_order_meet() {
+    fn ids_in_steps_of_any_size_do_not_meet() {
+        for (orders_max, first) in [(400, 0), (4_000, 0xE9C6_AC81_0000_0000), (100_000, 1 << 40)] {
+            let near = |step| near(orders_max, (0..orders_max as u64).map(|number| first + number * step));
+            for step in [1u64, 2, 3, 64, 1_000, 4_096, 1 << 20] {
+                assert_eq!(near(step), orders_max, "{first} {step}");
+            }
+            // So far apart that the rounded inverse shows.
+            for step in [1u64 << 32, 1 << 44] {
+                assert!(near(step) > orders_max * 85 / 100, "{orders_max} {first} {step}");
+            }
+        }
+    }
+
+    /// Ids as an exchange gives them out, the younger the more of them alive: few lines overflow.
+    #[test]
+    fn ids_in_order_find_room_among_old_ones() {
         let (mut random, mut next) = (1u64, 1 << 20);
         let mut alive = Vec::new();
         while alive.len() < 20_000 {
@@ -377,37 +415,28 @@ mod tests {
             }
             next -= 1;
         }
-        for key in 0..400u64 {
-            let key = key.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17);
-            let (_, orders) = index(25_000, OrderKey::Id, key);
-            let mut loads = vec![0usize; orders.places as usize / PLACES];
-            alive.iter().for_each(|&id| loads[(orders.line_of(0, id) - orders.first) as usize / PLACES] += 1);
-            let over: usize = loads.iter().map(|load| load.saturating_sub(PLACES)).sum();
-            assert!(over < alive.len() / 20, "{over} of {} orders under key {key}", alive.len());
-        }
+        let near = near(25_000, alive.iter().copied());
+        assert!(near > alive.len() * 97 / 100, "{near}");
     }
 
-    /// In a small index as well, blocks that follow each other go to all groups of lines.
     #[test]
-    fn a_small_index_uses_all_its_lines() {
-        for (orders_max, key) in [(400, 1), (640, 42), (1_200, 7), (2_500, 99)] {
-            let (_, orders) = index(orders_max, OrderKey::Id, key);
-            let mut used = vec![false; orders.groups as usize];
-            for id in (0..1u64 << 14).step_by(64) {
-                used[orders.group_of(0, id) as usize] = true;
-            }
-            assert!(used.len() > 1 && used.iter().all(|&used| used), "{orders_max}");
+    fn lines_are_a_prime_number() {
+        for orders_max in [1, 2, 3, 90, 4_096, 500_000] {
+            let lines = lines_for(orders_max);
+            assert!(lines > orders_max * 2 && lines < orders_max * 2 + 300);
+            assert!((2..1_000.min(lines)).all(|divisor| !lines.is_multiple_of(divisor)), "{lines}");
         }
     }
 
     proptest! {
-        /// Against a std map, with ids that collide on purpose (same low bits, same blocks).
+        /// Against a std map, with ids that collide on purpose (the same line, and those beside it).
         #[test]
         fn the_index_equals_a_map(seed: u64, steps in prop::collection::vec((0u64..40, 0u32..3, any::<bool>()), 0..300)) {
             let mut all = index(32, OrderKey::BookSideId, seed);
+            let step = u64::from(all.1.lines);
             let mut map: HashMap<(u32, u64), u32> = HashMap::new();
             for (number, book_side, add) in steps {
-                let id = (number << 58) | (number % 3);
+                let id = number * step + number % 3;
                 if add {
                     if let std::collections::hash_map::Entry::Vacant(e) = map.entry((book_side, id)) {
                         prop_assert_eq!(find(&all, book_side, id), None);
@@ -426,6 +455,10 @@ mod tests {
                     prop_assert_eq!((cell.id, cell.level, cell.quantity), (id, book_side + 1, id % 100));
                 }
             }
+            for ((book_side, _), order) in map {
+                all.1.remove(&mut all.0, book_side, order);
+            }
+            prop_assert!(all.1.numbers().all(|order| (all.0.order(order).level, all.0.order(order).past) == (0, 0)));
         }
     }
 }

@@ -7,7 +7,7 @@ use book::market::{Limits, Market, OrderKey};
 use book::slot::{OrderEvent, QUANTITY_REST, Stamp};
 use book::{BookId, OrderId, Phase, Price, Side, Slot};
 use proptest::prelude::*;
-use steps::{BOOKS, Step, check, limits};
+use steps::{BOOKS, LINES, Step, check, limits};
 
 fn side() -> impl Strategy<Value = Side> {
     prop_oneof![6 => Just(Side::Bid), 6 => Just(Side::Ask), 1 => Just(Side::None)]
@@ -23,8 +23,9 @@ fn quantity() -> impl Strategy<Value = u64> {
 
 fn step() -> impl Strategy<Value = Step> {
     let book = 0..BOOKS.len();
-    // Those that differ in their upper bits only are crowded into few lines of the index.
-    let id = prop_oneof![0u64..12, (0u64..12).prop_map(|upper| upper << 58)];
+    // Those in steps of its lines are crowded into one line of the index.
+    let id =
+        prop_oneof![0u64..12, (0u64..12).prop_map(|number| number * LINES), (1u64..4).prop_map(|upper| upper << 62)];
     let rank = prop::option::of((95u64..105, 0u32..5));
     prop_oneof![
         12 => (book.clone(), side(), id.clone(), price(), quantity(), rank)

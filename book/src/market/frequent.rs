@@ -81,11 +81,12 @@ impl Market {
         }
     }
 
+    /// The own line of the order that an event names.
     #[inline(always)]
-    fn line(&self, guess: Option<&Guess>, dense: u16, side: usize, id: u64) -> u32 {
+    fn line(&self, guess: Option<&Guess>, id: u64) -> u32 {
         match guess {
             Some(guess) => guess.line,
-            None => self.pools.orders.line_of(book_side(usize::from(dense), side), id),
+            None => self.pools.orders.line_of(id),
         }
     }
 
@@ -101,7 +102,7 @@ impl Market {
             rank: QueueRank { ns: rank_ns, sequence: event.rank_sequence },
         };
         let times = (event.exchange_ns, event.received_ns);
-        let line = self.line(guess, dense, at, new.id);
+        let line = self.line(guess, new.id);
         if !is_side(event.side) || !self.add_usual(&new, times, dense, line, out) {
             self.add_unusual(event.book_id, NewOrder { side: event.side(), ..new }, times, out);
         }
@@ -129,7 +130,7 @@ impl Market {
         guess: Option<&Guess>,
         out: &mut impl Output,
     ) -> Option<(Side, Price)> {
-        let line = self.line(guess, dense, index_of(loss.side), loss.id);
+        let line = self.line(guess, loss.id);
         match self.reduce_usual(&loss, dense, line, out) {
             Some(touched) => Some(touched),
             None => self.reduce_unusual(loss, out),
@@ -145,7 +146,7 @@ impl Market {
         let Some((side, _)) = self.reduce(loss, dense, guess, out) else { return };
         let (price, quantity) = (Price(event.price), event.quantity);
         let new = NewOrder { side, id: event.other_id, price, quantity, rank: QueueRank::FIRST };
-        let line = self.line(None, dense, side.index(), new.id);
+        let line = self.line(None, new.id);
         if !self.add_usual(&new, times, dense, line, out) {
             self.add_unusual(book_id, new, times, out);
         }
@@ -283,14 +284,13 @@ impl Market {
         let Self { pools, books, anomalies, seq, .. } = self;
         let book = &mut books[dense];
         let scope = book_side(dense, new.side.index());
-        let line = pools.orders.line_of(scope, new.id);
-        if pools.find(line, scope, new.id).is_some() {
+        if pools.find(scope, new.id).is_some() {
             return spoil(anomalies, book, Anomaly::DuplicateOrder);
         }
         if book.off_ladder(new.side, new.price) {
             anomalies.count(Anomaly::OffLadder);
         }
-        match book.add(pools, &new, line) {
+        match book.add(pools, &new) {
             Ok(touched) => {
                 publish(stamp(book, *seq, times), action::ADD, &touched, out);
                 check_crossed(anomalies, book);
@@ -305,10 +305,10 @@ impl Market {
     fn reduce_unusual(&mut self, loss: Loss, out: &mut impl Output) -> Option<(Side, Price)> {
         let Loss { side, book_id, id, quantity, action, times } = loss;
         let quantity = if loss.is_rest() { QUANTITY_REST } else { quantity };
-        let (dense, order, line) = self.named(book_id, Side::from_byte(side), id)?;
+        let (dense, order) = self.named(book_id, Side::from_byte(side), id)?;
         let Self { pools, books, anomalies, seq, .. } = self;
         let book = &mut books[dense];
-        let touched = book.reduce(pools, order, line, quantity);
+        let touched = book.reduce(pools, order, quantity);
         if touched.excess {
             spoil(anomalies, book, loss.excess());
         }
@@ -317,18 +317,16 @@ impl Market {
         Some((touched.side, touched.price))
     }
 
-    /// The order that an event names, with its book and its own line; an unknown one is counted.
-    pub(super) fn named(&mut self, book_id: u32, side: Side, id: u64) -> Option<(usize, u32, u32)> {
+    /// The order that an event names, and its book; an unknown one is counted.
+    pub(super) fn named(&mut self, book_id: u32, side: Side, id: u64) -> Option<(usize, u32)> {
         if (side == Side::None) & (self.limits.key == OrderKey::BookSideId) {
             self.anomaly(Anomaly::NoSide, book_id);
             return None;
         }
         let Some(dense) = self.dense(book_id) else { return self.unknown_order(book_id) };
-        let scope = book_side(dense, side.index());
-        let line = self.pools.orders.line_of(scope, id);
-        match self.pools.find(line, scope, id) {
+        match self.pools.find(book_side(dense, side.index()), id) {
             // An id that is unique for the day may still be named under the wrong book.
-            Some(order) if self.pools.book_side_of(order) >> 1 == dense as u32 => Some((dense, order, line)),
+            Some(order) if self.pools.level_of(order).book_side >> 1 == dense as u32 => Some((dense, order)),
             _ => self.unknown_order(book_id),
         }
     }

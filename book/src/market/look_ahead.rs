@@ -6,7 +6,7 @@
 use std::hint::select_unpredictable as select;
 
 use super::{Market, NO_BOOK, Output};
-use crate::book::{Pools, book_side};
+use crate::book::Pools;
 use crate::cells::SCRATCH;
 use crate::grid::key_of;
 use crate::orders::level_in;
@@ -119,7 +119,7 @@ impl Market {
     fn look_at_name(&self, event: &Slot) -> Guess {
         let named = event.as_order();
         let dense = self.dense_of_event(event);
-        let line = self.pools.orders.line_of(book_side(usize::from(dense), named.side_index()), named.order_id);
+        let line = self.pools.orders.line_of(named.order_id);
         Guess { line, dense, ..Guess::NONE }
     }
 
@@ -177,7 +177,7 @@ impl Market {
         if event.rtype == rtype::REPLACE {
             // Name and level that the order gets: known only now, since the event does not state the side.
             let book_side = cells.level(guess.level).book_side;
-            let line = orders.line_of(book_side, event.as_execution().other_id);
+            let line = orders.line_of(event.as_execution().other_id);
             cells.prefetch_line(line);
             cells.prefetch_ranks(line);
             let side = (book_side & 1) as usize;

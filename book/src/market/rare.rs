@@ -7,7 +7,7 @@ use super::{Market, Output};
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::book::{Book, NewOrder};
 use crate::candle::Interval;
-use crate::cells::{OrderCell, QueueRank};
+use crate::cells::QueueRank;
 use crate::phase::Phase;
 use crate::replica::ticker;
 use crate::slot::{Execution, OrderEvent, QUANTITY_REST, Slot, System, TickBand, View, action, rtype, system};
@@ -83,14 +83,14 @@ impl Market {
     /// (CME Globex, "Modify": loss of priority).
     fn on_modify(&mut self, event: &OrderEvent, out: &mut impl Output) {
         let (id, quantity) = (event.order_id, event.quantity());
-        let Some((dense, order, line)) = self.named(event.book_id, event.side(), id) else { return };
-        let OrderCell { level, quantity: have, .. } = *self.pools.cells.order(order);
-        let price = self.pools.cells.level(level).price;
+        let Some((dense, order)) = self.named(event.book_id, event.side(), id) else { return };
+        let have = self.pools.cells.order(order).quantity;
+        let price = self.pools.level_of(order).price;
         let times = (event.exchange_ns, event.received_ns);
         let stays = price == event.price && quantity <= have && quantity > 0;
         let book = &mut self.books[dense];
         let less = if stays { have - quantity } else { QUANTITY_REST };
-        let touched = book.reduce(&mut self.pools, order, line, less);
+        let touched = book.reduce(&mut self.pools, order, less);
         publish(stamp(book, self.seq, times), action::CANCEL, &touched, out);
         check_uncrossed(book);
         if !stays {

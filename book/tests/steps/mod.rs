@@ -13,6 +13,9 @@ use book::{BookId, OrderId, Phase, Price, Side, Slot};
 /// The numbers of the books: two that fit the direct table and one that does not.
 pub const BOOKS: [u32; 3] = [1, 7, 4_000_000_000];
 
+/// The lines of the market's index: ids in steps of it share one.
+pub const LINES: u64 = 521;
+
 /// One step of a random feed; small ranges, so that ids and prices meet often.
 #[derive(Clone, Debug)]
 pub enum Step {

@@ -5,7 +5,7 @@ use book::replica::{Options, Replica};
 use book::slot::{QUANTITY_REST, rtype};
 use book::{Phase, Price, Side, Slot};
 
-use self::steps::{BOOKS, Step, check, limits};
+use self::steps::{BOOKS, LINES, Step, check, limits};
 
 /// The steps and their checks are those of the property test in `book/tests/market_equals_reference.rs`.
 #[path = "../../../book/tests/steps/mod.rs"]
@@ -28,10 +28,10 @@ pub fn operations(data: &[u8]) {
     check(&steps, if options & 1 == 0 { OrderKey::BookSideId } else { OrderKey::Id });
 }
 
-/// Half of them differ in their upper bits only, and are crowded into few lines of the index.
+/// Half of them are crowded into one line of the index.
 fn id_of(byte: u8) -> u64 {
     let id = u64::from(byte % 24);
-    if id < 12 { id } else { (id - 12) << 58 }
+    if id < 12 { id } else { (id - 12) * LINES }
 }
 
 /// Small ranges, so that ids and prices meet often, and the ends of the large ones.
