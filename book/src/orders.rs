@@ -135,8 +135,8 @@ impl Orders {
     /// The own line of an id: the number of its first unit.
     #[inline(always)]
     pub fn line_of(&self, id: u64) -> u32 {
-        // The fraction of id / lines, times lines. The inverse is rounded down, so that once in 2^64 / lines² ids one line
-        // is left out: as good as the true rest.
+        // The fraction of id / lines, times lines. The inverse is rounded down, so that once in 2^64 / lines ids two that
+        // follow each other share a line: as good as the true rest.
         self.scaled(id.wrapping_mul(self.inverse))
     }
 
