@@ -46,7 +46,8 @@ pub struct Limits {
     pub look_ahead_orders_min: usize,
     /// What names an order: depends on the feed's protocol.
     pub key: OrderKey,
-    /// Key of the order index; random by default, so that nobody outside can aim at one place of it.
+    /// Key of the order index, which chooses where an id goes that finds its own lines full; random by default, so that
+    /// nobody outside can make ids that meet there again.
     pub seed: u64,
 }
 
