@@ -20,7 +20,8 @@ use book::Price;
 use book::market::{Market, OrderKey};
 use book::metrics::MetricSource;
 use book::ring::{Bell, ring};
-use book::stage::BookStage;
+use book::stage::{BookStage, Detail};
+use book::wishes::wishes;
 use distributor::FanOut;
 use feed_handler::sequencer::{self, Recovery, Start};
 use feed_handler::sim;
@@ -109,8 +110,9 @@ impl Platform {
         let view_bell = Bell::new();
         let (view_producer, view_consumer) = ring("view", settings.rings.update_slots, Arc::clone(&view_bell));
         sources.extend([fan_producer.metrics() as Arc<dyn MetricSource>, view_producer.metrics()]);
-        book.add_reader(fan_producer, true, settings.book.books_max);
-        book.add_reader(view_producer, false, settings.book.books_max);
+        let (wish_sender, wish_receiver) = wishes(settings.book.books_max, Arc::clone(&book_bell));
+        book.add_reader(fan_producer, Detail::OnWish(wish_receiver), settings.book.books_max);
+        book.add_reader(view_producer, Detail::Levels, settings.book.books_max);
 
         let (mut view_stage, view) = api::ViewStage::new(view_consumer, book::replica::Options::default());
         let health = api::Health::of_view(&view);
@@ -127,6 +129,7 @@ impl Platform {
             FanOut::bind(fan_config, fan_consumer, fan_bell, Arc::clone(&pages) as _, now_ns).with_context(|| {
                 format!("listening on {} (market_data.listen, or --market-data-listen)", settings.market_data.listen)
             })?;
+        let fan_out = fan_out.with_orders_on_wish(wish_sender);
         let market_data = fan_out.local_addr();
         sources.push(fan_out.metrics());
         let parts = api::Parts {
@@ -334,7 +337,7 @@ impl Hot {
     /// Sleeps until a packet, a client or a timer asks for a turn.
     fn wait(&mut self) {
         let mut limit = if cfg!(unix) { SLEEP_MAX } else { RESYNC_PERIOD };
-        if self.book.has_waiting_readers() {
+        if self.book.has_waiting_readers() || self.book.has_work() {
             limit = RESYNC_PERIOD;
         }
         if let Some(feed) = &self.feed {

@@ -167,7 +167,7 @@ impl Updates {
         let limits =
             Limits { books_max: 4, orders_max: 1_000, levels_max: 1_000, ladder_slots: 50_000, ..Limits::default() };
         let mut stage = book::stage::BookStage::new(at_stage, Market::new(limits));
-        stage.add_reader(at_reader, true, 4);
+        stage.add_reader(at_reader, book::stage::Detail::Orders, 4);
         let mut updates = Self { events, stage, reader, frames: BookFrames::new(10), bytes: 0 };
         // The directory of a generated stream of one symbol: a frame needs a whole definition.
         let format = Format::Bistech;

@@ -28,6 +28,7 @@ pub mod stage;
 pub mod statistics;
 pub mod tick;
 pub mod types;
+pub mod wishes;
 
 pub use market::Market;
 pub use phase::Phase;

@@ -24,6 +24,7 @@ use crate::replica::{Level, ticker};
 use crate::slot::Slot;
 use crate::types::{BookId, Nanos, OrderId, Price, Side};
 pub use look_ahead::LOOK_AHEAD;
+pub use snapshot::Picture;
 
 /// How much a market can hold; all of it is allocated and touched at construction.
 #[derive(Clone, Copy, Debug)]
@@ -243,7 +244,7 @@ impl Market {
     }
 
     #[inline(always)]
-    fn dense(&self, book_id: u32) -> Option<usize> {
+    pub(crate) fn dense(&self, book_id: u32) -> Option<usize> {
         let dense = match self.direct.get(book_id as usize) {
             Some(&dense) => dense,
             None => self.probed[self.probe(book_id)].1,

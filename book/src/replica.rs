@@ -24,11 +24,23 @@ use crate::slot::{
 use crate::statistics::Statistics;
 use crate::types::{BookId, Nanos, Price, Side};
 
+/// Of which books a replica keeps every order (needed for order-by-order snapshots).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeepOrders {
+    /// Of none.
+    #[default]
+    Never,
+    /// Of all.
+    Always,
+    /// Of those that the book thread was asked for ([`Wish`](crate::wishes::Wish)).
+    OnWish,
+}
+
 /// What a replica keeps.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Keep every order (needed for order-by-order snapshots).
-    pub orders: bool,
+    /// Which orders.
+    pub orders: KeepOrders,
     /// Trades kept per book; the oldest goes first.
     pub trades_max: usize,
     /// Closed candles kept per book and interval; the oldest goes first.
@@ -37,7 +49,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { orders: false, trades_max: 500, candles_max: 720 }
+        Self { orders: KeepOrders::Never, trades_max: 500, candles_max: 720 }
     }
 }
 
@@ -177,7 +189,7 @@ impl Replica {
             book.levels_of(side_of(near)).prefetch_best();
             return Some(place);
         }
-        if near.rtype == rtype::ORDER_UPDATE && self.options.orders {
+        if near.rtype == rtype::ORDER_UPDATE && self.keeps_orders() {
             let update: &OrderUpdate = zerocopy::transmute_ref!(near);
             book.orders.prefetch(side_of(near), update.order_id);
         }
@@ -213,9 +225,14 @@ impl Replica {
         let Some(book) = self.books.get(place) else { return };
         prefetch(slice::from_ref(book.levels_of(side_of(update))), 0);
         prefetch(slice::from_ref(&book.seq), 0);
-        if self.options.orders {
+        if update.rtype == rtype::ORDER_UPDATE && self.keeps_orders() {
             prefetch(slice::from_ref(&book.orders), 0);
         }
+    }
+
+    #[inline(always)]
+    fn keeps_orders(&self) -> bool {
+        self.options.orders != KeepOrders::Never
     }
 
     /// Takes one published slot. Candles that it closes go to `closed` as well as into the book's history.
@@ -238,6 +255,8 @@ impl Replica {
             View::Clear(mark) => self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns).empty(),
             View::SnapshotBegin(mark) => self.on_snapshot_begin(mark),
             View::SnapshotEnd(mark) => self.on_snapshot_end(mark),
+            View::OrdersBegin(mark) => self.on_orders_begin(mark),
+            View::OrdersEnd(_) => {}
             View::Statistic(record) => self.entry(record.book_id).statistics.on_record(record),
             View::CandlePrices(prices) => self.pending_candle = Some(*prices),
             View::CandleAmounts(amounts) => {
@@ -288,7 +307,7 @@ impl Replica {
     #[cold]
     fn new_book(&mut self, book_id: u32) -> usize {
         let at = self.books.len();
-        self.books.push(BookView::new(BookId(book_id), self.options.orders));
+        self.books.push(BookView::new(BookId(book_id), self.options.orders == KeepOrders::Always));
         self.candle_ends_ns.push(u64::MAX);
         self.places.set(book_id, at);
         at
@@ -336,7 +355,8 @@ impl Replica {
         let book = &mut self.books[at];
         if !book.orders_omitted {
             let levels = if update.side == b'B' { &book.bids } else { &book.asks };
-            book.orders.on_update(update, book.in_sync.then_some(levels));
+            let in_picture = update.flags & flags::SNAPSHOT != 0;
+            book.orders.on_update(update, (!in_picture).then_some(levels));
         }
         at
     }
@@ -364,7 +384,7 @@ impl Replica {
 
     fn on_snapshot_begin(&mut self, mark: &Mark) {
         self.epoch = self.epoch.max(mark.epoch);
-        let orders_omitted = !self.options.orders || mark.orders_omitted != 0;
+        let orders_omitted = !self.keeps_orders() || mark.orders_omitted != 0;
         let book = self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns);
         book.empty();
         book.statistics = Statistics::default();
@@ -375,6 +395,19 @@ impl Replica {
         book.history_incomplete |= mark.from_seq > 0;
     }
 
+    /// All orders of a book come, or will not come any more.
+    fn on_orders_begin(&mut self, mark: &Mark) {
+        let orders_omitted = !self.keeps_orders() || mark.orders_omitted != 0;
+        let book = self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns);
+        if orders_omitted {
+            // What they took goes to other books.
+            book.orders = Orders::default();
+        } else {
+            book.orders.clear();
+        }
+        book.orders_omitted = orders_omitted;
+    }
+
     fn on_snapshot_end(&mut self, mark: &Mark) {
         let book = self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns);
         book.in_sync = true;
@@ -383,12 +416,12 @@ impl Replica {
 
     fn on_symbol(&mut self, record: &Symbol) {
         let symbol = text(&record.symbol).to_owned();
-        let orders = self.options.orders;
+        let always = self.options.orders == KeepOrders::Always;
         let book = self.stamped(record.book_id, record.seq, record.exchange_ns, record.received_ns);
         if book.definition.symbol != symbol {
             // The exchange may give the number of an expired book to a new instrument.
             if !book.definition.symbol.is_empty() {
-                book.begin_anew(orders);
+                book.begin_anew(always || !book.orders_omitted);
             }
             book.definition.symbol.clone_from(&symbol);
         }

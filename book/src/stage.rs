@@ -4,15 +4,16 @@
 //!
 //! Never blocks, allocates, locks, formats text or waits for a reader. A reader whose ring is full loses updates of
 //! single books, is told which numbers it missed, and gets a snapshot of each such book as soon as there is room;
-//! nobody else notices.
+//! nobody else notices. A reader may ask for the orders of single books and get them the same way.
 
 use std::sync::Arc;
 
-use crate::market::{Market, Output, UPDATES_PER_EVENT_MAX};
+use crate::market::{Market, Output, Picture, UPDATES_PER_EVENT_MAX};
 use crate::metrics::{Counter, Gauge, Latency, MetricSource, Sample};
 use crate::ring::{Consumer, Producer};
 use crate::slot::{Slot, View, flags, rtype, system};
 use crate::types::Nanos;
+use crate::wishes::{Wish, WishReceiver};
 
 /// Events one turn takes at most: bounds how long a turn can be, and how long a reader waits for its bell.
 pub const EVENTS_PER_TURN_MAX: usize = 1_024;
@@ -48,20 +49,38 @@ impl Batch {
     }
 }
 
-/// Why and since when a reader does not follow a book.
+/// Which orders a reader is told of; levels, trades and the rest it is told of always.
+pub enum Detail {
+    /// None.
+    Levels,
+    /// All.
+    Orders,
+    /// Those of the books that it asks for.
+    OnWish(WishReceiver),
+}
+
+/// How a reader follows a book.
 #[derive(Clone, Copy, Default)]
-struct Unsynced {
+struct Following {
     /// First number it missed; 0 = it has never had this book.
     from_seq: u64,
+    /// It does not: a snapshot is due.
     waiting: bool,
+    /// It is told of every order.
+    orders: bool,
+    /// What it asked for and was not answered yet.
+    wished: Option<bool>,
 }
 
 struct Reader {
     ring: Producer,
-    orders: bool,
+    detail: Detail,
     /// One per book, by the order in which the market first saw them.
-    books: Vec<Unsynced>,
+    books: Vec<Following>,
+    /// Books that wait for a snapshot.
     waiting: usize,
+    /// Books that wait for an answer.
+    wished: usize,
     next: usize,
     /// The newest record of each code that found no room, by code.
     pending: [Option<Slot>; PENDING_SYSTEM],
@@ -88,7 +107,8 @@ impl Reader {
     fn learn_books(&mut self, books: usize) {
         let waiting = self.has_pending();
         self.waiting += if waiting { books - self.books.len() } else { 0 };
-        self.books.resize(books, Unsynced { from_seq: 0, waiting });
+        let orders = matches!(self.detail, Detail::Orders);
+        self.books.resize(books, Following { waiting, orders, ..Following::default() });
     }
 
     /// Updates of one event of one book.
@@ -98,7 +118,7 @@ impl Reader {
         if book.waiting {
             return;
         }
-        let sent = if self.orders {
+        let sent = if book.orders {
             self.ring.stage_all(group)
         } else {
             // Order updates come before the others, so the last slot of the group stays the last.
@@ -113,7 +133,7 @@ impl Reader {
             }
         };
         if sent.is_err() {
-            *book = Unsynced { from_seq: seq, waiting: true };
+            (book.from_seq, book.waiting) = (seq, true);
             self.waiting += 1;
         }
     }
@@ -129,14 +149,36 @@ impl Reader {
                 self.pending[usize::from(code) % PENDING_SYSTEM] = Some(record);
             }
             if code == system::SESSION {
-                self.books.iter_mut().for_each(|book| *book = Unsynced { from_seq: 0, waiting: true });
+                self.books.iter_mut().for_each(|book| (book.from_seq, book.waiting) = (0, true));
                 self.waiting = self.books.len();
             }
         }
     }
 
-    /// Brings books up to date, as far as there is room. Starts only when half the ring is free, so that a reader that
-    /// is only just too slow is not fed snapshots all the time.
+    /// Whether something is to be written that is no update.
+    fn is_owed(&self) -> bool {
+        self.waiting > 0 || self.wished > 0 || self.has_pending()
+    }
+
+    fn has_wishes(&self) -> bool {
+        matches!(&self.detail, Detail::OnWish(wishes) if !wishes.is_empty())
+    }
+
+    /// Notes what the reader asks for.
+    #[cold]
+    fn take_wishes(&mut self, market: &Market) {
+        let Self { detail: Detail::OnWish(wishes), books, wished, .. } = self else { return };
+        while let Some(Wish { book_id, orders }) = wishes.take() {
+            // A book that the reader was never told of cannot be asked for.
+            let Some(book) = market.dense(book_id.0).and_then(|dense| books.get_mut(dense)) else { continue };
+            *wished += usize::from(book.wished.is_none());
+            book.wished = Some(orders);
+            book.orders &= orders;
+        }
+    }
+
+    /// Brings books up to date and answers wishes, as far as there is room. Starts only when half the ring is free, so that
+    /// a reader that is only just too slow is not fed snapshots all the time.
     fn resynchronise(&mut self, market: &Market, metrics: &StageMetrics) -> usize {
         let half = self.ring.capacity() / 2;
         if self.ring.free() < half {
@@ -153,28 +195,29 @@ impl Reader {
         let mut done = 0;
         let books = market.books();
         for _ in 0..books.len() {
-            if self.waiting == 0 {
+            if self.waiting + self.wished == 0 {
                 break;
             }
             let dense = self.next;
             self.next = (self.next + 1) % books.len();
-            if !self.books[dense].waiting {
+            let Following { from_seq, waiting, wished, orders } = self.books[dense];
+            if !waiting && wished.is_none() {
                 continue;
             }
             let book = &books[dense];
-            let fits_ever = market.snapshot_slots(book, self.orders) <= half;
-            let orders = self.orders && fits_ever;
-            if self.ring.free() < market.snapshot_slots(book, orders) {
+            let orders = wished.unwrap_or(orders);
+            let missed = if from_seq == 0 || !waiting { (0, 0) } else { (from_seq, market.seq().max(from_seq)) };
+            let mut what = Picture { whole: waiting, orders, missed, answers: wished.is_some() };
+            what.orders &= market.picture_slots(book, what) <= half;
+            if self.ring.free() < market.picture_slots(book, what) {
                 break;
             }
-            let missed = match self.books[dense].from_seq {
-                0 => (0, 0),
-                from_seq => (from_seq, market.seq().max(from_seq)),
-            };
-            market.snapshot(book, missed, orders, &mut RingOutput(&mut self.ring));
-            self.books[dense].waiting = false;
-            self.waiting -= 1;
-            metrics.snapshots.add(1);
+            market.picture(book, what, &mut RingOutput(&mut self.ring));
+            self.books[dense] = Following { from_seq, waiting: false, orders, wished: None };
+            self.waiting -= usize::from(waiting);
+            self.wished -= usize::from(wished.is_some());
+            metrics.snapshots.add(u64::from(waiting));
+            metrics.answers.add(u64::from(wished.is_some()));
             done += 1;
         }
         done
@@ -187,6 +230,7 @@ pub struct StageMetrics {
     events: Counter,
     updates: Counter,
     snapshots: Counter,
+    answers: Counter,
     missed: Counter,
     books: Gauge,
     orders: Gauge,
@@ -216,6 +260,11 @@ impl MetricSource for StageMetrics {
                 &self.updates,
             ),
             counter("bist_book_snapshots_total", "Snapshots of single books written for readers.", &self.snapshots),
+            counter(
+                "bist_book_wishes_total",
+                "Wishes of readers for the orders of a book, or for none any more, that were answered.",
+                &self.answers,
+            ),
             counter("bist_book_reader_gaps_total", "Books that a full ring took from a reader.", &self.missed),
             Sample::gauge("bist_book_books", "Books known.", &[], self.books.get() as f64),
             Sample::gauge("bist_book_orders", "Resting orders.", &[], self.orders.get() as f64),
@@ -253,17 +302,18 @@ impl BookStage {
         }
     }
 
-    /// Adds a reader before the start; `orders` = it also wants every order (else only levels, trades and the rest).
+    /// Adds a reader before the start.
     ///
     /// # Panics
     /// When the ring is too small for any snapshot (1,024 slots).
-    pub fn add_reader(&mut self, ring: Producer, orders: bool, books_max: usize) {
+    pub fn add_reader(&mut self, ring: Producer, detail: Detail, books_max: usize) {
         assert!(ring.capacity() >= 1_024, "a reader's ring holds at least 1,024 slots");
         self.readers.push(Reader {
             ring,
-            orders,
+            detail,
             books: Vec::with_capacity(books_max),
             waiting: 0,
+            wished: 0,
             next: 0,
             pending: [None; PENDING_SYSTEM],
         });
@@ -281,16 +331,16 @@ impl BookStage {
         Arc::clone(&self.metrics)
     }
 
-    /// Whether an event is waiting.
+    /// Whether an event or a wish is waiting.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.events.is_empty()
+        !self.events.is_empty() || self.readers.iter().any(Reader::has_wishes)
     }
 
     /// Whether a reader waits for room: the next turn must not be long in coming.
     #[must_use]
     pub fn has_waiting_readers(&self) -> bool {
-        self.readers.iter().any(|reader| reader.waiting > 0 || reader.has_pending())
+        self.readers.iter().any(Reader::is_owed)
     }
 
     /// Whether the feed is gone and everything it sent has been applied.
@@ -301,7 +351,7 @@ impl BookStage {
 
     /// One turn. `now_ns` is our clock, for the latency histogram alone.
     ///
-    /// Returns the events applied and snapshots written; the caller idles only on zero.
+    /// Returns the events applied, snapshots written and wishes answered; the caller idles only on zero.
     pub fn do_work(&mut self, now_ns: Nanos) -> usize {
         let Self { events, market, readers, batch, books_seen, metrics } = self;
         let before = metrics.events.get();
@@ -330,7 +380,10 @@ impl BookStage {
         metrics.updates.add(updates);
         let mut snapshots = 0;
         for reader in readers.iter_mut() {
-            if reader.waiting > 0 || reader.has_pending() {
+            if reader.has_wishes() {
+                reader.take_wishes(market);
+            }
+            if reader.is_owed() {
                 snapshots += reader.resynchronise(market, metrics);
             }
             reader.ring.flush();
@@ -372,10 +425,11 @@ fn received_ns(event: &Slot) -> Nanos {
 mod tests {
     use super::*;
     use crate::market::{Limits, OrderKey};
-    use crate::replica::{Options, Replica};
+    use crate::replica::{KeepOrders, Options, Replica};
     use crate::ring::{Bell, ring};
     use crate::slot::{OrderEvent, Stamp, System};
     use crate::types::{BookId, OrderId, Price, Side};
+    use crate::wishes::{WishSender, wishes};
 
     fn limits() -> Limits {
         Limits {
@@ -401,11 +455,11 @@ mod tests {
         reader: Consumer,
     }
 
-    fn bench(orders: bool) -> Bench {
+    fn bench(detail: Detail) -> Bench {
         let (events, consumer) = ring("events", 1 << 14, Bell::new());
         let (producer, reader) = ring("reader", 1_024, Bell::new());
         let mut stage = BookStage::new(consumer, Market::new(limits()));
-        stage.add_reader(producer, orders, 16);
+        stage.add_reader(producer, detail, 16);
         Bench { events, stage, reader }
     }
 
@@ -430,8 +484,8 @@ mod tests {
 
     #[test]
     fn a_reader_that_keeps_up_sees_every_group_once() {
-        let Bench { mut events, mut stage, mut reader } = bench(true);
-        let mut replica = Replica::new(Options { orders: true, ..Options::default() });
+        let Bench { mut events, mut stage, mut reader } = bench(Detail::Orders);
+        let mut replica = Replica::new(Options { orders: KeepOrders::Always, ..Options::default() });
         for id in 0..100 {
             events.push(add(1 + (id % 3) as u32, id)).unwrap();
             stage.do_work(0);
@@ -448,7 +502,7 @@ mod tests {
         let (mut events, consumer) = ring("events", 100, Bell::new());
         let (producer, mut reader) = ring("reader", 1 << 14, Bell::new());
         let mut stage = BookStage::new(consumer, Market::new(limits()));
-        stage.add_reader(producer, true, 16);
+        stage.add_reader(producer, Detail::Orders, 16);
         let mut market = Market::new(limits());
         let (mut want, mut got) = (Vec::new(), Vec::new());
         for turn in 0..40 {
@@ -471,8 +525,8 @@ mod tests {
 
     #[test]
     fn a_reader_that_stops_is_told_what_it_missed_and_gets_a_snapshot() {
-        for orders in [true, false] {
-            let Bench { mut events, mut stage, mut reader } = bench(orders);
+        for (detail, orders) in [(Detail::Orders, KeepOrders::Always), (Detail::Levels, KeepOrders::Never)] {
+            let Bench { mut events, mut stage, mut reader } = bench(detail);
             let mut replica = Replica::new(Options { orders, ..Options::default() });
             for id in 0..3_000 {
                 events.push(add(1 + (id % 3) as u32, id)).unwrap();
@@ -498,7 +552,7 @@ mod tests {
 
     #[test]
     fn a_session_that_finds_no_room_waits_and_voids_the_books() {
-        let Bench { mut events, mut stage, mut reader } = bench(true);
+        let Bench { mut events, mut stage, mut reader } = bench(Detail::Orders);
         let mut replica = Replica::new(Options::default());
         for id in 0..600 {
             events.push(add(1, id)).unwrap();
@@ -520,7 +574,7 @@ mod tests {
 
     #[test]
     fn a_book_that_appears_while_a_session_waits_does_not_overtake_it() {
-        let Bench { mut events, mut stage, mut reader } = bench(true);
+        let Bench { mut events, mut stage, mut reader } = bench(Detail::Orders);
         let mut replica = Replica::new(Options::default());
         for id in 0..600 {
             events.push(add(1, id)).unwrap();
@@ -544,5 +598,135 @@ mod tests {
         assert_eq!(replica.epoch, 9);
         assert_eq!(replica.book(BookId(2)).unwrap().bids.len(), 1);
         assert_same(stage.market(), &replica);
+    }
+
+    /// The orders of the book as the reader has them equal the market's.
+    fn assert_same_orders(market: &Market, replica: &Replica, book: u32) {
+        let view = replica.book(BookId(book)).unwrap();
+        let want: Vec<_> =
+            market.queue(BookId(book), Side::Bid).map(|(price, id, quantity, _)| (price, id, quantity)).collect();
+        let have: Vec<_> =
+            view.orders.iter(Side::Bid).map(|(price, order)| (price, order.order_id, order.quantity)).collect();
+        assert_eq!((view.orders_omitted, have), (false, want));
+    }
+
+    struct OnWish {
+        bench: Bench,
+        sender: WishSender,
+        replica: Replica,
+        updates: Vec<Slot>,
+        next_id: u64,
+    }
+
+    impl OnWish {
+        fn new() -> Self {
+            let (sender, receiver) = wishes(16, Bell::new());
+            let replica = Replica::new(Options { orders: KeepOrders::OnWish, ..Options::default() });
+            Self { bench: bench(Detail::OnWish(receiver)), sender, replica, updates: Vec::new(), next_id: 0 }
+        }
+
+        fn wish(&mut self, book: u32, orders: bool) {
+            self.sender.ask(Wish { book_id: BookId(book), orders }).unwrap();
+        }
+
+        /// So many adds to three books, a turn, and what comes of it.
+        fn turn(&mut self, adds: u64) {
+            for id in self.next_id..self.next_id + adds {
+                self.bench.events.push(add(1 + (id % 3) as u32, id)).unwrap();
+            }
+            self.next_id += adds;
+            while self.bench.stage.do_work(0) > 0 {}
+            self.read();
+        }
+
+        fn read(&mut self) {
+            self.updates.clear();
+            let Self { bench, replica, updates, .. } = self;
+            bench.reader.drain(usize::MAX, |slot| {
+                updates.push(*slot);
+                replica.apply(slot, &mut |_, _, _| {});
+            });
+        }
+
+        fn count(&self, is: impl Fn(&Slot) -> bool) -> usize {
+            self.updates.iter().filter(|update| is(update)).count()
+        }
+
+        /// Books and what they were answered.
+        fn answers(&self) -> Vec<(u32, bool)> {
+            let answer = |slot: &Slot| match slot.view() {
+                View::OrdersEnd(mark) | View::SnapshotEnd(mark) if mark.answers == 1 => {
+                    Some((mark.book_id, mark.orders_omitted == 0))
+                }
+                _ => None,
+            };
+            self.updates.iter().filter_map(answer).collect()
+        }
+    }
+
+    #[test]
+    fn orders_come_for_the_books_that_are_asked_for_and_for_no_other() {
+        let mut all = OnWish::new();
+        all.turn(30);
+        assert_eq!(all.count(|slot| slot.rtype == rtype::ORDER_UPDATE), 0);
+        assert!(all.replica.books().iter().all(|book| book.orders_omitted));
+        all.wish(2, true);
+        assert!(all.bench.stage.has_work());
+        all.turn(30);
+        assert_eq!(all.answers(), [(2, true)]);
+        assert_same_orders(all.bench.stage.market(), &all.replica, 2);
+        assert_eq!(all.replica.book(BookId(1)).unwrap().orders.len(), 0);
+        all.turn(30);
+        assert_eq!(all.count(|slot| slot.rtype == rtype::ORDER_UPDATE), 10);
+        assert_same_orders(all.bench.stage.market(), &all.replica, 2);
+        all.wish(2, false);
+        all.turn(30);
+        assert_eq!(all.answers(), [(2, false)]);
+        assert!(all.replica.book(BookId(2)).unwrap().orders_omitted);
+        all.turn(30);
+        assert_eq!(all.count(|slot| slot.rtype == rtype::ORDER_UPDATE), 0);
+        assert_same(all.bench.stage.market(), &all.replica);
+        assert!(!all.bench.stage.has_waiting_readers() && !all.bench.stage.has_work());
+    }
+
+    #[test]
+    fn a_wish_for_a_book_that_waits_for_its_snapshot_is_answered_by_it() {
+        let mut all = OnWish::new();
+        all.turn(300);
+        all.wish(1, true);
+        all.wish(3, true);
+        // More than the ring holds: every book is lost before anything is read.
+        for id in 300..1_500 {
+            all.bench.events.push(add(1 + (id % 6) as u32, id)).unwrap();
+        }
+        while all.bench.stage.has_work() {
+            all.bench.stage.do_work(0);
+        }
+        let mut answers = Vec::new();
+        while all.bench.stage.has_waiting_readers() {
+            all.read();
+            answers.extend(all.answers());
+            all.bench.stage.do_work(0);
+        }
+        all.read();
+        answers.extend(all.answers());
+        answers.sort_unstable();
+        assert_eq!(answers, [(1, true), (3, true)]);
+        assert_same(all.bench.stage.market(), &all.replica);
+        assert_same_orders(all.bench.stage.market(), &all.replica, 3);
+        assert!(all.replica.book(BookId(2)).unwrap().orders_omitted);
+    }
+
+    #[test]
+    fn orders_that_never_fit_are_left_out_and_said_to_be() {
+        let mut all = OnWish::new();
+        all.turn(300);
+        for _ in 0..10 {
+            all.turn(300);
+        }
+        all.wish(1, true);
+        all.turn(0);
+        assert_eq!(all.answers(), [(1, false)]);
+        assert!(all.replica.book(BookId(1)).unwrap().orders_omitted);
     }
 }

@@ -4,7 +4,7 @@
 use book::market::{Limits, Market, OrderKey};
 use book::ring::{Bell, ring};
 use book::slot::{Execution, OrderEvent, QUANTITY_REST, Stamp, State, Symbol, System, TickBand, rtype, system};
-use book::stage::BookStage;
+use book::stage::{BookStage, Detail};
 use book::{BookId, OrderId, Phase, Price, Side, Slot};
 
 /// How often `work` took memory, or gave back or moved what was taken before.
@@ -99,8 +99,8 @@ fn turns_take_no_memory(queues: bool) {
     let (quick, mut quick_reader) = ring("quick", 1 << 15, Bell::new());
     let (slow, mut slow_reader) = ring("slow", 1_024, Bell::new());
     let mut stage = BookStage::new(consumer, Market::new(limits));
-    stage.add_reader(quick, true, limits.books_max);
-    stage.add_reader(slow, false, limits.books_max);
+    stage.add_reader(quick, Detail::Orders, limits.books_max);
+    stage.add_reader(slow, Detail::Levels, limits.books_max);
 
     let taken = taken(|| {
         for (turn, chunk) in events.chunks(1_000).enumerate() {

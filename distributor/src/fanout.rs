@@ -7,6 +7,7 @@
 
 mod answers;
 mod clients;
+mod orders;
 mod publish;
 
 use std::collections::{HashMap, VecDeque};
@@ -19,6 +20,7 @@ use book::Nanos;
 use book::Slot;
 use book::metrics::MetricSource;
 use book::ring::{Bell, Consumer};
+use book::wishes::WishSender;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
@@ -29,6 +31,7 @@ use crate::outlet::Outlet;
 use crate::round::Round;
 use crate::session::Session;
 use crate::topic::{Key, Scratch, Topic};
+use orders::Wishes;
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -125,6 +128,17 @@ impl FanOut {
             address,
             core: Core::new(config, pages, clock),
         })
+    }
+
+    /// Keeps the orders of those books alone that somebody follows order by order, and asks the book thread for them; without it
+    /// every order is expected to come unasked. To be called before the first turn, with the other end of the reader's
+    /// [`Detail::OnWish`](book::stage::Detail::OnWish). Where the books have no queues it changes nothing.
+    #[must_use]
+    pub fn with_orders_on_wish(mut self, sender: WishSender) -> Self {
+        if self.core.config.orders {
+            self.core.keep_orders_on_wish(sender);
+        }
+        self
     }
 
     /// Where it listens.
@@ -343,6 +357,7 @@ struct Core {
     sessions_count: usize,
     sockets_open: usize,
     wildcards_count: usize,
+    wishes: Wishes,
     /// The bytes of all frames since everybody was last written to; places in it are handed to outlets.
     turn: Vec<u8>,
     /// How often it was emptied.
@@ -397,6 +412,7 @@ impl Core {
             sessions_count: 0,
             sockets_open: 0,
             wildcards_count: 0,
+            wishes: Wishes::default(),
             turn: Vec::with_capacity(4 * TURN_BYTES),
             turn_number: 0,
             round: Round::new(config.connections_max.min(65_536)),
@@ -433,7 +449,8 @@ impl Core {
         if self.accept_more || !self.readable.is_empty() || !self.round.is_empty() {
             return Duration::ZERO;
         }
-        let tick_ns = if self.sockets_open > 0 || self.accept_more_at_tick { TICK_NS } else { u64::MAX };
+        let ticks = self.sockets_open > 0 || self.accept_more_at_tick || self.wishes.has_timers();
+        let tick_ns = if ticks { TICK_NS } else { u64::MAX };
         Duration::from_nanos(tick_ns.min(self.next_release_ns.saturating_sub(self.now_ns)))
     }
 }

@@ -3,7 +3,7 @@
 //! Decides when a book may be shown: not inside an event of several slots, not inside a snapshot. Knows no clients.
 
 use book::candle::{Candle, Interval};
-use book::replica::{BookView, Options, Replica, TradeView, prefetch_beside};
+use book::replica::{BookView, KeepOrders, Options, Replica, TradeView, prefetch_beside};
 use book::slot::{OrderUpdate, Slot, View, action, flags, rtype, system};
 use book::{BookId, Nanos};
 
@@ -12,6 +12,20 @@ use crate::topic::{Fresh, SNAPSHOT_CANDLES_MAX, SNAPSHOT_TRADES_MAX, touched};
 /// Newest trades kept per book: the snapshot's, and those that a conflated topic may not have sent yet.
 const TRADES_KEPT: usize = SNAPSHOT_TRADES_MAX * 4;
 
+/// Where the orders of a book are that come on wish.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OrdersOf {
+    /// With the book thread alone.
+    #[default]
+    Absent,
+    /// They were asked for.
+    Asked,
+    /// Here, or known to be too many.
+    Here,
+    /// They are not wanted any more, and the book thread was told.
+    Leaving,
+}
+
 /// A book beside its view.
 #[derive(Debug, Default)]
 pub struct Book {
@@ -19,6 +33,10 @@ pub struct Book {
     pub topics: Vec<u32>,
     /// Of them, those that need every order change.
     pub order_topics: u32,
+    /// Requests that wait for its orders.
+    pub asked_once: u32,
+    /// Where its orders are, if they come on wish.
+    pub orders: OrdersOf,
     /// [`touched`] since it was last published.
     pub touched: u8,
     /// Events since it was last published; collected only while somebody follows.
@@ -43,7 +61,14 @@ pub enum Notice {
     /// Nothing.
     None,
     /// The book's snapshot is whole.
-    SnapshotWhole(usize),
+    SnapshotWhole {
+        /// The book.
+        book: usize,
+        /// It answers what was wished.
+        answers: bool,
+    },
+    /// What was wished of a book's orders was answered.
+    OrdersAnswered(usize),
     /// A new epoch is in force.
     Epoch,
     /// The feed lost venue messages.
@@ -77,15 +102,20 @@ pub struct Market {
 impl Market {
     /// Knows nothing yet.
     pub fn new() -> Self {
-        Self::with(true)
+        Self::with(KeepOrders::Always)
     }
 
     /// The same, and never knows orders.
     pub fn without_orders() -> Self {
-        Self::with(false)
+        Self::with(KeepOrders::Never)
     }
 
-    fn with(orders: bool) -> Self {
+    /// The same, and knows the orders that it asked for.
+    pub fn on_wish() -> Self {
+        Self::with(KeepOrders::OnWish)
+    }
+
+    fn with(orders: KeepOrders) -> Self {
         let options = Options { orders, trades_max: TRADES_KEPT, candles_max: SNAPSHOT_CANDLES_MAX };
         Self {
             replica: Replica::new(options),
@@ -204,7 +234,8 @@ impl Market {
             self.unfinished = None;
             return self.on_system(slot);
         };
-        self.unfinished = (!last && slot.rtype != rtype::SNAPSHOT_END).then_some(at);
+        let whole = last || slot.rtype == rtype::SNAPSHOT_END || slot.rtype == rtype::ORDERS_END;
+        self.unfinished = (!whole).then_some(at);
         let book = &mut self.books[at];
         if slot.rtype == rtype::LEVEL {
             self.touch(at, touched::LEVELS);
@@ -216,10 +247,14 @@ impl Market {
             return Notice::None;
         }
         let bits = match slot.view() {
+            // Of a picture: no change.
+            View::OrderUpdate(update) if update.flags & flags::SNAPSHOT != 0 => 0,
             View::OrderUpdate(update) => {
                 book.fresh.changes.push(*update);
                 touched::ORDERS
             }
+            View::OrdersBegin(_) => 0,
+            View::OrdersEnd(_) => return Notice::OrdersAnswered(at),
             View::TradeUpdate(trade) => {
                 if followed {
                     book.fresh.trades.push(TradeView::from(trade));
@@ -238,10 +273,10 @@ impl Market {
                 }
                 0
             }
-            View::SnapshotEnd(_) => {
+            View::SnapshotEnd(mark) => {
                 book.fresh.changes.clear(); // what the snapshot says stands in it
                 self.touch(at, touched::ALL);
-                return Notice::SnapshotWhole(at);
+                return Notice::SnapshotWhole { book: at, answers: mark.answers != 0 };
             }
             View::Statistic(_) => touched::STATISTICS,
             View::CandlePrices(_) | View::CandleAmounts(_) => touched::CANDLES,

@@ -57,6 +57,7 @@ pub struct Metrics {
     pub(crate) name: &'static str,
     pub(crate) connections: Gauge,
     pub(crate) subscriptions: [Gauge; Channel::ALL.len()],
+    pub(crate) order_books: Gauge,
     pub(crate) sent_bytes: Counter,
     pub(crate) sent_frames: Counter,
     pub(crate) encoded_frames: Counter,
@@ -109,6 +110,12 @@ impl MetricSource for Metrics {
                 count.get() as f64,
             ));
         }
+        samples.push(Sample::gauge(
+            "bist_ws_order_books",
+            "Books whose every order is kept, because somebody follows them order by order or did a moment ago.",
+            &[],
+            self.order_books.get() as f64,
+        ));
         let counters: [(&'static str, &'static str, &Counter); 6] = [
             ("bist_ws_sent_bytes_total", "Bytes that sockets took.", &self.sent_bytes),
             ("bist_ws_sent_frames_total", "Data frames handed to clients.", &self.sent_frames),

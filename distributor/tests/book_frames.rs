@@ -4,6 +4,7 @@ mod support;
 
 use book::Side;
 use book::ring::{Bell, ring};
+use book::stage::Detail;
 use book::{Phase, Slot};
 use distributor::BookFrames;
 use support::World;
@@ -12,7 +13,7 @@ use support::World;
 fn frames_without_a_server_are_the_servers() {
     let mut world = World::new();
     let (updates, mut reader) = ring("beside", 1 << 14, Bell::new());
-    world.stage.add_reader(updates, true, 64);
+    world.stage.add_reader(updates, Detail::Orders, 64);
     let mut frames = BookFrames::new(10);
     let mut slots: Vec<Slot> = Vec::new();
     world.session(7);

@@ -47,6 +47,10 @@ enum Step {
         ms: u64,
     },
     Newcomer,
+    /// The client of the orders leaves and comes back after so long.
+    Away {
+        ms: u64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -61,6 +65,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Session),
         6 => (0..40u64).prop_map(|ms| Step::Turn { ms }),
         1 => Just(Step::Newcomer),
+        // Before and after the orders are let go.
+        1 => prop_oneof![Just(0), Just(11_000)].prop_map(|ms| Step::Away { ms }),
     ]
 }
 
@@ -161,7 +167,7 @@ fn watch(world: &mut World, book: u32, depth: usize, conflate_ms: u64) -> Watche
 
 /// With a server that takes `slots` of its ring per turn: few, and a turn ends in the middle of an event.
 fn run(steps: &[Step], slots: usize) {
-    let config = Config { slots_per_turn_max: slots, ..support::config() };
+    let config = Config { slots_per_turn_max: slots, requests_per_second: 1_000, ..support::config() };
     let mut world = World::open_with(config, 1 << 14, &["THYAO.E", "GARAN.E"]);
     world.phase(1, book::Phase::OpeningCollection); // bids and asks may cross
     world.phase(2, book::Phase::OpeningCollection);
@@ -170,11 +176,18 @@ fn run(steps: &[Step], slots: usize) {
         .into();
     let mut orders = ClientOrders::default();
     let mut order_client = world.connect();
-    order_client.send(r#"{"method":"subscribe","params":{"channel":"mbo","symbol":"THYAO"}}"#);
+    let of_orders = |method| format!(r#"{{"method":"{method}","params":{{"channel":"mbo","symbol":"THYAO"}}}}"#);
+    order_client.send(&of_orders("subscribe"));
     let mut resting: Vec<(u32, Side, u64)> = Vec::new();
     let mut last_id = 0;
     let mut epoch = 7;
     for step in steps.iter().chain([&Step::Turn { ms: 100 }, &Step::Turn { ms: 100 }]) {
+        if let Step::Away { ms } = *step {
+            order_client.send(&of_orders("unsubscribe"));
+            world.pass(0);
+            world.pass(ms * MS);
+            order_client.send(&of_orders("subscribe"));
+        }
         match *step {
             Step::Add { book, bid, ticks, quantity } => {
                 last_id += 1;
@@ -204,8 +217,8 @@ fn run(steps: &[Step], slots: usize) {
                 let watcher = watch(&mut world, 1, 10, 0);
                 watchers.push(watcher);
             }
-            Step::Turn { ms } => {
-                world.pass(ms * MS);
+            Step::Turn { .. } | Step::Away { .. } => {
+                world.pass(if let Step::Turn { ms } = *step { ms * MS } else { 0 });
                 let mut seen = Vec::new();
                 order_client.read_into(&mut seen);
                 frames(&seen, "mbo").into_iter().for_each(|frame| orders.on_frame(frame));

@@ -89,6 +89,90 @@ fn orders_come_in_queue_order_and_their_changes_rebuild_it() {
     assert_eq!(seen[0]["prev_seq"], snapshot["seq"]);
 }
 
+/// Books whose orders the fan-out keeps.
+fn order_books(world: &World) -> u64 {
+    world.metric("bist_ws_order_books", "")
+}
+
+#[test]
+fn orders_are_kept_while_somebody_follows_them_and_a_moment_longer() {
+    let mut world = World::open(&["THYAO.E", "GARAN.E"]);
+    world.add(1, Side::Bid, 1, 10_000, 10);
+    let (mut one, mut other) = (world.connect(), world.connect());
+    world.subscribe(&mut one, "book", "THYAO", "");
+    assert_eq!(order_books(&world), 0);
+    world.subscribe(&mut one, "mbo", "THYAO", "");
+    world.subscribe(&mut other, "mbo", "THYAO", "");
+    assert_eq!(order_books(&world), 1, "of the book that is followed");
+    let leave = r#"{"method":"unsubscribe","params":{"channel":"mbo","symbol":"THYAO"}}"#;
+    world.ask(&mut one, leave, 1);
+    world.pass(11 * SECOND);
+    world.add(1, Side::Bid, 2, 10_000, 20);
+    let seen = world.until(&mut other, |seen| !frames(seen, "mbo").is_empty());
+    assert_eq!((order_books(&world), &frames(&seen, "mbo")[0]["changes"][0]["order_id"]), (1, &json!("2")));
+    drop(other);
+    world.pass(SECOND);
+    world.pass(8 * SECOND);
+    assert_eq!(order_books(&world), 1);
+    // Back in time: the chain goes on where it was.
+    let seq = frames(&seen, "mbo")[0]["seq"].as_u64().unwrap();
+    let from = format!(
+        r#"{{"method":"subscribe","params":{{"channel":"mbo","symbol":["THYAO"],"from":{{"epoch":7,"seq":{seq}}}}}}}"#
+    );
+    let seen = world.ask(&mut one, &from, 1);
+    assert_eq!(seen.last().unwrap()["success"], true);
+    world.ask(&mut one, leave, 1);
+    world.pass(SECOND);
+    world.pass(11 * SECOND);
+    assert_eq!(order_books(&world), 0);
+    world.add(1, Side::Bid, 3, 10_000, 30);
+    world.turn();
+    let seen = world.subscribe(&mut one, "mbo", "THYAO", "");
+    let orders = json!([["1", "B", "100.00", "10"], ["2", "B", "100.00", "20"], ["3", "B", "100.00", "30"]]);
+    assert_eq!(frames(&seen, "mbo").last().unwrap()["orders"], orders);
+}
+
+#[test]
+fn one_picture_of_the_orders_comes_for_whoever_asks_and_stays() {
+    let mut world = World::open(&["THYAO.E", "GARAN.E"]);
+    world.add(1, Side::Bid, 1, 10_000, 10);
+    world.turn();
+    let request = r#"{"method":"get_snapshot","params":{"channel":"mbo","symbol":["THYAO"]},"req_id":5}"#;
+    let (mut stays, mut leaves) = (world.connect(), world.connect());
+    leaves.send(request);
+    stays.send(request);
+    // Both were heard, and the book thread was not asked yet.
+    (0..20).for_each(|_| world.serve());
+    drop(leaves);
+    (0..20).for_each(|_| world.serve());
+    let mut newcomer = world.connect();
+    let seen = world.until(&mut stays, |seen| seen.len() >= 2);
+    assert_eq!((&seen[0]["req_id"], &seen[1]["orders"]), (&json!(5), &json!([["1", "B", "100.00", "10"]])));
+    assert_eq!(seen[0]["result"]["seq"], seen[1]["seq"]);
+    assert_eq!(world.drain(&mut newcomer), [] as [Value; 0], "whoever has the place of one that left gets nothing");
+    world.add(1, Side::Bid, 2, 10_000, 20);
+    assert!(frames(&world.drain(&mut stays), "mbo").is_empty());
+    world.pass(SECOND);
+    world.pass(11 * SECOND);
+    assert_eq!(order_books(&world), 0);
+}
+
+#[test]
+fn orders_that_are_followed_go_on_in_the_next_session() {
+    let mut world = World::open(&["THYAO.E"]);
+    world.add(1, Side::Bid, 1, 10_000, 10);
+    let mut client = world.connect();
+    world.subscribe(&mut client, "mbo", "THYAO", "");
+    world.session(8);
+    world.list(1, "THYAO.E");
+    let seen = world.until(&mut client, |seen| seen.iter().any(|message| message["type"] == "snapshot"));
+    assert_eq!(frames(&seen, "mbo").last().unwrap()["orders"], json!([]));
+    world.add(1, Side::Bid, 1, 10_100, 7);
+    let seen = world.until(&mut client, |seen| !frames(seen, "mbo").is_empty());
+    assert_eq!(frames(&seen, "mbo")[0]["changes"][0]["quantity"], "7");
+    assert_eq!(order_books(&world), 1);
+}
+
 #[test]
 fn without_queues_orders_are_said_to_be_missing_and_levels_are_as_ever() {
     let mut world = World::open_with(Config { orders: false, ..config() }, 1 << 14, &["THYAO.E"]);

@@ -10,7 +10,8 @@ use anyhow::{Result, ensure};
 use book::market::{Limits, Market};
 use book::ring::{Bell, Producer, ring};
 use book::slot::{System, system};
-use book::stage::BookStage;
+use book::stage::{BookStage, Detail};
+use book::wishes::wishes;
 use feed_handler::bistech;
 use feed_handler::sink::Received;
 use hdrhistogram::Histogram;
@@ -92,7 +93,8 @@ impl Own {
         let mut stage = BookStage::new(consumer, Market::new(limits));
         let bell = Bell::new();
         let (updates, reader) = ring("fan-out", RING_SLOTS, Arc::clone(&bell));
-        stage.add_reader(updates, true, symbols + 1);
+        let (sender, receiver) = wishes(symbols + 1, Bell::new());
+        stage.add_reader(updates, Detail::OnWish(receiver), symbols + 1);
         let server_options = ServerOptions {
             layout: Layout::Split,
             wait: options.wait,
@@ -100,7 +102,7 @@ impl Own {
             symbols,
             clients,
         };
-        let server = Server::fan_out_alone(&server_options, reader, bell)?;
+        let server = Server::fan_out_alone(&server_options, reader, bell, sender)?;
         let mut books = Books { events, stage, decoder: bistech::Decoder::new(symbols + 1, None), second: 0 };
         let mut stream = Stream::new(symbols, Choice::InTurn, 1);
         let session = System::new(system::SESSION, now_ns(), now_ns(), 0, 0, now_ns() / 1_000_000_000);

@@ -13,7 +13,8 @@ use anyhow::{Context, Result};
 use book::market::{Limits, Market};
 use book::metrics::MetricSource;
 use book::ring::{Bell, Consumer, ring};
-use book::stage::BookStage;
+use book::stage::{BookStage, Detail};
+use book::wishes::{WishSender, wishes};
 use distributor::FanOut;
 use feed_handler::bistech;
 use feed_handler::metrics::FeedMetrics;
@@ -120,8 +121,9 @@ impl Server {
         let mut book = BookStage::new(consumer, Market::new(limits(options.symbols)));
         let fan_bell = Bell::new();
         let (updates, reader) = ring("fan-out", RING_SLOTS, Arc::clone(&fan_bell));
-        book.add_reader(updates, true, options.symbols + 1);
-        let fan_out = fan_out(options, reader, fan_bell)?;
+        let (sender, receiver) = wishes(options.symbols + 1, Arc::clone(&book_bell));
+        book.add_reader(updates, Detail::OnWish(receiver), options.symbols + 1);
+        let fan_out = fan_out(options, reader, fan_bell, sender)?;
         let mut server = Self {
             address: fan_out.local_addr(),
             line,
@@ -148,8 +150,8 @@ impl Server {
     ///
     /// # Errors
     /// A socket or a thread cannot be had.
-    pub fn fan_out_alone(options: &Options, reader: Consumer, bell: Arc<Bell>) -> Result<Self> {
-        let fan_out = fan_out(options, reader, bell)?;
+    pub fn fan_out_alone(options: &Options, reader: Consumer, bell: Arc<Bell>, sender: WishSender) -> Result<Self> {
+        let fan_out = fan_out(options, reader, bell, sender)?;
         let mut server = Self {
             address: fan_out.local_addr(),
             line: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
@@ -229,7 +231,7 @@ fn limits(symbols: usize) -> Limits {
     }
 }
 
-fn fan_out(options: &Options, reader: Consumer, bell: Arc<Bell>) -> Result<FanOut> {
+fn fan_out(options: &Options, reader: Consumer, bell: Arc<Bell>, sender: WishSender) -> Result<FanOut> {
     let config = distributor::Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         connections_max: options.clients + 8,
@@ -237,7 +239,8 @@ fn fan_out(options: &Options, reader: Consumer, bell: Arc<Bell>) -> Result<FanOu
         queue_bytes_max: 64 << 20,
         ..distributor::Config::default()
     };
-    FanOut::bind(config, reader, bell, Arc::new(()), now_ns).context("listening on loopback")
+    let fan_out = FanOut::bind(config, reader, bell, Arc::new(()), now_ns).context("listening on loopback")?;
+    Ok(fan_out.with_orders_on_wish(sender))
 }
 
 #[cfg(unix)]

@@ -2,7 +2,7 @@
 //!
 //! Clear code rather than fast code, out of the way of what is frequent.
 
-use super::updates::{mark, publish, stamp, trade};
+use super::updates::{Marked, mark, publish, stamp, trade};
 use super::{Market, Output};
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::book::{Book, NewOrder};
@@ -113,7 +113,7 @@ impl Market {
         let book = &mut self.books[dense];
         book.clear(&mut self.pools);
         let stamp = stamp(book, self.seq, (event.exchange_ns, event.received_ns));
-        out.push(mark(rtype::CLEAR, stamp, 0, 0, false, self.epoch));
+        out.push(mark(rtype::CLEAR, stamp, Marked { epoch: self.epoch, ..Marked::default() }));
     }
 
     fn on_system(&mut self, event: &System, out: &mut impl Output) {

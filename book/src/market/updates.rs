@@ -121,7 +121,18 @@ pub(super) fn level_update(stamp: Stamp, side: Side, level: Level) -> Slot {
     update.into()
 }
 
-pub(super) fn mark(rtype: u8, stamp: Stamp, from_seq: u64, to_seq: u64, orders_omitted: bool, epoch: u64) -> Slot {
+/// What a mark says beside its kind.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Marked {
+    /// First and last number that the reader missed.
+    pub missed: (u64, u64),
+    pub orders_omitted: bool,
+    pub answers: bool,
+    pub epoch: u64,
+}
+
+pub(super) fn mark(rtype: u8, stamp: Stamp, marked: Marked) -> Slot {
+    let Marked { missed: (from_seq, to_seq), orders_omitted, answers, epoch } = marked;
     let mark = Mark {
         length: 16,
         rtype,
@@ -133,7 +144,8 @@ pub(super) fn mark(rtype: u8, stamp: Stamp, from_seq: u64, to_seq: u64, orders_o
         received_ns: stamp.received_ns,
         from_seq,
         to_seq,
-        orders_omitted: u64::from(orders_omitted),
+        orders_omitted: u32::from(orders_omitted),
+        answers: u32::from(answers),
         epoch,
     };
     mark.into()

@@ -95,8 +95,8 @@ impl Orders {
         self.len == 0
     }
 
-    /// Takes an update. `levels` are those of its side as they were before it; `None` inside a snapshot, where orders come
-    /// one behind the other and their levels before them.
+    /// Takes an update. `levels` are those of its side as they were before it; `None` inside a picture of the book, where
+    /// orders come one behind the other and their levels before them.
     #[inline]
     pub(super) fn on_update(&mut self, update: &OrderUpdate, levels: Option<&Levels>) {
         let side = usize::from(update.side != b'B');

@@ -33,6 +33,11 @@ pub mod rtype {
     pub const SNAPSHOT_BEGIN: u8 = 0xC8;
     /// [`Mark`](crate::slot::Mark): the snapshot of the book is whole.
     pub const SNAPSHOT_END: u8 = 0xC9;
+    /// [`Mark`](crate::slot::Mark): all orders of the book follow, or none any more; the rest of what the reader knows of it
+    /// stays.
+    pub const ORDERS_BEGIN: u8 = 0xCA;
+    /// [`Mark`](crate::slot::Mark): they are whole; answers a [`Wish`](crate::wishes::Wish).
+    pub const ORDERS_END: u8 = 0xCB;
 
     /// [`Symbol`](crate::slot::Symbol): first of the four parts of a definition.
     pub const SYMBOL: u8 = 0xE0;

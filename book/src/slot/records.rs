@@ -112,14 +112,16 @@ record!(
 );
 
 record!(
-    /// A mark in the stream of one book: clear, begin or end of a snapshot.
+    /// A mark in the stream of one book: clear, begin or end of a snapshot or of its orders.
     Mark {
         /// Begin of a snapshot: first number the reader missed, 0 when it missed nothing.
         from_seq: u64,
         /// Begin of a snapshot: last number the reader missed, 0 when it missed nothing.
         to_seq: u64,
-        /// Begin of a snapshot: 1 when the orders are left out because they do not fit.
-        orders_omitted: u64,
+        /// Begin and end: 1 when the orders are left out, because they do not fit or are not wanted.
+        orders_omitted: u32,
+        /// End: 1 when it answers a [`Wish`](crate::wishes::Wish).
+        answers: u32,
         /// Epoch that `seq` belongs to.
         epoch: u64,
     }

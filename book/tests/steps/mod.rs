@@ -4,9 +4,9 @@
 //! Where the steps come from is somebody else's business: a property test, or a fuzzer (which compiles this file by path).
 
 use book::anomaly::Anomaly;
-use book::market::{Limits, Market, OrderKey};
+use book::market::{Limits, Market, OrderKey, Picture};
 use book::reference::ReferenceMarket;
-use book::replica::{Options, Replica};
+use book::replica::{KeepOrders, Options, Replica};
 use book::slot::{self, Execution, OrderEvent, Rank, Stamp, State, System, TickBand, rtype, system};
 use book::{BookId, OrderId, Phase, Price, Side, Slot};
 
@@ -186,7 +186,7 @@ pub fn compare(market: &Market, reference: &ReferenceMarket, replica: &Replica) 
 pub fn check(steps: &[Step], key: OrderKey) {
     let mut market = Market::new(limits(key));
     let mut reference = ReferenceMarket::new(key);
-    let mut replica = Replica::new(Options { orders: true, ..Options::default() });
+    let mut replica = Replica::new(Options { orders: KeepOrders::Always, ..Options::default() });
     let mut updates: Vec<Slot> = Vec::new();
     for event in events(steps) {
         updates.clear();
@@ -201,11 +201,12 @@ pub fn check(steps: &[Step], key: OrderKey) {
     looking_ahead_changes_nothing(steps, key);
     levels_without_queues_are_the_same(&market, steps, key);
     // A reader that comes late learns the same from snapshots.
-    let mut late = Replica::new(Options { orders: true, ..Options::default() });
+    let mut late = Replica::new(Options { orders: KeepOrders::Always, ..Options::default() });
     for book in market.books() {
         updates.clear();
-        market.snapshot(book, (0, 0), true, &mut updates);
-        assert!(updates.len() <= market.snapshot_slots(book, true));
+        let all = Picture { whole: true, orders: true, ..Picture::default() };
+        market.picture(book, all, &mut updates);
+        assert!(updates.len() <= market.picture_slots(book, all));
         for update in &updates {
             late.apply(update, &mut |_, _, _| {});
         }

@@ -230,7 +230,7 @@ impl Core {
         if let Some((epoch, seq)) = asked.from {
             let head = known.and_then(|id| self.topics[id as usize].as_ref()).filter(|topic| topic.live > 0);
             let head = head.map_or_else(|| self.market.seq(book), |topic| topic.head);
-            if (epoch, seq) != (self.epoch, head) || !self.market.may_show(book) {
+            if (epoch, seq) != (self.epoch, head) || !self.market.may_show(book) || !self.may_follow(book, channel) {
                 self.metrics.resumes_refused.add(1);
                 let message = "replay is not offered yet and the chain has moved on: subscribe without from";
                 return Err(Refusal::new("REPLAY_UNAVAILABLE", message));
@@ -238,6 +238,7 @@ impl Core {
             self.metrics.resumes_exact.add(1);
         }
         let id = known.unwrap_or_else(|| self.add_topic(key));
+        let may_be_live = self.market.may_show(book) && self.may_follow(book, channel);
         let Some(topic) = self.topics[id as usize].as_mut() else {
             return Err(Refusal::new("SUBSCRIPTION_LIMIT", "the connection is closing"));
         };
@@ -258,8 +259,8 @@ impl Core {
             gap_from: None,
             due: false,
         });
-        // At once where no snapshot comes first, unless the book is just being rebuilt.
-        let live = (!asked.snapshot || asked.from.is_some()) && self.market.may_show(book);
+        // At once where no snapshot comes first, unless the book is just being rebuilt or its orders have to come.
+        let live = (!asked.snapshot || asked.from.is_some()) && may_be_live;
         if live && topic.live == 0 {
             topic.refresh(&self.market.replica.books()[book], self.market.seq(book));
         }
@@ -283,7 +284,10 @@ impl Core {
         self.topics[id as usize] = Some(topic);
         self.keys.insert(key, id);
         self.market.books[book].topics.push(id);
-        self.market.books[book].order_topics += u32::from(key.channel == Channel::Mbo);
+        if key.channel == Channel::Mbo {
+            self.market.books[book].order_topics += 1;
+            self.on_need_of_orders(book);
+        }
         id
     }
 
@@ -422,6 +426,9 @@ impl Core {
             self.keys.remove(&key);
             self.topics[one.topic as usize] = None;
             self.free_topics.push(one.topic);
+            if key.channel == Channel::Mbo {
+                self.on_need_of_orders(key.book as usize);
+            }
         }
         Some(one)
     }
@@ -520,6 +527,14 @@ impl Core {
             let ticker = self.market.books[book].ticker.clone();
             return self.refuse(at, &context, time_in_ns, &refusal, Some(&ticker));
         }
+        if !self.may_follow(book, channel) {
+            if let Err(refusal) = self.ask_once(at, book, asked, &context, time_in_ns) {
+                let ticker = self.market.books[book].ticker.clone();
+                self.refuse(at, &context, time_in_ns, &refusal, Some(&ticker));
+            }
+            return;
+        }
+        let Some(session) = self.sessions[at].as_ref() else { return };
         let seq = self.market.seq(book);
         let key = Key { book: book as u32, channel, depth: asked.depth, conflate_ms: 0, rfc3339: session.rfc3339 };
         self.reply_snapshot(at, book, channel, asked.depth, seq, &context, time_in_ns);

@@ -538,6 +538,7 @@ impl Core {
             self.accept_more = true;
         }
         self.release_limited();
+        self.look_at_wishes();
         for at in 0..self.sessions.len() {
             self.on_tick_of(at);
         }
@@ -608,6 +609,7 @@ impl Core {
     }
 
     pub(super) fn drop_subscriptions(&mut self, at: usize) {
+        self.forget_asked_once(at);
         let Some(session) = self.sessions[at].as_mut() else { return };
         self.wildcards_count -= session.wildcards.len();
         session.wildcards.clear();

@@ -35,7 +35,13 @@ impl Core {
         }
         match notice {
             Notice::None | Notice::Epoch => {}
-            Notice::SnapshotWhole(at) => self.on_snapshot_whole(at),
+            Notice::SnapshotWhole { book, answers } => {
+                self.on_snapshot_whole(book);
+                if answers {
+                    self.on_orders_answered(book);
+                }
+            }
+            Notice::OrdersAnswered(book) => self.on_orders_answered(book),
             Notice::Loss { from, to } => self.tell_loss(from, to),
             Notice::Feed(state) => self.broadcast(|out, now_ns, rfc3339| {
                 json::raw(out, "{\"channel\":\"system\",\"type\":\"feed\",\"state\":\"");
@@ -503,12 +509,12 @@ impl Core {
         emitted
     }
 
-    /// `None`: nothing is due there (any more); false: its book may not be shown yet.
+    /// `None`: nothing is due there (any more); false: its book, or the book's orders, may not be shown yet.
     pub(super) fn emit_one(&mut self, at: usize, place: u32) -> Option<bool> {
         let one = self.sessions[at].as_ref()?.subscription(place).filter(|one| one.due)?;
         let (id, position) = (one.topic, one.position as usize);
-        let book = one.book as usize;
-        if !self.market.may_show(book) {
+        let (book, channel) = (one.book as usize, one.channel);
+        if !self.market.may_show(book) || !self.may_follow(book, channel) {
             return Some(false);
         }
         let seq = self.market.seq(book);

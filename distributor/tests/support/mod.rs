@@ -16,7 +16,8 @@ use book::slot::{
     Contract, Equilibrium, EquilibriumBest, Execution, LongName, OrderEvent, Slot, Stamp, State, Symbol, System, Terms,
     TickBand, rtype, system,
 };
-use book::stage::BookStage;
+use book::stage::{BookStage, Detail};
+use book::wishes::wishes;
 use book::{BookId, OrderId, Phase, Price, Side};
 use distributor::{Config, FanOut, Pages};
 use serde_json::Value;
@@ -70,8 +71,10 @@ impl World {
             ..Limits::default()
         };
         let mut stage = BookStage::new(consumer, Market::new(limits));
-        stage.add_reader(updates, true, 64);
+        let (sender, receiver) = wishes(64, Bell::new());
+        stage.add_reader(updates, Detail::OnWish(receiver), 64);
         let server = FanOut::bind(config, reader, bell, pages, || 0).expect("loopback can be listened on");
+        let server = server.with_orders_on_wish(sender);
         Self { events, stage, server, now_ns: TEN, exchange_ns: TEN, receive_buffer_bytes: None, match_id: 0 }
     }
 
@@ -239,10 +242,14 @@ impl World {
         self.event(Execution::new(rtype::TRADE, stamp, side, OrderId(0), id, price(cents), quantity, conditions));
     }
 
-    /// One turn of the book thread and as many of the fan-out as it has work for.
+    /// Turns of the book thread and of the fan-out while either has work, what the fan-out asks the book thread included.
     pub fn turn(&mut self) {
         self.stage_only();
         self.serve();
+        while self.stage.has_work() {
+            self.stage_only();
+            self.serve();
+        }
     }
 
     pub fn stage_only(&mut self) {

@@ -3,7 +3,7 @@
 
 use book::market::{Market, OrderKey};
 use book::ring::{Bell, ring};
-use book::stage::BookStage;
+use book::stage::{BookStage, Detail};
 use book::{Price, Slot};
 use distributor::{BookFrames, frame};
 use feed_handler::bistech;
@@ -39,7 +39,7 @@ pub fn book_frames(data: &[u8]) {
     let (mut feed, events_end) = ring("events", RING_SLOTS, Bell::silent());
     let (updates_end, mut reader) = ring("updates", RING_SLOTS, Bell::silent());
     let mut stage = BookStage::new(events_end, Market::new(limits(OrderKey::BookSideId)));
-    stage.add_reader(updates_end, true, BOOKS.len());
+    stage.add_reader(updates_end, Detail::Orders, BOOKS.len());
     let mut frames = BookFrames::without_orders(depth);
     let mut clients: [ClientBook; BOOKS.len()] = Default::default();
     let mut updates: Vec<Slot> = Vec::new();

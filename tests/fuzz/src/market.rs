@@ -1,7 +1,7 @@
 //! Books: random operations against the plain market, and slots of any bytes at all.
 
 use book::market::{Market, OrderKey, UPDATES_PER_EVENT_MAX};
-use book::replica::{Options, Replica};
+use book::replica::{KeepOrders, Options, Replica};
 use book::slot::{QUANTITY_REST, rtype};
 use book::{Phase, Price, Side, Slot};
 
@@ -93,7 +93,7 @@ pub fn slots(data: &[u8]) {
     let key = if options & 1 == 0 { OrderKey::BookSideId } else { OrderKey::Id };
     let events: Vec<Slot> = data.as_chunks::<64>().0.iter().take(SLOTS_MAX).copied().map(slot).collect();
     let (mut one, mut all) = (Market::new(limits(key)), Market::new(limits(key)));
-    let mut replica = Replica::new(Options { orders: true, ..Options::default() });
+    let mut replica = Replica::new(Options { orders: KeepOrders::Always, ..Options::default() });
     let (mut want, mut updates) = (Vec::new(), Vec::new());
     for event in &events {
         let before = want.len();

@@ -1,0 +1,98 @@
+//! What a reader asks of the book thread: to be told every order of a book, or no longer.
+//!
+//! Who asks about a book waits for the answer, which comes in its ring of updates
+//! ([`ORDERS_END`](crate::slot::rtype::ORDERS_END) or the end of a snapshot), before it asks about that book again. So a queue with
+//! a place for each book is never full. Never blocks; allocates at construction only.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::ring::Bell;
+use crate::types::BookId;
+
+/// What a reader wants to be told of a book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// The book.
+    pub book_id: BookId,
+    /// Every order from now on, or none any more.
+    pub orders: bool,
+}
+
+/// The reader's end.
+pub struct WishSender {
+    queue: rtrb::Producer<Wish>,
+    bell: Arc<Bell>,
+}
+
+/// The book thread's end.
+pub struct WishReceiver {
+    queue: rtrb::Consumer<Wish>,
+}
+
+/// No room: the reader asked again about a book before it had the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom;
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a wish found no room: only one at a time may wait for each book")
+    }
+}
+
+impl std::error::Error for NoRoom {}
+
+/// A queue of wishes about at most `books_max` books. `bell` is the book thread's, which may sleep when one comes.
+#[must_use]
+pub fn wishes(books_max: usize, bell: Arc<Bell>) -> (WishSender, WishReceiver) {
+    let (sender, receiver) = rtrb::RingBuffer::new(books_max.max(1));
+    (WishSender { queue: sender, bell }, WishReceiver { queue: receiver })
+}
+
+impl WishSender {
+    /// Asks, and wakes the book thread if it sleeps.
+    ///
+    /// # Errors
+    /// [`NoRoom`]: nothing was asked; later there is room again.
+    pub fn ask(&mut self, wish: Wish) -> Result<(), NoRoom> {
+        self.queue.push(wish).map_err(|_| NoRoom)?;
+        self.bell.ring();
+        Ok(())
+    }
+}
+
+impl WishReceiver {
+    /// Whether nobody asked.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// The next wish.
+    #[inline]
+    pub fn take(&mut self) -> Option<Wish> {
+        self.queue.pop().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_arrive_in_order_and_a_full_queue_says_so() {
+        let (mut sender, mut receiver) = wishes(2, Bell::new());
+        let wish = |book, orders| Wish { book_id: BookId(book), orders };
+        assert!(receiver.is_empty());
+        assert_eq!(
+            [sender.ask(wish(1, true)), sender.ask(wish(2, true)), sender.ask(wish(3, true))],
+            [Ok(()), Ok(()), Err(NoRoom)]
+        );
+        assert_eq!(
+            [receiver.take(), receiver.take(), receiver.take()],
+            [Some(wish(1, true)), Some(wish(2, true)), None]
+        );
+        assert_eq!(sender.ask(wish(1, false)), Ok(()));
+    }
+}

@@ -1,0 +1,174 @@
+//! Every order of a book, kept only while somebody follows it order by order: ask the book thread, wait, let go.
+//!
+//! One wish a book is under way at a time, so that an answer is always the answer to the last one. Orders that nobody
+//! follows any more are kept for [`LINGER_NS`], so that a client that comes back finds its chain. Never blocks.
+
+use book::Nanos;
+use book::wishes::{Wish, WishSender};
+
+use super::Core;
+use crate::market::{Market, OrdersOf};
+use crate::request::{Context, Refusal, Subscribe, Symbols};
+use crate::topic::Channel;
+
+/// How long orders are kept that nobody follows.
+const LINGER_NS: u64 = 10_000_000_000;
+
+/// Snapshots that wait for orders, of all clients; beyond it `SNAPSHOT_UNAVAILABLE`.
+const ASKED_ONCE_MAX: usize = 65_536;
+
+/// What the fan-out knows of its wishes.
+#[derive(Default)]
+pub(super) struct Wishes {
+    /// `None`: every order comes unasked, or none ever does.
+    sender: Option<WishSender>,
+    /// Books whose orders nobody follows, and since when.
+    idle: Vec<(usize, Nanos)>,
+    /// A wish found no room.
+    refused: bool,
+    /// Snapshots that wait for orders.
+    once: Vec<AskedOnce>,
+}
+
+/// A client's request for one snapshot.
+struct AskedOnce {
+    connection: usize,
+    book: usize,
+    asked: Subscribe,
+    context: Context,
+    time_in_ns: Nanos,
+}
+
+impl Wishes {
+    /// Whether time has to be looked at.
+    pub fn has_timers(&self) -> bool {
+        self.refused || !self.idle.is_empty()
+    }
+}
+
+impl Core {
+    /// From now on orders come for the asking alone.
+    pub(super) fn keep_orders_on_wish(&mut self, sender: WishSender) {
+        self.market = Market::on_wish();
+        self.wishes.sender = Some(sender);
+    }
+
+    /// Whether a channel of the book can be shown, once the book can.
+    pub(super) fn may_follow(&self, book: usize, channel: Channel) -> bool {
+        channel != Channel::Mbo || self.wishes.sender.is_none() || self.market.books[book].orders == OrdersOf::Here
+    }
+
+    fn are_wanted(&self, book: usize) -> bool {
+        let book = &self.market.books[book];
+        book.order_topics > 0 || book.asked_once > 0
+    }
+
+    /// Somebody began or ended to need a book's orders.
+    pub(super) fn on_need_of_orders(&mut self, book: usize) {
+        let wanted = self.are_wanted(book);
+        match self.market.books[book].orders {
+            OrdersOf::Absent if wanted => self.wish(book, true, OrdersOf::Asked),
+            OrdersOf::Here if !wanted && !self.wishes.idle.iter().any(|&(idle, _)| idle == book) => {
+                self.wishes.idle.push((book, self.now_ns));
+            }
+            // The answer to what was asked last comes first.
+            OrdersOf::Absent | OrdersOf::Here | OrdersOf::Asked | OrdersOf::Leaving => {}
+        }
+    }
+
+    fn wish(&mut self, book: usize, orders: bool, then: OrdersOf) {
+        let Some(sender) = &mut self.wishes.sender else { return };
+        match sender.ask(Wish { book_id: self.market.view(book).book_id, orders }) {
+            Ok(()) => self.market.books[book].orders = then,
+            Err(_) => self.wishes.refused = true, // asked again at the next tick
+        }
+    }
+
+    /// The book thread has answered the last wish.
+    #[cold]
+    pub(super) fn on_orders_answered(&mut self, book: usize) {
+        let state = &mut self.market.books[book].orders;
+        let came = *state == OrdersOf::Asked;
+        *state = if came { OrdersOf::Here } else { OrdersOf::Absent };
+        self.count_order_books();
+        if came {
+            self.give_asked_once(book);
+        }
+        self.on_need_of_orders(book);
+    }
+
+    /// Lets orders go that nobody has followed for long, and asks for what found no room.
+    pub(super) fn look_at_wishes(&mut self) {
+        if std::mem::take(&mut self.wishes.refused) {
+            (0..self.market.books.len()).for_each(|book| self.on_need_of_orders(book));
+        }
+        let mut n = 0;
+        while n < self.wishes.idle.len() {
+            let (book, since_ns) = self.wishes.idle[n];
+            if self.are_wanted(book) {
+                self.wishes.idle.swap_remove(n);
+            } else if self.now_ns.saturating_sub(since_ns) >= LINGER_NS {
+                self.wish(book, false, OrdersOf::Leaving);
+                if self.market.books[book].orders == OrdersOf::Leaving {
+                    self.wishes.idle.swap_remove(n);
+                    self.count_order_books();
+                } else {
+                    n += 1;
+                }
+            } else {
+                n += 1;
+            }
+        }
+    }
+
+    fn count_order_books(&self) {
+        let here = self.market.books.iter().filter(|book| book.orders == OrdersOf::Here).count();
+        self.metrics.order_books.set(here as u64);
+    }
+
+    /// A snapshot of a book whose orders are not here yet: it is sent when they are.
+    pub(super) fn ask_once(
+        &mut self,
+        connection: usize,
+        book: usize,
+        asked: &Subscribe,
+        context: &Context,
+        time_in_ns: Nanos,
+    ) -> Result<(), Refusal> {
+        if self.wishes.once.len() >= ASKED_ONCE_MAX {
+            return Err(Refusal::new("SNAPSHOT_UNAVAILABLE", "too many snapshots wait for orders: ask again"));
+        }
+        let asked = Subscribe { symbols: Symbols::Listed(Vec::new()), ..asked.clone() };
+        self.wishes.once.push(AskedOnce { connection, book, asked, context: context.clone(), time_in_ns });
+        self.market.books[book].asked_once += 1;
+        self.on_need_of_orders(book);
+        Ok(())
+    }
+
+    fn give_asked_once(&mut self, book: usize) {
+        if self.market.books[book].asked_once == 0 {
+            return;
+        }
+        let (given, others) = std::mem::take(&mut self.wishes.once).into_iter().partition(|one| one.book == book);
+        self.wishes.once = others;
+        self.market.books[book].asked_once = 0;
+        for one in given {
+            let AskedOnce { connection, asked, context, time_in_ns, .. } = one;
+            self.get_snapshot(connection, book, &asked, &context, time_in_ns);
+        }
+    }
+
+    /// A client is gone: nothing is sent to whoever gets its place.
+    pub(super) fn forget_asked_once(&mut self, connection: usize) {
+        if !self.wishes.once.iter().any(|one| one.connection == connection) {
+            return;
+        }
+        let (gone, others) =
+            std::mem::take(&mut self.wishes.once).into_iter().partition(|one| one.connection == connection);
+        self.wishes.once = others;
+        for AskedOnce { book, .. } in gone {
+            self.market.books[book].asked_once -= 1;
+            self.on_need_of_orders(book);
+        }
+    }
+}
