@@ -238,15 +238,26 @@ impl Book {
         pools: &'a Pools,
         side: Side,
     ) -> impl Iterator<Item = (Price, OrderId, u64, u32)> + 'a {
+        let queues = self.queues(pools, side);
+        queues.flat_map(|(price, _, orders)| orders.map(move |(id, quantity, place)| (price, id, quantity, place)))
+    }
+
+    /// The same level by level: the price, how many orders, and id, quantity and place of each.
+    pub(crate) fn queues<'a>(
+        &'a self,
+        pools: &'a Pools,
+        side: Side,
+    ) -> impl Iterator<Item = (Price, usize, impl Iterator<Item = (OrderId, u64, u32)> + 'a)> + 'a {
         let market = self.market[side.index()];
         let market = (market != NONE).then_some(market);
         let levels = market.into_iter().chain(self.sides[side.index()].levels(&pools.arena));
-        levels.flat_map(move |level| {
-            let price = Price(pools.cells.level(level).price);
-            pools.cells.queue(level).zip(1..).map(move |(order, place)| {
+        levels.map(|level| {
+            let orders = pools.cells.queue(level).zip(1..).map(|(order, place)| {
                 let OrderCell { id, quantity, .. } = *pools.cells.order(order);
-                (price, OrderId(id), quantity, place)
-            })
+                (OrderId(id), quantity, place)
+            });
+            let LevelCell { price, count, .. } = *pools.cells.level(level);
+            (Price(price), count as usize, orders)
         })
     }
 

@@ -24,7 +24,7 @@ use crate::replica::{Level, ticker};
 use crate::slot::Slot;
 use crate::types::{BookId, Nanos, OrderId, Price, Side};
 pub use look_ahead::LOOK_AHEAD;
-pub use snapshot::Picture;
+pub(crate) use snapshot::{Part, Written};
 
 /// How much a market can hold; all of it is allocated and touched at construction.
 #[derive(Clone, Copy, Debug)]
@@ -241,6 +241,11 @@ impl Market {
     pub(crate) fn dense_of(&self, update: &Slot) -> Option<usize> {
         let bytes = update.as_bytes();
         self.dense(u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]))
+    }
+
+    /// Whether orders have places in queues.
+    pub(crate) fn has_queues(&self) -> bool {
+        self.limits.queues
     }
 
     #[inline(always)]

@@ -19,7 +19,7 @@ pub use crate::replica::orders::{OrderView, Orders};
 pub use crate::replica::view::{Auction, BookView, Definition, TradeView, ticker};
 use crate::slot::{
     CandlePrices, Contract, Equilibrium, EquilibriumBest, LevelUpdate, Mark, OrderUpdate, Slot, State, Symbol, System,
-    Terms, TradeUpdate, View, flags, rtype, system, text,
+    Terms, TradeUpdate, View, flags, picture, rtype, system, text,
 };
 use crate::statistics::Statistics;
 use crate::types::{BookId, Nanos, Price, Side};
@@ -384,7 +384,7 @@ impl Replica {
 
     fn on_snapshot_begin(&mut self, mark: &Mark) {
         self.epoch = self.epoch.max(mark.epoch);
-        let orders_omitted = !self.keeps_orders() || mark.orders_omitted != 0;
+        let orders_omitted = !self.keeps_orders() || mark.orders != picture::HERE;
         let book = self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns);
         book.empty();
         book.statistics = Statistics::default();
@@ -397,7 +397,7 @@ impl Replica {
 
     /// All orders of a book come, or will not come any more.
     fn on_orders_begin(&mut self, mark: &Mark) {
-        let orders_omitted = !self.keeps_orders() || mark.orders_omitted != 0;
+        let orders_omitted = !self.keeps_orders() || mark.orders != picture::HERE;
         let book = self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns);
         if orders_omitted {
             // What they took goes to other books.

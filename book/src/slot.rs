@@ -14,7 +14,7 @@ mod records;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::types::Nanos;
-pub use codes::{QUANTITY_REST, action, conditions, flags, rtype, statistic, system};
+pub use codes::{QUANTITY_REST, action, conditions, flags, picture, rtype, statistic, system};
 pub use events::{Execution, OrderEvent, PUBLISHER_XIST, Stamp};
 pub use records::*;
 

@@ -8,11 +8,11 @@
 
 use std::sync::Arc;
 
-use crate::market::{Market, Output, Picture, UPDATES_PER_EVENT_MAX};
+use crate::market::{Market, Output, Part, UPDATES_PER_EVENT_MAX, Written};
 use crate::metrics::{Counter, Gauge, Latency, MetricSource, Sample};
-use crate::ring::{Consumer, Producer};
-use crate::slot::{Slot, View, flags, rtype, system};
-use crate::types::Nanos;
+use crate::ring::{Consumer, Full, Producer};
+use crate::slot::{Slot, View, flags, picture, rtype, system};
+use crate::types::{Nanos, Price, Side};
 use crate::wishes::{Wish, WishReceiver};
 
 /// Events one turn takes at most: bounds how long a turn can be, and how long a reader waits for its bell.
@@ -21,6 +21,9 @@ pub const EVENTS_PER_TURN_MAX: usize = 1_024;
 const LATENCY_SAMPLE: u64 = 16;
 /// Older events come from a recording, whose receive time says nothing about us.
 const LIVE_MAX_NS: u64 = 60_000_000_000;
+/// Orders that a turn writes for a reader that asked for them: bounds how long the events of others wait for a walk over
+/// queues, whose orders lie anywhere in memory.
+const WISHED_PER_TURN_MAX: usize = 512;
 /// Different codes of system records that can wait for room in a reader's ring.
 const PENDING_SYSTEM: usize = 8;
 
@@ -70,6 +73,15 @@ struct Following {
     orders: bool,
     /// What it asked for and was not answered yet.
     wished: Option<bool>,
+    /// It had the orders, and a snapshot that had no room for them: they come without a wish.
+    follow: bool,
+}
+
+impl Following {
+    /// Whether orders are to be written, or an answer that there are none.
+    fn is_owed_orders(&self) -> bool {
+        self.follow || self.wished.is_some()
+    }
 }
 
 struct Reader {
@@ -79,8 +91,10 @@ struct Reader {
     books: Vec<Following>,
     /// Books that wait for a snapshot.
     waiting: usize,
-    /// Books that wait for an answer.
-    wished: usize,
+    /// Books that wait for orders or an answer.
+    owed_orders: usize,
+    /// The book whose orders are being written, and to where. Of what is written already it is told every change.
+    writing: Option<(usize, Option<Written>)>,
     next: usize,
     /// The newest record of each code that found no room, by code.
     pending: [Option<Slot>; PENDING_SYSTEM],
@@ -121,20 +135,27 @@ impl Reader {
         let sent = if book.orders {
             self.ring.stage_all(group)
         } else {
-            // Order updates come before the others, so the last slot of the group stays the last.
-            let keep = group.iter().position(|slot| slot.rtype != rtype::ORDER_UPDATE);
-            if group.iter().skip(keep.unwrap_or(group.len())).any(|slot| slot.rtype == rtype::ORDER_UPDATE) {
-                group
-                    .iter()
-                    .filter(|slot| slot.rtype != rtype::ORDER_UPDATE)
-                    .try_for_each(|&slot| self.ring.stage(slot))
+            let written = self.writing.filter(|(writing, _)| *writing == dense).and_then(|(_, written)| written);
+            // Nearly always the first, which is then not the last.
+            let rest = group.iter().position(|slot| slot.rtype != rtype::ORDER_UPDATE).unwrap_or(group.len());
+            if written.is_none() && group[rest..].iter().all(|slot| slot.rtype != rtype::ORDER_UPDATE) {
+                self.ring.stage_all(&group[rest..])
             } else {
-                keep.map_or(Ok(()), |keep| self.ring.stage_all(&group[keep..]))
+                stage_part(&mut self.ring, group, written)
             }
         };
         if sent.is_err() {
             (book.from_seq, book.waiting) = (seq, true);
             self.waiting += 1;
+            self.stop_writing(dense);
+        }
+    }
+
+    /// The snapshot that is due now has the orders, or they are written anew behind it.
+    #[cold]
+    fn stop_writing(&mut self, dense: usize) {
+        if self.writing.is_some_and(|(writing, _)| writing == dense) {
+            self.writing = None;
         }
     }
 
@@ -151,13 +172,14 @@ impl Reader {
             if code == system::SESSION {
                 self.books.iter_mut().for_each(|book| (book.from_seq, book.waiting) = (0, true));
                 self.waiting = self.books.len();
+                self.writing = None;
             }
         }
     }
 
     /// Whether something is to be written that is no update.
     fn is_owed(&self) -> bool {
-        self.waiting > 0 || self.wished > 0 || self.has_pending()
+        self.waiting > 0 || self.owed_orders > 0 || self.has_pending()
     }
 
     fn has_wishes(&self) -> bool {
@@ -167,13 +189,14 @@ impl Reader {
     /// Notes what the reader asks for.
     #[cold]
     fn take_wishes(&mut self, market: &Market) {
-        let Self { detail: Detail::OnWish(wishes), books, wished, .. } = self else { return };
+        let Self { detail: Detail::OnWish(wishes), books, owed_orders, .. } = self else { return };
         while let Some(Wish { book_id, orders }) = wishes.take() {
             // A book that the reader was never told of cannot be asked for.
             let Some(book) = market.dense(book_id.0).and_then(|dense| books.get_mut(dense)) else { continue };
-            *wished += usize::from(book.wished.is_none());
-            book.wished = Some(orders);
+            *owed_orders += usize::from(!book.is_owed_orders());
+            book.wished = Some(orders && market.has_queues());
             book.orders &= orders;
+            book.follow = false;
         }
     }
 
@@ -193,35 +216,127 @@ impl Reader {
             }
         }
         let mut done = 0;
-        let books = market.books();
-        for _ in 0..books.len() {
-            if self.waiting + self.wished == 0 {
+        let mut orders_max = WISHED_PER_TURN_MAX;
+        // What was begun goes on before anything else is begun.
+        if let Some((dense, _)) = self.writing {
+            self.next = dense;
+        }
+        for _ in 0..market.books().len() {
+            if self.waiting + self.owed_orders == 0 {
                 break;
             }
             let dense = self.next;
-            self.next = (self.next + 1) % books.len();
-            let Following { from_seq, waiting, wished, orders } = self.books[dense];
-            if !waiting && wished.is_none() {
+            let is_done = if self.books[dense].waiting {
+                self.write_snapshot(market, dense, metrics)
+            } else if self.books[dense].is_owed_orders() {
+                self.write_orders(market, dense, &mut orders_max, metrics)
+            } else {
+                self.next = (dense + 1) % market.books().len();
                 continue;
-            }
-            let book = &books[dense];
-            let orders = wished.unwrap_or(orders);
-            let missed = if from_seq == 0 || !waiting { (0, 0) } else { (from_seq, market.seq().max(from_seq)) };
-            let mut what = Picture { whole: waiting, orders, missed, answers: wished.is_some() };
-            what.orders &= market.picture_slots(book, what) <= half;
-            if self.ring.free() < market.picture_slots(book, what) {
-                break;
-            }
-            market.picture(book, what, &mut RingOutput(&mut self.ring));
-            self.books[dense] = Following { from_seq, waiting: false, orders, wished: None };
-            self.waiting -= usize::from(waiting);
-            self.wished -= usize::from(wished.is_some());
-            metrics.snapshots.add(u64::from(waiting));
-            metrics.answers.add(u64::from(wished.is_some()));
+            };
             done += 1;
+            if !is_done {
+                return done - usize::from(orders_max == WISHED_PER_TURN_MAX);
+            }
+            self.next = (dense + 1) % market.books().len();
         }
         done
     }
+
+    /// Writes the snapshot of a book if there is room. Without room for its orders ever, a reader that asked for them
+    /// gets them level by level afterwards.
+    fn write_snapshot(&mut self, market: &Market, dense: usize, metrics: &StageMetrics) -> bool {
+        let Following { from_seq, wished, orders, follow, .. } = self.books[dense];
+        let book = &market.books()[dense];
+        let wanted = wished.unwrap_or(orders || follow);
+        let fits_ever = market.snapshot_slots(book, wanted) <= self.ring.capacity() / 2;
+        let orders = wanted && fits_ever;
+        if self.ring.free() < market.snapshot_slots(book, orders) {
+            return false;
+        }
+        let missed = if from_seq == 0 { (0, 0) } else { (from_seq, market.seq().max(from_seq)) };
+        let later = matches!(self.detail, Detail::OnWish(_)) && wanted && !fits_ever;
+        let answers = wished.is_some() && !later;
+        let said = match (orders, later) {
+            (true, _) => picture::HERE,
+            (false, true) => picture::FOLLOW,
+            (false, false) => picture::OMITTED,
+        };
+        market.snapshot(book, missed, said, answers, &mut RingOutput(&mut self.ring));
+        self.waiting -= 1;
+        self.owed_orders -= usize::from(self.books[dense].is_owed_orders());
+        self.owed_orders += usize::from(later);
+        self.books[dense] = Following {
+            from_seq,
+            waiting: false,
+            orders: wanted && !later,
+            wished: wished.filter(|_| later),
+            follow: later && wished.is_none(),
+        };
+        metrics.snapshots.add(1);
+        metrics.answers.add(u64::from(answers));
+        true
+    }
+
+    /// Writes the orders of a book, or that none come any more, as far as there is room and no further than `orders_max`.
+    /// Returns whether that was all.
+    fn write_orders(&mut self, market: &Market, dense: usize, orders_max: &mut usize, metrics: &StageMetrics) -> bool {
+        /// Beside orders: a begin, another one that takes it back, and an end.
+        const MARKS: usize = 3;
+        let (book, half) = (&market.books()[dense], self.ring.capacity() / 2);
+        let wished = self.books[dense].wished;
+        let orders = wished.unwrap_or(true);
+        let Some(room) = self.ring.free().min(half).checked_sub(MARKS) else { return false };
+        if orders && *orders_max == 0 {
+            return false;
+        }
+        let mut out = RingOutput(&mut self.ring);
+        if orders && self.writing.is_none() {
+            market.begin_orders(book, picture::HERE, &mut out);
+        }
+        let mut written = self.writing.and_then(|(_, written)| written);
+        let part =
+            if orders { market.write_orders(book, &mut written, orders_max, room, &mut out) } else { Part::Whole };
+        let never_fits = matches!(part, Part::NoRoom(orders) if orders + MARKS > half);
+        if part != Part::Whole && !never_fits {
+            self.writing = Some((dense, written));
+            return false;
+        }
+        let omitted = !orders || never_fits;
+        if omitted {
+            market.begin_orders(book, picture::OMITTED, &mut out);
+        }
+        let said = if omitted { picture::OMITTED } else { picture::HERE };
+        market.end_orders(book, said, wished.is_some(), &mut out);
+        self.writing = None;
+        self.owed_orders -= 1;
+        let book = &mut self.books[dense];
+        (book.orders, book.wished, book.follow) = (!omitted, None, false);
+        metrics.answers.add(u64::from(wished.is_some()));
+        true
+    }
+}
+
+/// Sends of a group what is no order, and of its orders those on levels that are written.
+fn stage_part(ring: &mut Producer, group: &[Slot], written: Option<Written>) -> Result<(), Full> {
+    let (mut kept, mut count) = ([Slot::EMPTY; UPDATES_PER_EVENT_MAX], 0);
+    for slot in group {
+        let is_told = match slot.view() {
+            View::OrderUpdate(order) => {
+                let level = Written::to(Side::from_byte(order.side), Price(order.price));
+                written.is_some_and(|written| level <= written)
+            }
+            _ => true,
+        };
+        if is_told {
+            kept[count] = *slot;
+            count += 1;
+        }
+    }
+    if let Some(last) = kept[..count].last_mut() {
+        *last = last.with_flag(flags::LAST);
+    }
+    ring.stage_all(&kept[..count])
 }
 
 /// What the scrape reads of the book thread.
@@ -313,7 +428,8 @@ impl BookStage {
             detail,
             books: Vec::with_capacity(books_max),
             waiting: 0,
-            wished: 0,
+            owed_orders: 0,
+            writing: None,
             next: 0,
             pending: [None; PENDING_SYSTEM],
         });
@@ -656,7 +772,7 @@ mod tests {
         fn answers(&self) -> Vec<(u32, bool)> {
             let answer = |slot: &Slot| match slot.view() {
                 View::OrdersEnd(mark) | View::SnapshotEnd(mark) if mark.answers == 1 => {
-                    Some((mark.book_id, mark.orders_omitted == 0))
+                    Some((mark.book_id, mark.orders == picture::HERE))
                 }
                 _ => None,
             };
@@ -717,16 +833,46 @@ mod tests {
         assert!(all.replica.book(BookId(2)).unwrap().orders_omitted);
     }
 
+    /// The orders of a book that are more than the ring holds come in parts, and what happens between two of them shows.
     #[test]
-    fn orders_that_never_fit_are_left_out_and_said_to_be() {
+    fn many_orders_come_in_parts_while_the_book_goes_on() {
         let mut all = OnWish::new();
-        all.turn(300);
-        for _ in 0..10 {
+        for _ in 0..20 {
             all.turn(300);
+        }
+        all.wish(1, true);
+        let mut turns = 0;
+        while all.answers().is_empty() {
+            for id in all.next_id..all.next_id + 30 {
+                all.bench.events.push(add(1 + (id % 3) as u32, id)).unwrap();
+            }
+            all.next_id += 30;
+            all.bench.stage.do_work(0);
+            all.read();
+            turns += 1;
+            let of_picture =
+                all.count(|slot| slot.rtype == rtype::ORDER_UPDATE && slot.as_bytes()[2] & flags::SNAPSHOT != 0);
+            assert!(of_picture < WISHED_PER_TURN_MAX + 100, "{of_picture} in a turn");
+        }
+        assert!(turns > 3, "{turns} turns for {} orders", all.replica.book(BookId(1)).unwrap().orders.len());
+        assert_same(all.bench.stage.market(), &all.replica);
+        assert_same_orders(all.bench.stage.market(), &all.replica, 1);
+        all.turn(30);
+        assert_same_orders(all.bench.stage.market(), &all.replica, 1);
+    }
+
+    #[test]
+    fn orders_of_a_level_that_never_fits_are_left_out_and_said_to_be() {
+        let mut all = OnWish::new();
+        // All of one book and one price.
+        for id in 0..600 {
+            all.bench.events.push(add(1, id * 50)).unwrap();
+            all.turn(0);
         }
         all.wish(1, true);
         all.turn(0);
         assert_eq!(all.answers(), [(1, false)]);
         assert!(all.replica.book(BookId(1)).unwrap().orders_omitted);
+        assert!(!all.bench.stage.has_waiting_readers());
     }
 }

@@ -1,7 +1,7 @@
 //! What a reader asks of the book thread: to be told every order of a book, or no longer.
 //!
-//! Who asks about a book waits for the answer, which comes in its ring of updates
-//! ([`ORDERS_END`](crate::slot::rtype::ORDERS_END) or the end of a snapshot), before it asks about that book again. So a queue with
+//! Who asks about a book waits for the answer, which comes in its ring of updates (the end of a snapshot or of orders that says
+//! so, [`Mark::answers`](crate::slot::Mark::answers)), before it asks about that book again. So a queue with
 //! a place for each book is never full. Never blocks; allocates at construction only.
 
 use std::fmt;

@@ -5,6 +5,7 @@ use book::market::{Limits, Market, OrderKey};
 use book::ring::{Bell, ring};
 use book::slot::{Execution, OrderEvent, QUANTITY_REST, Stamp, State, Symbol, System, TickBand, rtype, system};
 use book::stage::{BookStage, Detail};
+use book::wishes::{Wish, wishes};
 use book::{BookId, OrderId, Phase, Price, Side, Slot};
 
 /// How often `work` took memory, or gave back or moved what was taken before.
@@ -101,6 +102,9 @@ fn turns_take_no_memory(queues: bool) {
     let mut stage = BookStage::new(consumer, Market::new(limits));
     stage.add_reader(quick, Detail::Orders, limits.books_max);
     stage.add_reader(slow, Detail::Levels, limits.books_max);
+    let (wishing, mut wishing_reader) = ring("wishing", 1_024, Bell::new());
+    let (mut sender, receiver) = wishes(limits.books_max, Bell::new());
+    stage.add_reader(wishing, Detail::OnWish(receiver), limits.books_max);
 
     let taken = taken(|| {
         for (turn, chunk) in events.chunks(1_000).enumerate() {
@@ -110,6 +114,16 @@ fn turns_take_no_memory(queues: bool) {
                 stage.do_work(1);
             }
             quick_reader.drain(usize::MAX, |_| {});
+            // Another book each turn; what was asked for before is answered by then.
+            let book_id = BookId(1 + turn as u32 % 40);
+            sender.ask(Wish { book_id, orders: turn % 80 < 40 }).expect("room");
+            while stage.has_work() || stage.has_waiting_readers() {
+                wishing_reader.drain(usize::MAX, |_| {});
+                slow_reader.drain(if turn % 3 == 2 { usize::MAX } else { 0 }, |_| {});
+                if stage.do_work(1) == 0 {
+                    break;
+                }
+            }
             // The slow one reads now and then: it overflows, and gets snapshots.
             if turn % 3 == 2 {
                 slow_reader.drain(usize::MAX, |_| {});
@@ -125,5 +139,6 @@ fn turns_take_no_memory(queues: bool) {
     let mut samples = Vec::new();
     book::metrics::MetricSource::collect(&*stage.metrics(), &mut samples);
     let counted = |name: &str| samples.iter().any(|s| s.name == name && s.value != book::metrics::Value::Counter(0));
+    assert!(counted("bist_book_wishes_total"));
     assert!(counted("bist_book_snapshots_total") && counted("bist_book_reader_gaps_total"), "{samples:?}");
 }

@@ -4,7 +4,7 @@
 
 use book::candle::{Candle, Interval};
 use book::replica::{BookView, KeepOrders, Options, Replica, TradeView, prefetch_beside};
-use book::slot::{OrderUpdate, Slot, View, action, flags, rtype, system};
+use book::slot::{OrderUpdate, Slot, View, action, flags, picture, rtype, system};
 use book::{BookId, Nanos};
 
 use crate::topic::{Fresh, SNAPSHOT_CANDLES_MAX, SNAPSHOT_TRADES_MAX, touched};
@@ -33,10 +33,12 @@ pub struct Book {
     pub topics: Vec<u32>,
     /// Of them, those that need every order change.
     pub order_topics: u32,
-    /// Requests that wait for its orders.
-    pub asked_once: u32,
     /// Where its orders are, if they come on wish.
     pub orders: OrdersOf,
+    /// A snapshot had no room for them: they come behind it.
+    pub orders_follow: bool,
+    /// They are here, and nobody has followed them for a while.
+    pub orders_idle: bool,
     /// [`touched`] since it was last published.
     pub touched: u8,
     /// Events since it was last published; collected only while somebody follows.
@@ -234,7 +236,13 @@ impl Market {
             self.unfinished = None;
             return self.on_system(slot);
         };
-        let whole = last || slot.rtype == rtype::SNAPSHOT_END || slot.rtype == rtype::ORDERS_END;
+        // The orders of a picture come between events, and no channel but theirs waits for its end.
+        let of_orders = match slot.rtype {
+            rtype::ORDERS_BEGIN | rtype::ORDERS_END => true,
+            rtype::ORDER_UPDATE => slot.as_bytes()[2] & flags::SNAPSHOT != 0,
+            _ => false,
+        };
+        let whole = last || of_orders || slot.rtype == rtype::SNAPSHOT_END;
         self.unfinished = (!whole).then_some(at);
         let book = &mut self.books[at];
         if slot.rtype == rtype::LEVEL {
@@ -254,7 +262,10 @@ impl Market {
                 touched::ORDERS
             }
             View::OrdersBegin(_) => 0,
-            View::OrdersEnd(_) => return Notice::OrdersAnswered(at),
+            View::OrdersEnd(mark) => {
+                book.orders_follow = false;
+                return if mark.answers != 0 { Notice::OrdersAnswered(at) } else { Notice::None };
+            }
             View::TradeUpdate(trade) => {
                 if followed {
                     book.fresh.trades.push(TradeView::from(trade));
@@ -275,8 +286,10 @@ impl Market {
             }
             View::SnapshotEnd(mark) => {
                 book.fresh.changes.clear(); // what the snapshot says stands in it
+                let answers = mark.answers != 0;
+                book.orders_follow = mark.orders == picture::FOLLOW;
                 self.touch(at, touched::ALL);
-                return Notice::SnapshotWhole { book: at, answers: mark.answers != 0 };
+                return Notice::SnapshotWhole { book: at, answers };
             }
             View::Statistic(_) => touched::STATISTICS,
             View::CandlePrices(_) | View::CandleAmounts(_) => touched::CANDLES,

@@ -7,20 +7,36 @@ use super::updates::{Marked, Stamp, level_update, mark, order_update};
 use super::{Market, Output};
 use crate::book::Book;
 use crate::candle::Interval;
-use crate::slot::{Slot, TickBand, action, flags, rtype};
+use crate::grid::key_of;
+use crate::slot::{Slot, TickBand, action, flags, picture, rtype};
 use crate::types::{Price, Side};
 
-/// What of a book is written for a reader.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Picture {
-    /// All of it, or its orders alone.
-    pub whole: bool,
-    /// Its orders.
-    pub orders: bool,
-    /// First and last number that the reader did not get (0, 0: none).
-    pub missed: (u64, u64),
-    /// It answers a [`Wish`](crate::wishes::Wish) of the reader.
-    pub answers: bool,
+/// How far the orders of a book are written: to the end of a level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Written {
+    side: usize,
+    is_priced: bool,
+    key: i64,
+}
+
+impl Written {
+    /// To the end of that level. Levels compare as they follow each other: bids first, orders without a price before
+    /// others, best prices first.
+    pub fn to(side: Side, price: Price) -> Self {
+        let side = side.index();
+        Self { side, is_priced: price.is_some(), key: key_of(side, price.0) }
+    }
+}
+
+/// What came of writing a part of a book's orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// That was all.
+    Whole,
+    /// There is more.
+    More,
+    /// There is no room for the next level, which has so many orders.
+    NoRoom(usize),
 }
 
 impl Market {
@@ -32,46 +48,78 @@ impl Market {
         fixed + levels
     }
 
-    /// Number of slots [`Market::picture`] will write for a book.
+    /// Number of slots [`Market::snapshot`] will write for a book.
     #[must_use]
-    pub fn picture_slots(&self, book: &Book, what: Picture) -> usize {
-        let orders = if what.orders { book.orders() as usize } else { 0 };
-        2 + orders + if what.whole { self.state_slots(book) } else { 0 }
+    pub fn snapshot_slots(&self, book: &Book, orders: bool) -> usize {
+        2 + self.state_slots(book) + if orders { book.orders() as usize } else { 0 }
     }
 
-    /// Writes a book, or its orders alone, as updates that replace what the reader knew of it. Without orders, begin and
-    /// end say so.
-    pub fn picture(&self, book: &Book, what: Picture, out: &mut impl Output) {
-        let orders = what.orders && self.limits.queues;
-        let flags = flags::SNAPSHOT | if book.maybe_bad { flags::MAYBE_BAD_BOOK } else { 0 };
-        let stamp = Stamp {
-            book_id: book.id.0,
-            seq: book.seq,
-            exchange_ns: book.exchange_ns,
-            received_ns: book.received_ns,
-            flags,
-        };
-        let (begin, end) = if what.whole {
-            (rtype::SNAPSHOT_BEGIN, rtype::SNAPSHOT_END)
-        } else {
-            (rtype::ORDERS_BEGIN, rtype::ORDERS_END)
-        };
-        let marked = Marked { orders_omitted: !orders, epoch: self.epoch, ..Marked::default() };
-        out.push(mark(begin, stamp, Marked { missed: what.missed, ..marked }));
-        if what.whole {
-            self.push_state(book, stamp, out);
-        }
+    /// Writes the whole state of a book as updates that replace whatever the reader knew of it.
+    ///
+    /// `missed` are the numbers the reader did not get (0, 0: none). Begin and end say what is with the `orders`, which are
+    /// [`picture::OMITTED`] where there are no queues; the end says whether this `answers` a [`Wish`](crate::wishes::Wish).
+    pub fn snapshot(&self, book: &Book, missed: (u64, u64), orders: u32, answers: bool, out: &mut impl Output) {
+        let orders = if self.limits.queues { orders } else { picture::OMITTED };
+        let stamp = stamp_of(book);
+        let marked = Marked { orders, epoch: self.epoch, ..Marked::default() };
+        out.push(mark(rtype::SNAPSHOT_BEGIN, stamp, Marked { missed, ..marked }));
+        self.push_state(book, stamp, out);
         for side in [Side::Bid, Side::Ask] {
-            if what.whole {
-                book.levels(&self.pools, side).for_each(|level| out.push(level_update(stamp, side, level)));
-            }
-            if orders {
+            book.levels(&self.pools, side).for_each(|level| out.push(level_update(stamp, side, level)));
+            if orders == picture::HERE {
                 for (price, id, quantity, place) in book.queue(&self.pools, side) {
                     out.push(order_update(stamp, side, action::ADD, id.0, price, quantity, place));
                 }
             }
         }
-        out.push(mark(end, stamp, Marked { answers: what.answers, ..marked }));
+        out.push(mark(rtype::SNAPSHOT_END, stamp, Marked { answers, ..marked }));
+    }
+
+    /// Writes the mark in front of a book's orders or, where they are left out, of none.
+    pub(crate) fn begin_orders(&self, book: &Book, orders: u32, out: &mut impl Output) {
+        let marked = Marked { orders, epoch: self.epoch, ..Marked::default() };
+        out.push(mark(rtype::ORDERS_BEGIN, stamp_of(book), marked));
+    }
+
+    /// Writes orders of a book from where they are written to, level by level: those of a level at once, and no level more
+    /// once `orders_max`, which counts down, is 0. There is room for `room` slots.
+    pub(crate) fn write_orders(
+        &self,
+        book: &Book,
+        written: &mut Option<Written>,
+        orders_max: &mut usize,
+        room: usize,
+        out: &mut impl Output,
+    ) -> Part {
+        let stamp = stamp_of(book);
+        let mut count = 0;
+        for side in [Side::Bid, Side::Ask] {
+            for (price, orders, queue) in book.queues(&self.pools, side) {
+                let level = Written::to(side, price);
+                if written.is_some_and(|written| level <= written) {
+                    continue;
+                }
+                if *orders_max == 0 {
+                    return Part::More;
+                }
+                if count + orders > room {
+                    return Part::NoRoom(orders);
+                }
+                queue.for_each(|(id, quantity, place)| {
+                    out.push(order_update(stamp, side, action::ADD, id.0, price, quantity, place));
+                });
+                count += orders;
+                *orders_max = orders_max.saturating_sub(orders);
+                *written = Some(level);
+            }
+        }
+        Part::Whole
+    }
+
+    /// Writes the mark behind a book's orders, which says whether they answer a [`Wish`](crate::wishes::Wish).
+    pub(crate) fn end_orders(&self, book: &Book, orders: u32, answers: bool, out: &mut impl Output) {
+        let marked = Marked { orders, answers, epoch: self.epoch, ..Marked::default() };
+        out.push(mark(rtype::ORDERS_END, stamp_of(book), marked));
     }
 
     /// Everything of a book but its levels and orders.
@@ -105,5 +153,15 @@ impl Market {
             out.push(Slot::from(prices).stamped(stamp.book_id, stamp.exchange_ns, stamp.seq));
             out.push(Slot::from(amounts).stamped(stamp.book_id, stamp.exchange_ns, stamp.seq));
         }
+    }
+}
+
+fn stamp_of(book: &Book) -> Stamp {
+    Stamp {
+        book_id: book.id.0,
+        seq: book.seq,
+        exchange_ns: book.exchange_ns,
+        received_ns: book.received_ns,
+        flags: flags::SNAPSHOT | if book.maybe_bad { flags::MAYBE_BAD_BOOK } else { 0 },
     }
 }

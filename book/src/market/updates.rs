@@ -126,13 +126,14 @@ pub(super) fn level_update(stamp: Stamp, side: Side, level: Level) -> Slot {
 pub(super) struct Marked {
     /// First and last number that the reader missed.
     pub missed: (u64, u64),
-    pub orders_omitted: bool,
+    /// [`picture`](crate::slot::picture).
+    pub orders: u32,
     pub answers: bool,
     pub epoch: u64,
 }
 
 pub(super) fn mark(rtype: u8, stamp: Stamp, marked: Marked) -> Slot {
-    let Marked { missed: (from_seq, to_seq), orders_omitted, answers, epoch } = marked;
+    let Marked { missed: (from_seq, to_seq), orders, answers, epoch } = marked;
     let mark = Mark {
         length: 16,
         rtype,
@@ -144,7 +145,7 @@ pub(super) fn mark(rtype: u8, stamp: Stamp, marked: Marked) -> Slot {
         received_ns: stamp.received_ns,
         from_seq,
         to_seq,
-        orders_omitted: u32::from(orders_omitted),
+        orders,
         answers: u32::from(answers),
         epoch,
     };

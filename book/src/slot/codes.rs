@@ -36,7 +36,7 @@ pub mod rtype {
     /// [`Mark`](crate::slot::Mark): all orders of the book follow, or none any more; the rest of what the reader knows of it
     /// stays.
     pub const ORDERS_BEGIN: u8 = 0xCA;
-    /// [`Mark`](crate::slot::Mark): they are whole; answers a [`Wish`](crate::wishes::Wish).
+    /// [`Mark`](crate::slot::Mark): they are whole.
     pub const ORDERS_END: u8 = 0xCB;
 
     /// [`Symbol`](crate::slot::Symbol): first of the four parts of a definition.
@@ -73,6 +73,16 @@ pub mod flags {
     pub const BAD_TS_RECV: u8 = 0x08;
     /// The book may be wrong: a gap or an anomaly that was not repaired yet.
     pub const MAYBE_BAD_BOOK: u8 = 0x04;
+}
+
+/// What begin and end of a picture of a book say of its orders ([`Mark`](crate::slot::Mark)).
+pub mod picture {
+    /// They are in it.
+    pub const HERE: u32 = 0;
+    /// They are left out: they do not fit, or are not wanted.
+    pub const OMITTED: u32 = 1;
+    /// They are left out here and come behind it, on their own.
+    pub const FOLLOW: u32 = 2;
 }
 
 /// Bits of a trade's `conditions`.

@@ -118,8 +118,8 @@ record!(
         from_seq: u64,
         /// Begin of a snapshot: last number the reader missed, 0 when it missed nothing.
         to_seq: u64,
-        /// Begin and end: 1 when the orders are left out, because they do not fit or are not wanted.
-        orders_omitted: u32,
+        /// Begin and end: what is with its orders, one of [`picture`](crate::slot::picture).
+        orders: u32,
         /// End: 1 when it answers a [`Wish`](crate::wishes::Wish).
         answers: u32,
         /// Epoch that `seq` belongs to.

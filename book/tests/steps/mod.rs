@@ -4,7 +4,7 @@
 //! Where the steps come from is somebody else's business: a property test, or a fuzzer (which compiles this file by path).
 
 use book::anomaly::Anomaly;
-use book::market::{Limits, Market, OrderKey, Picture};
+use book::market::{Limits, Market, OrderKey};
 use book::reference::ReferenceMarket;
 use book::replica::{KeepOrders, Options, Replica};
 use book::slot::{self, Execution, OrderEvent, Rank, Stamp, State, System, TickBand, rtype, system};
@@ -204,9 +204,8 @@ pub fn check(steps: &[Step], key: OrderKey) {
     let mut late = Replica::new(Options { orders: KeepOrders::Always, ..Options::default() });
     for book in market.books() {
         updates.clear();
-        let all = Picture { whole: true, orders: true, ..Picture::default() };
-        market.picture(book, all, &mut updates);
-        assert!(updates.len() <= market.picture_slots(book, all));
+        market.snapshot(book, (0, 0), slot::picture::HERE, false, &mut updates);
+        assert!(updates.len() <= market.snapshot_slots(book, true));
         for update in &updates {
             late.apply(update, &mut |_, _, _| {});
         }

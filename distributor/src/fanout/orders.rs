@@ -3,6 +3,8 @@
 //! One wish a book is under way at a time, so that an answer is always the answer to the last one. Orders that nobody
 //! follows any more are kept for [`LINGER_NS`], so that a client that comes back finds its chain. Never blocks.
 
+use std::collections::HashMap;
+
 use book::Nanos;
 use book::wishes::{Wish, WishSender};
 
@@ -26,14 +28,14 @@ pub(super) struct Wishes {
     idle: Vec<(usize, Nanos)>,
     /// A wish found no room.
     refused: bool,
-    /// Snapshots that wait for orders.
-    once: Vec<AskedOnce>,
+    /// Snapshots that wait for orders, by book.
+    once: HashMap<usize, Vec<AskedOnce>>,
+    once_count: usize,
 }
 
 /// A client's request for one snapshot.
 struct AskedOnce {
     connection: usize,
-    book: usize,
     asked: Subscribe,
     context: Context,
     time_in_ns: Nanos,
@@ -55,12 +57,15 @@ impl Core {
 
     /// Whether a channel of the book can be shown, once the book can.
     pub(super) fn may_follow(&self, book: usize, channel: Channel) -> bool {
-        channel != Channel::Mbo || self.wishes.sender.is_none() || self.market.books[book].orders == OrdersOf::Here
+        if channel != Channel::Mbo || self.wishes.sender.is_none() {
+            return true;
+        }
+        let book = &self.market.books[book];
+        book.orders == OrdersOf::Here && !book.orders_follow
     }
 
     fn are_wanted(&self, book: usize) -> bool {
-        let book = &self.market.books[book];
-        book.order_topics > 0 || book.asked_once > 0
+        self.market.books[book].order_topics > 0 || self.wishes.once.contains_key(&book)
     }
 
     /// Somebody began or ended to need a book's orders.
@@ -68,7 +73,8 @@ impl Core {
         let wanted = self.are_wanted(book);
         match self.market.books[book].orders {
             OrdersOf::Absent if wanted => self.wish(book, true, OrdersOf::Asked),
-            OrdersOf::Here if !wanted && !self.wishes.idle.iter().any(|&(idle, _)| idle == book) => {
+            OrdersOf::Here if !wanted && !self.market.books[book].orders_idle => {
+                self.market.books[book].orders_idle = true;
                 self.wishes.idle.push((book, self.now_ns));
             }
             // The answer to what was asked last comes first.
@@ -90,8 +96,8 @@ impl Core {
         let state = &mut self.market.books[book].orders;
         let came = *state == OrdersOf::Asked;
         *state = if came { OrdersOf::Here } else { OrdersOf::Absent };
-        self.count_order_books();
         if came {
+            self.metrics.order_books.set(self.metrics.order_books.get() + 1);
             self.give_asked_once(book);
         }
         self.on_need_of_orders(book);
@@ -105,25 +111,21 @@ impl Core {
         let mut n = 0;
         while n < self.wishes.idle.len() {
             let (book, since_ns) = self.wishes.idle[n];
-            if self.are_wanted(book) {
-                self.wishes.idle.swap_remove(n);
-            } else if self.now_ns.saturating_sub(since_ns) >= LINGER_NS {
+            let wanted = self.are_wanted(book);
+            if !wanted && self.now_ns.saturating_sub(since_ns) >= LINGER_NS {
                 self.wish(book, false, OrdersOf::Leaving);
-                if self.market.books[book].orders == OrdersOf::Leaving {
-                    self.wishes.idle.swap_remove(n);
-                    self.count_order_books();
-                } else {
-                    n += 1;
-                }
+            }
+            let left = self.market.books[book].orders == OrdersOf::Leaving;
+            if left {
+                self.metrics.order_books.set(self.metrics.order_books.get().saturating_sub(1));
+            }
+            if wanted || left {
+                self.market.books[book].orders_idle = false;
+                self.wishes.idle.swap_remove(n);
             } else {
                 n += 1;
             }
         }
-    }
-
-    fn count_order_books(&self) {
-        let here = self.market.books.iter().filter(|book| book.orders == OrdersOf::Here).count();
-        self.metrics.order_books.set(here as u64);
     }
 
     /// A snapshot of a book whose orders are not here yet: it is sent when they are.
@@ -135,40 +137,36 @@ impl Core {
         context: &Context,
         time_in_ns: Nanos,
     ) -> Result<(), Refusal> {
-        if self.wishes.once.len() >= ASKED_ONCE_MAX {
+        if self.wishes.once_count >= ASKED_ONCE_MAX {
             return Err(Refusal::new("SNAPSHOT_UNAVAILABLE", "too many snapshots wait for orders: ask again"));
         }
         let asked = Subscribe { symbols: Symbols::Listed(Vec::new()), ..asked.clone() };
-        self.wishes.once.push(AskedOnce { connection, book, asked, context: context.clone(), time_in_ns });
-        self.market.books[book].asked_once += 1;
+        let one = AskedOnce { connection, asked, context: context.clone(), time_in_ns };
+        self.wishes.once.entry(book).or_default().push(one);
+        self.wishes.once_count += 1;
         self.on_need_of_orders(book);
         Ok(())
     }
 
     fn give_asked_once(&mut self, book: usize) {
-        if self.market.books[book].asked_once == 0 {
-            return;
-        }
-        let (given, others) = std::mem::take(&mut self.wishes.once).into_iter().partition(|one| one.book == book);
-        self.wishes.once = others;
-        self.market.books[book].asked_once = 0;
-        for one in given {
-            let AskedOnce { connection, asked, context, time_in_ns, .. } = one;
+        for one in self.wishes.once.remove(&book).unwrap_or_default() {
+            let AskedOnce { connection, asked, context, time_in_ns } = one;
+            self.wishes.once_count -= 1;
             self.get_snapshot(connection, book, &asked, &context, time_in_ns);
         }
     }
 
     /// A client is gone: nothing is sent to whoever gets its place.
     pub(super) fn forget_asked_once(&mut self, connection: usize) {
-        if !self.wishes.once.iter().any(|one| one.connection == connection) {
+        if self.wishes.once_count == 0 {
             return;
         }
-        let (gone, others) =
-            std::mem::take(&mut self.wishes.once).into_iter().partition(|one| one.connection == connection);
-        self.wishes.once = others;
-        for AskedOnce { book, .. } in gone {
-            self.market.books[book].asked_once -= 1;
-            self.on_need_of_orders(book);
-        }
+        let mut count = 0;
+        self.wishes.once.retain(|_, asked| {
+            asked.retain(|one| one.connection != connection);
+            count += asked.len();
+            !asked.is_empty()
+        });
+        self.wishes.once_count = count;
     }
 }
