@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tests the independent client, then lets it follow every book of the real program, a slow reader among them.
-# BIST_BIN: the program; SOAK_SECONDS: how long (40); SOAK_RATE: messages a second of the simulated exchange (2000).
+# BIST_BIN: the program; SOAK_SECONDS: how long (40); SOAK_RATE: messages a second of the simulated exchange
+# (5000: what a pause of the slow reader holds back is then some 7 MB, more than the 4 MB that a kernel takes by itself).
 set -euo pipefail
 cd "$(dirname "$0")"
 root="$(cd ../.. && pwd)"
@@ -28,7 +29,7 @@ PY
 log="$(mktemp)"
 cd "$root"
 BIST__API__LISTEN="127.0.0.1:$api" BIST__MARKET_DATA__LISTEN="127.0.0.1:$market" BIST__ADMIN__LISTEN="127.0.0.1:$admin" \
-  "$bist" serve --source sim --rate "${SOAK_RATE:-2000}" --seed 7 >"$log" 2>&1 &
+  "$bist" serve --source sim --rate "${SOAK_RATE:-5000}" --seed 7 >"$log" 2>&1 &
 program=$!
 trap 'kill "$program" 2>/dev/null || true; wait "$program" 2>/dev/null || true; rm -f "$log"' EXIT
 
