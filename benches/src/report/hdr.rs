@@ -2,11 +2,12 @@
 //!
 //! ".hgrm" names both forms elsewhere (HdrHistogram issue 170); ours is the percentile text and says so in its head.
 
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flate2::read::ZlibDecoder;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
@@ -80,7 +81,45 @@ pub fn to_text(histogram: &Histogram<u64>) -> String {
 /// What is wrong with the text.
 pub fn from_text(text: &str) -> Result<Histogram<u64>, String> {
     let bytes = STANDARD.decode(text).map_err(|error| error.to_string())?;
-    Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|error| error.to_string())
+    let plain = inflated(&bytes)?;
+    check(&plain)?;
+    Deserializer::new().deserialize(&mut plain.as_slice()).map_err(|error| error.to_string())
+}
+
+/// The V2 form of V2-deflate bytes: a cookie, the length of what follows, and that (HdrHistogram's encoding of its
+/// interval logs). No more is unpacked than any of ours can be.
+fn inflated(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    /// A little more than nine bytes for each count of [`histogram`](super::histogram).
+    const PLAIN_BYTES_MAX: u64 = 1 << 20;
+    const HEAD_BYTES: usize = 8;
+    let packed = bytes.get(HEAD_BYTES..).ok_or("it is too short")?;
+    let mut plain = Vec::new();
+    let read = ZlibDecoder::new(packed).take(PLAIN_BYTES_MAX + 1).read_to_end(&mut plain);
+    read.map_err(|error| error.to_string())?;
+    if plain.len() as u64 > PLAIN_BYTES_MAX { Err("it is too long".to_owned()) } else { Ok(plain) }
+}
+
+/// Refuses a range that would take more memory than those of ours, because it is allocated from what the head says, and
+/// counts that the reader's sums run over with.
+fn check(plain: &[u8]) -> Result<(), String> {
+    /// A count has a byte for each seven of its bits, all but its last with the high bit. So many bytes are 2^48, and all
+    /// counts together less than 2^64.
+    const COUNT_BYTES_MAX: usize = 7;
+    const HEAD_BYTES: usize = 40;
+    let number = |at: usize| plain.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes);
+    let digits = plain.get(12..16).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+    let (Some(digits), Some(low), Some(high)) = (digits, number(16), number(24)) else {
+        return Err("it is too short".to_owned());
+    };
+    let ours = super::histogram();
+    if digits > u32::from(ours.sigfig()) || low != ours.low() || high > ours.high() {
+        return Err(format!("values of {low} to {high} with {digits} digits are none of ours"));
+    }
+    let counts = plain.get(HEAD_BYTES..).unwrap_or_default();
+    if counts.split(|byte| byte & 0x80 == 0).any(|run| run.len() >= COUNT_BYTES_MAX) {
+        return Err("it has counts that nobody counts to".to_owned());
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -123,5 +162,30 @@ mod tests {
         assert_eq!(intervals.collect::<Vec<_>>(), vec![some(); 3]);
         assert_eq!(from_text(&to_text(&some())).unwrap(), some());
         assert!(from_text("no base64!").is_err() && from_text("AAAA").is_err());
+    }
+
+    #[test]
+    fn a_text_that_claims_much_memory_is_refused() {
+        let wide = Histogram::<u64>::new_with_bounds(1, u64::MAX / 4, 3).unwrap();
+        let fine = Histogram::<u64>::new_with_bounds(1, 1_000_000, 5).unwrap();
+        for other in [wide, fine] {
+            assert!(from_text(&to_text(&other)).unwrap_err().contains("none of ours"));
+        }
+        let mut packed = flate2::write::ZlibEncoder::new(vec![0; 8], flate2::Compression::fast());
+        std::io::copy(&mut std::io::repeat(0).take(100 << 20), &mut packed).unwrap();
+        let text = STANDARD.encode(packed.finish().unwrap());
+        assert_eq!(from_text(&text).unwrap_err(), "it is too long");
+    }
+
+    /// The smallest of all numbers, as a run of zeros: the library negates it.
+    #[test]
+    fn a_count_that_runs_over_is_refused() {
+        let mut plain = inflated(&STANDARD.decode(to_text(&some())).unwrap()).unwrap();
+        plain.truncate(40);
+        plain[4..8].copy_from_slice(&9_u32.to_be_bytes());
+        plain.extend([0xFF; 9]);
+        let mut packed = flate2::write::ZlibEncoder::new(vec![0; 8], flate2::Compression::fast());
+        packed.write_all(&plain).unwrap();
+        assert!(from_text(&STANDARD.encode(packed.finish().unwrap())).unwrap_err().contains("nobody"));
     }
 }

@@ -9,6 +9,7 @@ pub mod lines;
 pub mod market;
 pub mod price;
 pub mod recording;
+pub mod results;
 pub mod settings;
 pub mod websocket;
 pub mod wire;
