@@ -6,14 +6,17 @@
 //! single books, is told which numbers it missed, and gets a snapshot of each such book as soon as there is room;
 //! nobody else notices. A reader may ask for the orders of single books and get them the same way.
 
+mod reader;
+
 use std::sync::Arc;
 
-use crate::market::{Market, Output, Part, UPDATES_PER_EVENT_MAX, Written};
+use crate::market::{Market, Output, UPDATES_PER_EVENT_MAX};
 use crate::metrics::{Counter, Gauge, Latency, MetricSource, Sample};
-use crate::ring::{Consumer, Full, Producer};
-use crate::slot::{Slot, View, flags, picture, rtype, system};
-use crate::types::{Nanos, Price, Side};
-use crate::wishes::{Wish, WishReceiver};
+use crate::ring::{Consumer, Producer};
+use crate::slot::{Slot, View, flags, rtype};
+use crate::types::Nanos;
+pub use reader::Detail;
+use reader::Reader;
 
 /// Events one turn takes at most: bounds how long a turn can be, and how long a reader waits for its bell.
 pub const EVENTS_PER_TURN_MAX: usize = 1_024;
@@ -21,12 +24,6 @@ pub const EVENTS_PER_TURN_MAX: usize = 1_024;
 const LATENCY_SAMPLE: u64 = 16;
 /// Older events come from a recording, whose receive time says nothing about us.
 const LIVE_MAX_NS: u64 = 60_000_000_000;
-/// Orders that a turn writes for a reader that asked for them: bounds how long the events of others wait for a walk over
-/// queues, whose orders lie anywhere in memory.
-const WISHED_PER_TURN_MAX: usize = 512;
-/// Different codes of system records that can wait for room in a reader's ring.
-const PENDING_SYSTEM: usize = 8;
-
 /// The updates of one event.
 struct Batch {
     slots: [Slot; UPDATES_PER_EVENT_MAX],
@@ -50,293 +47,6 @@ impl Batch {
         }
         &self.slots[..self.length]
     }
-}
-
-/// Which orders a reader is told of; levels, trades and the rest it is told of always.
-pub enum Detail {
-    /// None.
-    Levels,
-    /// All.
-    Orders,
-    /// Those of the books that it asks for.
-    OnWish(WishReceiver),
-}
-
-/// How a reader follows a book.
-#[derive(Clone, Copy, Default)]
-struct Following {
-    /// First number it missed; 0 = it has never had this book.
-    from_seq: u64,
-    /// It does not: a snapshot is due.
-    waiting: bool,
-    /// It is told of every order.
-    orders: bool,
-    /// What it asked for and was not answered yet.
-    wished: Option<bool>,
-    /// It had the orders, and a snapshot that had no room for them: they come without a wish.
-    follow: bool,
-}
-
-impl Following {
-    /// Whether orders are to be written, or an answer that there are none.
-    fn is_owed_orders(&self) -> bool {
-        self.follow || self.wished.is_some()
-    }
-}
-
-struct Reader {
-    ring: Producer,
-    detail: Detail,
-    /// One per book, by the order in which the market first saw them.
-    books: Vec<Following>,
-    /// Books that wait for a snapshot.
-    waiting: usize,
-    /// Books that wait for orders or an answer.
-    owed_orders: usize,
-    /// The book whose orders are being written, and to where. Of what is written already it is told every change.
-    writing: Option<(usize, Option<Written>)>,
-    next: usize,
-    /// The newest record of each code that found no room, by code.
-    pending: [Option<Slot>; PENDING_SYSTEM],
-}
-
-/// Writes a snapshot straight into a ring that has room for all of it.
-struct RingOutput<'a>(&'a mut Producer);
-
-impl Output for RingOutput<'_> {
-    fn push(&mut self, update: Slot) {
-        // OK because the caller has seen that there is room; a miscount would show in `bist_ring_full_total`.
-        let _ = self.0.stage(update);
-    }
-}
-
-impl Reader {
-    fn has_pending(&self) -> bool {
-        self.pending.iter().any(Option::is_some)
-    }
-
-    /// Makes room for books seen for the first time. While a system record waits, a new book waits as well: its
-    /// updates must not overtake a session, which would void them.
-    #[cold]
-    fn learn_books(&mut self, books: usize) {
-        let waiting = self.has_pending();
-        self.waiting += if waiting { books - self.books.len() } else { 0 };
-        let orders = matches!(self.detail, Detail::Orders);
-        self.books.resize(books, Following { waiting, orders, ..Following::default() });
-    }
-
-    /// Updates of one event of one book.
-    #[inline]
-    fn publish(&mut self, dense: usize, seq: u64, group: &[Slot]) {
-        let book = &mut self.books[dense];
-        if book.waiting {
-            return;
-        }
-        let sent = if book.orders {
-            self.ring.stage_all(group)
-        } else {
-            let written = self.writing.filter(|(writing, _)| *writing == dense).and_then(|(_, written)| written);
-            // Nearly always the first, which is then not the last.
-            let rest = group.iter().position(|slot| slot.rtype != rtype::ORDER_UPDATE).unwrap_or(group.len());
-            if written.is_none() && group[rest..].iter().all(|slot| slot.rtype != rtype::ORDER_UPDATE) {
-                self.ring.stage_all(&group[rest..])
-            } else {
-                stage_part(&mut self.ring, group, written)
-            }
-        };
-        if sent.is_err() {
-            (book.from_seq, book.waiting) = (seq, true);
-            self.waiting += 1;
-            self.stop_writing(dense);
-        }
-    }
-
-    /// The snapshot that is due now has the orders, or they are written anew behind it.
-    #[cold]
-    fn stop_writing(&mut self, dense: usize) {
-        if self.writing.is_some_and(|(writing, _)| writing == dense) {
-            self.writing = None;
-        }
-    }
-
-    fn publish_system(&mut self, record: Slot, code: u8) {
-        if code == system::SESSION {
-            // Whatever it had is void; what waited of the old session is, too.
-            self.pending = [None; PENDING_SYSTEM];
-        }
-        if self.has_pending() || self.ring.stage(record).is_err() {
-            // A missed tick of the clock repairs itself with the next one.
-            if code != system::TIME {
-                self.pending[usize::from(code) % PENDING_SYSTEM] = Some(record);
-            }
-            if code == system::SESSION {
-                self.books.iter_mut().for_each(|book| (book.from_seq, book.waiting) = (0, true));
-                self.waiting = self.books.len();
-                self.writing = None;
-            }
-        }
-    }
-
-    /// Whether something is to be written that is no update.
-    fn is_owed(&self) -> bool {
-        self.waiting > 0 || self.owed_orders > 0 || self.has_pending()
-    }
-
-    fn has_wishes(&self) -> bool {
-        matches!(&self.detail, Detail::OnWish(wishes) if !wishes.is_empty())
-    }
-
-    /// Notes what the reader asks for.
-    #[cold]
-    fn take_wishes(&mut self, market: &Market) {
-        let Self { detail: Detail::OnWish(wishes), books, owed_orders, .. } = self else { return };
-        while let Some(Wish { book_id, orders }) = wishes.take() {
-            // A book that the reader was never told of cannot be asked for.
-            let Some(book) = market.dense(book_id.0).and_then(|dense| books.get_mut(dense)) else { continue };
-            *owed_orders += usize::from(!book.is_owed_orders());
-            book.wished = Some(orders && market.has_queues());
-            book.orders &= orders;
-            book.follow = false;
-        }
-    }
-
-    /// Brings books up to date and answers wishes, as far as there is room. Starts only when half the ring is free, so that
-    /// a reader that is only just too slow is not fed snapshots all the time.
-    fn resynchronise(&mut self, market: &Market, metrics: &StageMetrics) -> usize {
-        let half = self.ring.capacity() / 2;
-        if self.ring.free() < half {
-            return 0;
-        }
-        for pending in &mut self.pending {
-            if let Some(record) = *pending {
-                if self.ring.stage(record).is_err() {
-                    return 0;
-                }
-                *pending = None;
-            }
-        }
-        let mut done = 0;
-        let mut orders_max = WISHED_PER_TURN_MAX;
-        // What was begun goes on before anything else is begun.
-        if let Some((dense, _)) = self.writing {
-            self.next = dense;
-        }
-        for _ in 0..market.books().len() {
-            if self.waiting + self.owed_orders == 0 {
-                break;
-            }
-            let dense = self.next;
-            let is_done = if self.books[dense].waiting {
-                self.write_snapshot(market, dense, metrics)
-            } else if self.books[dense].is_owed_orders() {
-                self.write_orders(market, dense, &mut orders_max, metrics)
-            } else {
-                self.next = (dense + 1) % market.books().len();
-                continue;
-            };
-            done += 1;
-            if !is_done {
-                return done - usize::from(orders_max == WISHED_PER_TURN_MAX);
-            }
-            self.next = (dense + 1) % market.books().len();
-        }
-        done
-    }
-
-    /// Writes the snapshot of a book if there is room. Without room for its orders ever, a reader that asked for them
-    /// gets them level by level afterwards.
-    fn write_snapshot(&mut self, market: &Market, dense: usize, metrics: &StageMetrics) -> bool {
-        let Following { from_seq, wished, orders, follow, .. } = self.books[dense];
-        let book = &market.books()[dense];
-        let wanted = wished.unwrap_or(orders || follow);
-        let fits_ever = market.snapshot_slots(book, wanted) <= self.ring.capacity() / 2;
-        let orders = wanted && fits_ever;
-        if self.ring.free() < market.snapshot_slots(book, orders) {
-            return false;
-        }
-        let missed = if from_seq == 0 { (0, 0) } else { (from_seq, market.seq().max(from_seq)) };
-        let later = matches!(self.detail, Detail::OnWish(_)) && wanted && !fits_ever;
-        let answers = wished.is_some() && !later;
-        let said = match (orders, later) {
-            (true, _) => picture::HERE,
-            (false, true) => picture::FOLLOW,
-            (false, false) => picture::OMITTED,
-        };
-        market.snapshot(book, missed, said, answers, &mut RingOutput(&mut self.ring));
-        self.waiting -= 1;
-        self.owed_orders -= usize::from(self.books[dense].is_owed_orders());
-        self.owed_orders += usize::from(later);
-        self.books[dense] = Following {
-            from_seq,
-            waiting: false,
-            orders: wanted && !later,
-            wished: wished.filter(|_| later),
-            follow: later && wished.is_none(),
-        };
-        metrics.snapshots.add(1);
-        metrics.answers.add(u64::from(answers));
-        true
-    }
-
-    /// Writes the orders of a book, or that none come any more, as far as there is room and no further than `orders_max`.
-    /// Returns whether that was all.
-    fn write_orders(&mut self, market: &Market, dense: usize, orders_max: &mut usize, metrics: &StageMetrics) -> bool {
-        /// Beside orders: a begin, another one that takes it back, and an end.
-        const MARKS: usize = 3;
-        let (book, half) = (&market.books()[dense], self.ring.capacity() / 2);
-        let wished = self.books[dense].wished;
-        let orders = wished.unwrap_or(true);
-        let Some(room) = self.ring.free().min(half).checked_sub(MARKS) else { return false };
-        if orders && *orders_max == 0 {
-            return false;
-        }
-        let mut out = RingOutput(&mut self.ring);
-        if orders && self.writing.is_none() {
-            market.begin_orders(book, picture::HERE, &mut out);
-        }
-        let mut written = self.writing.and_then(|(_, written)| written);
-        let part =
-            if orders { market.write_orders(book, &mut written, orders_max, room, &mut out) } else { Part::Whole };
-        let never_fits = matches!(part, Part::NoRoom(orders) if orders + MARKS > half);
-        if part != Part::Whole && !never_fits {
-            self.writing = Some((dense, written));
-            return false;
-        }
-        let omitted = !orders || never_fits;
-        if omitted {
-            market.begin_orders(book, picture::OMITTED, &mut out);
-        }
-        let said = if omitted { picture::OMITTED } else { picture::HERE };
-        market.end_orders(book, said, wished.is_some(), &mut out);
-        self.writing = None;
-        self.owed_orders -= 1;
-        let book = &mut self.books[dense];
-        (book.orders, book.wished, book.follow) = (!omitted, None, false);
-        metrics.answers.add(u64::from(wished.is_some()));
-        true
-    }
-}
-
-/// Sends of a group what is no order, and of its orders those on levels that are written.
-fn stage_part(ring: &mut Producer, group: &[Slot], written: Option<Written>) -> Result<(), Full> {
-    let (mut kept, mut count) = ([Slot::EMPTY; UPDATES_PER_EVENT_MAX], 0);
-    for slot in group {
-        let is_told = match slot.view() {
-            View::OrderUpdate(order) => {
-                let level = Written::to(Side::from_byte(order.side), Price(order.price));
-                written.is_some_and(|written| level <= written)
-            }
-            _ => true,
-        };
-        if is_told {
-            kept[count] = *slot;
-            count += 1;
-        }
-    }
-    if let Some(last) = kept[..count].last_mut() {
-        *last = last.with_flag(flags::LAST);
-    }
-    ring.stage_all(&kept[..count])
 }
 
 /// What the scrape reads of the book thread.
@@ -423,16 +133,7 @@ impl BookStage {
     /// When the ring is too small for any snapshot (1,024 slots).
     pub fn add_reader(&mut self, ring: Producer, detail: Detail, books_max: usize) {
         assert!(ring.capacity() >= 1_024, "a reader's ring holds at least 1,024 slots");
-        self.readers.push(Reader {
-            ring,
-            detail,
-            books: Vec::with_capacity(books_max),
-            waiting: 0,
-            owed_orders: 0,
-            writing: None,
-            next: 0,
-            pending: [None; PENDING_SYSTEM],
-        });
+        self.readers.push(Reader::new(ring, detail, books_max));
     }
 
     /// The books.
@@ -502,7 +203,7 @@ impl BookStage {
             if reader.is_owed() {
                 snapshots += reader.resynchronise(market, metrics);
             }
-            reader.ring.flush();
+            reader.flush();
         }
         if work > 0 {
             metrics.books.set(market.books().len() as u64);
@@ -524,9 +225,9 @@ fn distribute(market: &Market, readers: &mut [Reader], group: &[Slot], metrics: 
     let Some(first) = group.first() else { return };
     let Some(dense) = market.dense_of(first) else { return };
     for reader in readers {
-        let waiting = reader.waiting;
+        let waiting = reader.waiting();
         reader.publish(dense, market.seq(), group);
-        metrics.missed.add((reader.waiting - waiting) as u64);
+        metrics.missed.add((reader.waiting() - waiting) as u64);
     }
 }
 
@@ -539,13 +240,14 @@ fn received_ns(event: &Slot) -> Nanos {
 
 #[cfg(test)]
 mod tests {
+    use super::reader::WISHED_PER_TURN_MAX;
     use super::*;
     use crate::market::{Limits, OrderKey};
     use crate::replica::{KeepOrders, Options, Replica};
     use crate::ring::{Bell, ring};
-    use crate::slot::{OrderEvent, Stamp, System};
+    use crate::slot::{OrderEvent, Stamp, System, picture, system};
     use crate::types::{BookId, OrderId, Price, Side};
-    use crate::wishes::{WishSender, wishes};
+    use crate::wishes::{Wish, WishSender, wishes};
 
     fn limits() -> Limits {
         Limits {
