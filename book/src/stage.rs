@@ -245,7 +245,7 @@ mod tests {
     use crate::market::{Limits, OrderKey};
     use crate::replica::{KeepOrders, Options, Replica};
     use crate::ring::{Bell, ring};
-    use crate::slot::{OrderEvent, Stamp, System, picture, system};
+    use crate::slot::{OrderEvent, Stamp, System, action, picture, system};
     use crate::types::{BookId, OrderId, Price, Side};
     use crate::wishes::{Wish, WishSender, wishes};
 
@@ -426,6 +426,23 @@ mod tests {
         let have: Vec<_> =
             view.orders.iter(Side::Bid).map(|(price, order)| (price, order.order_id, order.quantity)).collect();
         assert_eq!((view.orders_omitted, have), (false, want));
+    }
+
+    /// An order that loses its price: its own update is the last of its event, and not sent to this reader.
+    #[test]
+    fn the_last_update_that_a_reader_gets_of_an_event_says_so() {
+        let Bench { mut events, mut stage, mut reader } = bench(Detail::Levels);
+        let stamp = Stamp { book_id: BookId(1), exchange_ns: 1, ..Stamp::default() };
+        events.push(add(1, 7)).unwrap();
+        let event = OrderEvent::new(stamp, action::MODIFY, Side::Bid, OrderId(7), Price::NONE, 10);
+        events.push(event.into()).unwrap();
+        stage.do_work(0);
+        let mut updates = Vec::new();
+        reader.drain(usize::MAX, |slot| updates.push(*slot));
+        updates.retain(|update| update.rtype != rtype::SYSTEM);
+        let kinds: Vec<_> =
+            updates.iter().map(|update| (update.rtype, update.as_bytes()[2] & flags::LAST != 0)).collect();
+        assert_eq!(kinds, [(rtype::LEVEL, true); 2]);
     }
 
     struct OnWish {
