@@ -24,6 +24,7 @@ pub const EVENTS_PER_TURN_MAX: usize = 1_024;
 const LATENCY_SAMPLE: u64 = 16;
 /// Older events come from a recording, whose receive time says nothing about us.
 const LIVE_MAX_NS: u64 = 60_000_000_000;
+
 /// The updates of one event.
 struct Batch {
     slots: [Slot; UPDATES_PER_EVENT_MAX],

@@ -69,8 +69,13 @@ pub enum Notice {
         /// It answers what was wished.
         answers: bool,
     },
-    /// What was wished of a book's orders was answered.
-    OrdersAnswered(usize),
+    /// The book's orders are whole, or will not come any more.
+    OrdersWhole {
+        /// The book.
+        book: usize,
+        /// It answers what was wished.
+        answers: bool,
+    },
     /// A new epoch is in force.
     Epoch,
     /// The feed lost venue messages.
@@ -264,7 +269,7 @@ impl Market {
             View::OrdersBegin(_) => 0,
             View::OrdersEnd(mark) => {
                 book.orders_follow = false;
-                return if mark.answers != 0 { Notice::OrdersAnswered(at) } else { Notice::None };
+                return Notice::OrdersWhole { book: at, answers: mark.answers != 0 };
             }
             View::TradeUpdate(trade) => {
                 if followed {

@@ -157,6 +157,38 @@ fn one_picture_of_the_orders_comes_for_whoever_asks_and_stays() {
     assert_eq!(order_books(&world), 0);
 }
 
+/// More orders than half the ring: after a gap they come behind the snapshot, and whoever asks meanwhile waits for them.
+#[test]
+fn a_picture_that_is_asked_for_while_orders_follow_a_snapshot_comes_with_them() {
+    let mut world = World::open_with(config(), 1 << 10, &["THYAO.E"]);
+    let (mut follows, mut asks) = (world.connect(), world.connect());
+    let add = |world: &mut World, n: u64| world.add(1, Side::Bid, n + 1, 9_000 + (n % 100) as i64, 1);
+    for n in 0..1_500 {
+        add(&mut world, n);
+        if n % 100 == 0 {
+            world.turn();
+        }
+    }
+    let seen = world.subscribe(&mut follows, "mbo", "THYAO", "");
+    assert_eq!(frames(&seen, "mbo")[0]["orders"].as_array().unwrap().len(), 1_500);
+    (1_500..2_600).for_each(|n| add(&mut world, n));
+    world.stage_only(); // more than the ring holds
+    world.serve();
+    world.stage_only(); // the snapshot, and a part of the orders
+    world.serve();
+    asks.send(r#"{"method":"get_snapshot","params":{"channel":"mbo","symbol":["THYAO"]},"req_id":5}"#);
+    let mut seen = Vec::new();
+    for _ in 0..20 {
+        world.serve();
+        asks.read_into(&mut seen);
+    }
+    assert_eq!(seen, [] as [Value; 0], "the orders are not whole");
+    let seen = world.until(&mut asks, |seen| seen.len() >= 2);
+    assert_eq!((&seen[0]["req_id"], seen[1]["orders"].as_array().unwrap().len()), (&json!(5), 2_600));
+    let seen = world.until(&mut follows, |seen| seen.iter().any(|message| message["type"] == "snapshot"));
+    assert_eq!(frames(&seen, "mbo").last().unwrap()["orders"].as_array().unwrap().len(), 2_600);
+}
+
 #[test]
 fn orders_that_are_followed_go_on_in_the_next_session() {
     let mut world = World::open(&["THYAO.E"]);

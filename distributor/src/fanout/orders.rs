@@ -90,14 +90,16 @@ impl Core {
         }
     }
 
-    /// The book thread has answered the last wish.
+    /// A picture of the book is whole, with its orders or without. `answers`: the book thread has answered the last wish.
     #[cold]
-    pub(super) fn on_orders_answered(&mut self, book: usize) {
-        let state = &mut self.market.books[book].orders;
-        let came = *state == OrdersOf::Asked;
-        *state = if came { OrdersOf::Here } else { OrdersOf::Absent };
-        if came {
-            self.metrics.order_books.set(self.metrics.order_books.get() + 1);
+    pub(super) fn on_orders_whole(&mut self, book: usize, answers: bool) {
+        if answers {
+            let state = &mut self.market.books[book].orders;
+            let came = *state == OrdersOf::Asked;
+            *state = if came { OrdersOf::Here } else { OrdersOf::Absent };
+            self.metrics.order_books.set(self.metrics.order_books.get() + u64::from(came));
+        }
+        if self.may_follow(book, Channel::Mbo) {
             self.give_asked_once(book);
         }
         self.on_need_of_orders(book);

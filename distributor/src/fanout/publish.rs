@@ -37,11 +37,9 @@ impl Core {
             Notice::None | Notice::Epoch => {}
             Notice::SnapshotWhole { book, answers } => {
                 self.on_snapshot_whole(book);
-                if answers {
-                    self.on_orders_answered(book);
-                }
+                self.on_orders_whole(book, answers);
             }
-            Notice::OrdersAnswered(book) => self.on_orders_answered(book),
+            Notice::OrdersWhole { book, answers } => self.on_orders_whole(book, answers),
             Notice::Loss { from, to } => self.tell_loss(from, to),
             Notice::Feed(state) => self.broadcast(|out, now_ns, rfc3339| {
                 json::raw(out, "{\"channel\":\"system\",\"type\":\"feed\",\"state\":\"");
