@@ -6,7 +6,7 @@
 
 use crate::anomaly::Anomaly;
 use crate::candle::Candles;
-use crate::cells::{Cells, LevelCell, NONE, OrderCell, QueueRank, SCRATCH};
+use crate::cells::{Cells, NONE, QueueRank};
 use crate::grid::Grid;
 use crate::levels::{Arena, LevelIndex, NO_KEY};
 use crate::memory::prefetch_lines;
@@ -17,9 +17,12 @@ use crate::slot::{QUANTITY_REST, Slot, Symbol, View};
 use crate::statistics::Statistics;
 use crate::tick::TickTable;
 use crate::types::{BookId, Nanos, OrderId, Price, Side};
+use crate::units::{LevelCell, OrderCell, SCRATCH, Unit, Units as _};
 
 /// The memory that all books of a market share.
 pub(crate) struct Pools {
+    /// Whether all of it is in the cache as it is: then a misprediction is dearer than another look.
+    pub small: bool,
     pub cells: Cells,
     pub orders: Orders,
     pub arena: Arena,
@@ -30,7 +33,7 @@ impl Pools {
     pub fn find(&self, book_side: u32, id: u64) -> Option<u32> {
         let mask = self.orders.scope_mask();
         let is_level = |level| (self.cells.level(level).book_side ^ book_side) & mask == 0;
-        self.orders.find(&self.cells, book_side, id, is_level)
+        self.orders.find(self.cells.units(), book_side, id, is_level)
     }
 
     /// The level of an order.
@@ -229,7 +232,7 @@ impl Book {
     /// Levels with a visible quantity, best first.
     pub(crate) fn levels<'a>(&'a self, pools: &'a Pools, side: Side) -> impl Iterator<Item = Level> + 'a {
         let levels = self.sides[side.index()].levels(&pools.arena);
-        levels.map(|level| totals(&pools.cells, level)).filter(|level| level.count > 0)
+        levels.map(|level| totals(pools.cells.units(), level)).filter(|level| level.count > 0)
     }
 
     /// Orders of a side in queue order, market orders first. None where levels have no queues.
@@ -278,7 +281,7 @@ impl Book {
     pub(crate) fn add(&mut self, pools: &mut Pools, new: &NewOrder) -> Result<Touched, Anomaly> {
         let NewOrder { side, id, price, quantity, rank } = *new;
         let book_side = self.book_side(side);
-        let Pools { cells, orders, arena } = pools;
+        let Pools { cells, orders, arena, .. } = pools;
         if !orders.has_room() {
             return Err(Anomaly::OrdersExhausted);
         }
@@ -289,12 +292,12 @@ impl Book {
         };
         let level = level.ok_or(Anomaly::LevelsExhausted)?;
         let rank = (rank.sequence != 0).then_some(rank);
-        let order = orders.insert(cells, book_side, id, level, quantity);
+        let order = orders.insert(cells.units_mut(), book_side, id, level, quantity);
         let behind = cells.add(level, order, quantity, rank);
         self.orders += 1;
         self.best[side.index()] = self.sides[side.index()].best_key(arena);
         let position = if cells.has_queues() { cells.count(level) - behind } else { 0 };
-        let level = totals(cells, level);
+        let level = totals(cells.units(), level);
         Ok(Touched { side, order_id: id, price, left: quantity, position, level, excess: false, unchanged: false })
     }
 
@@ -321,22 +324,26 @@ impl Book {
         let gone = whole || (left == 0 && have > 0);
         if gone {
             cells.remove(level, order, have);
-            orders.remove(cells, book_side, order);
+            orders.remove(cells.units_mut(), book_side, order);
             self.orders -= 1;
         } else {
-            cells.lessen(level, order, taken);
+            cells.units_mut().lessen(level, order, taken);
         }
-        let result = totals(cells, level);
-        self.on_less(pools, side.index(), level);
+        let result = totals(cells.units(), level);
+        let is_empty = cells.count(level) == 0;
+        self.on_less(pools, side.index(), level, is_empty);
         let excess = !whole && have > 0 && quantity > have;
         let unchanged = have == 0 && !whole;
         Touched { side, order_id: id, price: result.price, left, position: 0, level: result, excess, unchanged }
     }
 
-    /// Notes that a level lost an order, perhaps its last.
+    /// Notes that a level lost an order or a part of one; `is_empty`: it was the last.
     #[inline(always)]
-    pub(crate) fn on_less(&mut self, pools: &mut Pools, side: usize, level: u32) {
-        if pools.cells.count(level) == 0 {
+    pub(crate) fn on_less(&mut self, pools: &mut Pools, side: usize, level: u32, is_empty: bool) {
+        let index = &mut self.sides[side];
+        if pools.small & index.has(level) {
+            self.best[side] = index.on_less(&mut pools.arena, level, is_empty);
+        } else if is_empty {
             self.on_empty(pools, side, level);
         }
     }
@@ -473,8 +480,8 @@ pub(crate) const fn keys_cross([bid, ask]: [i64; 2]) -> bool {
 
 /// Price, visible quantity and order count of a level.
 #[inline(always)]
-pub(crate) fn totals(cells: &Cells, level: u32) -> Level {
-    let LevelCell { price, quantity, count, .. } = *cells.level(level);
+pub(crate) fn totals(units: &[Unit], level: u32) -> Level {
+    let LevelCell { price, quantity, count, .. } = *units.level(level);
     // A level of undisclosed orders only shows nothing: outside it is as if it were not there.
     Level { price: Price(price), quantity, count: if quantity == 0 { 0 } else { count } }
 }

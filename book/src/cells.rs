@@ -7,76 +7,15 @@
 //! Orders come last, two to a cache line. Which of them has which name is known to the index (`orders.rs`) alone.
 //! Never allocates after construction.
 
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
-
 use crate::memory::{prefetch, table};
+use crate::units::{LINE_BYTES, LevelCell, Link, OrderCell, PLACES, Unit, Units as _};
 
 /// "No level", "no order".
 pub(crate) const NONE: u32 = u32::MAX;
 /// Levels of a ladder come in such groups, each with a word of bits in [`crate::levels`].
 pub(crate) const GROUP_LEVELS: u32 = 64;
-/// A level that no book and no order has: where an event leads to that leads nowhere.
-pub(crate) const SCRATCH: u32 = 0;
 /// The first level of the first ladder.
 const LADDERS_FIRST: u32 = GROUP_LEVELS;
-/// Orders of a line.
-pub(crate) const PLACES: usize = 2;
-/// Bytes of a cache line.
-const LINE_BYTES: usize = 64;
-
-/// 32 bytes of the pool.
-#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C, align(32))]
-struct Unit {
-    before: [u64; 2],
-    link: Link,
-    behind: [u32; 2],
-}
-
-/// A price level.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C, align(32))]
-pub(crate) struct LevelCell {
-    pub price: i64,
-    /// Sum of the visible quantities of its orders.
-    pub quantity: u64,
-    /// Its last and its first order; of a free level the next free one.
-    link: Link,
-    /// Orders.
-    pub count: u32,
-    /// Dense index of the book × 2 + side.
-    pub book_side: u32,
-}
-
-/// A resting order, or a place for one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C, align(32))]
-pub(crate) struct OrderCell {
-    /// 0 of a free place, and of an order that has this id.
-    pub id: u64,
-    /// Visible quantity that is left, 0 only for an undisclosed order.
-    pub quantity: u64,
-    link: Link,
-    /// Its level; [`SCRATCH`]: the place is free.
-    pub level: u32,
-    /// Of the first place of a line: how many orders went past it.
-    pub past: u32,
-}
-
-const _: () = {
-    assert!(size_of::<Unit>() * PLACES == LINE_BYTES);
-    assert!(size_of::<LevelCell>() == size_of::<Unit>() && size_of::<OrderCell>() == size_of::<Unit>());
-    assert!(std::mem::offset_of!(LevelCell, link) == std::mem::offset_of!(Unit, link));
-    assert!(std::mem::offset_of!(OrderCell, link) == std::mem::offset_of!(Unit, link));
-};
-
-/// Neighbours in a queue, as numbers of units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub(crate) struct Link {
-    previous: u32,
-    next: u32,
-}
 
 /// Where an order ranks inside its level: by time, then by sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,7 +64,7 @@ impl Cells {
             (false, _) => Vec::new(),
         };
         // One more than needed, so that the first order can be the first of a cache line.
-        let units = table(levels_end + 1 + lines * PLACES, Unit::new_zeroed());
+        let units = table(levels_end + 1 + lines * PLACES, Unit::empty());
         let skew = units.as_ptr().cast::<u8>().align_offset(LINE_BYTES) / size_of::<Unit>();
         let mut cells = Self {
             units,
@@ -145,10 +84,10 @@ impl Cells {
 
     /// Forgets all levels, orders and queues.
     pub fn clear(&mut self) {
-        self.units[self.levels_end as usize..].fill(Unit::new_zeroed());
+        self.units[self.levels_end as usize..].fill(Unit::empty());
         for level in self.levels_first..self.levels_end {
             let next = if level + 1 < self.levels_end { level + 1 } else { NONE };
-            self.units[level as usize].link.next = next;
+            self.units.link_mut(level).next = next;
         }
         if self.ranked {
             self.ranks.fill(QueueRank::FIRST);
@@ -176,15 +115,22 @@ impl Cells {
         self.queues
     }
 
+    /// Levels and orders.
+    #[inline(always)]
+    pub fn units(&self) -> &[Unit] {
+        &self.units
+    }
+
+    /// Levels and orders, to be changed.
+    #[inline(always)]
+    pub fn units_mut(&mut self) -> &mut [Unit] {
+        &mut self.units
+    }
+
     /// A level.
     #[inline(always)]
     pub fn level(&self, level: u32) -> &LevelCell {
-        zerocopy::transmute_ref!(&self.units[level as usize])
-    }
-
-    #[inline(always)]
-    fn level_mut(&mut self, level: u32) -> &mut LevelCell {
-        zerocopy::transmute_mut!(&mut self.units[level as usize])
+        self.units.level(level)
     }
 
     /// How many orders a level has.
@@ -196,20 +142,7 @@ impl Cells {
     /// An order, or a place for one.
     #[inline(always)]
     pub fn order(&self, order: u32) -> &OrderCell {
-        zerocopy::transmute_ref!(&self.units[order as usize])
-    }
-
-    #[inline(always)]
-    pub fn order_mut(&mut self, order: u32) -> &mut OrderCell {
-        zerocopy::transmute_mut!(&mut self.units[order as usize])
-    }
-
-    /// The two places that a cache line has from `line` on.
-    #[inline(always)]
-    pub fn line(&self, line: u32) -> &[OrderCell; PLACES] {
-        let places: &[Unit; PLACES] =
-            self.units[line as usize..line as usize + PLACES].try_into().expect("two of them");
-        zerocopy::transmute_ref!(places)
+        self.units.order(order)
     }
 
     /// Starts to load a line of orders.
@@ -239,7 +172,7 @@ impl Cells {
     #[inline(always)]
     pub fn prefetch_neighbours(&self, unit: u32) {
         if self.queues {
-            let Link { previous, next } = self.units[unit as usize].link;
+            let Link { previous, next } = self.units.link(unit);
             prefetch(&self.units, previous as usize);
             prefetch(&self.units, next as usize);
         }
@@ -258,7 +191,7 @@ impl Cells {
 
     /// Gives a level back that [`Cells::take_level`] gave.
     pub fn give_level(&mut self, level: u32) {
-        self.level_mut(level).link.next = self.free_level;
+        self.units.level_mut(level).link.next = self.free_level;
         self.free_level = level;
     }
 
@@ -273,47 +206,20 @@ impl Cells {
     /// Makes an empty level.
     pub fn lay(&mut self, level: u32, price: i64, book_side: u32) {
         let link = Link { previous: level, next: level };
-        *self.level_mut(level) = LevelCell { price, quantity: 0, link, count: 0, book_side };
+        *self.units.level_mut(level) = LevelCell { price, quantity: 0, link, count: 0, book_side };
         if self.ranked {
             self.highest[level as usize] = QueueRank::FIRST;
         }
     }
 
     /// Puts an order behind all others of a level.
-    #[inline(always)]
-    pub fn add_last(&mut self, level: u32, order: u32, quantity: u64) {
-        let queues = self.queues;
-        let cell = self.level_mut(level);
-        cell.count += 1;
-        cell.quantity = cell.quantity.wrapping_add(quantity);
-        if queues {
-            let previous = cell.link.previous;
-            self.units[previous as usize].link.next = order;
-            self.units[order as usize].link = Link { previous, next: level };
-            // Behind the line before: an empty level's next is its own.
-            self.units[level as usize].link.previous = order;
-        }
+    fn add_last(&mut self, level: u32, order: u32, quantity: u64) {
+        self.units.add_last(level, order, quantity, self.queues);
     }
 
     /// Takes an order out of its queue and off its level, which may have no order left.
-    #[inline(always)]
     pub fn remove(&mut self, level: u32, order: u32, quantity: u64) {
-        let cell = self.level_mut(level);
-        cell.count -= 1;
-        cell.quantity = cell.quantity.wrapping_sub(quantity);
-        if self.queues {
-            let Link { previous, next } = self.units[order as usize].link;
-            self.units[previous as usize].link.next = next;
-            self.units[next as usize].link.previous = previous;
-        }
-    }
-
-    /// Takes a part of an order's quantity off it and its level.
-    #[inline(always)]
-    pub fn lessen(&mut self, level: u32, order: u32, quantity: u64) {
-        self.order_mut(order).quantity -= quantity;
-        let cell = self.level_mut(level);
-        cell.quantity = cell.quantity.wrapping_sub(quantity);
+        self.units.take_out(level, order, quantity, self.queues);
     }
 
     /// Puts an order on a level where its rank belongs, behind those of the same rank; without one it stands behind all
@@ -372,18 +278,18 @@ impl Cells {
     /// Moves a level's last order in front of all that rank higher, and returns how many these are.
     #[cold]
     fn move_before_higher(&mut self, level: u32, order: u32, rank: QueueRank) -> u32 {
-        let last = self.units[order as usize].link.previous;
-        self.units[last as usize].link.next = level;
-        self.units[level as usize].link.previous = last;
+        let last = self.units.link(order).previous;
+        self.units.link_mut(last).next = level;
+        self.units.link_mut(level).previous = last;
         let (mut before, mut passed) = (last, 0);
         while before != level && *self.rank_mut(before) > rank {
-            before = self.units[before as usize].link.previous;
+            before = self.units.link(before).previous;
             passed += 1;
         }
-        let behind = self.units[before as usize].link.next;
-        self.units[order as usize].link = Link { previous: before, next: behind };
-        self.units[before as usize].link.next = order;
-        self.units[behind as usize].link.previous = order;
+        let behind = self.units.link(before).next;
+        *self.units.link_mut(order) = Link { previous: before, next: behind };
+        self.units.link_mut(before).next = order;
+        self.units.link_mut(behind).previous = order;
         passed
     }
 
@@ -392,7 +298,7 @@ impl Cells {
         let mut at = if self.queues { self.level(level).link.next } else { level };
         std::iter::from_fn(move || {
             let here = (at != level).then_some(at)?;
-            at = self.units[here as usize].link.next;
+            at = self.units.link(here).next;
             Some(here)
         })
     }
@@ -401,7 +307,7 @@ impl Cells {
     pub fn check_level(&self, level: u32) {
         let (mut before, mut count, mut sum) = (level, 0, 0u64);
         for order in self.queue(level) {
-            assert_eq!((self.units[order as usize].link.previous, self.order(order).level), (before, level));
+            assert_eq!((self.units.link(order).previous, self.order(order).level), (before, level));
             before = order;
             count += 1;
             sum = sum.wrapping_add(self.order(order).quantity);
@@ -418,7 +324,7 @@ mod tests {
 
     /// Notes an order of that quantity at a place, as the index does.
     fn note(cells: &mut Cells, level: u32, order: u32, quantity: u64) {
-        let cell = cells.order_mut(order);
+        let cell = cells.units.order_mut(order);
         (cell.id, cell.quantity, cell.level) = (1, quantity, level);
     }
 
@@ -438,7 +344,7 @@ mod tests {
             let cells = Cells::new(0, levels, lines, false, true);
             let first = cells.orders_first();
             for line in [first, first + (lines as u32 - 1) * 2] {
-                assert_eq!(std::ptr::from_ref(cells.line(line)).addr() % LINE_BYTES, 0, "{levels}");
+                assert_eq!(std::ptr::from_ref(cells.units.line(line)).addr() % LINE_BYTES, 0, "{levels}");
             }
             assert!(first >= cells.levels_end);
         }
@@ -454,7 +360,7 @@ mod tests {
         assert_eq!(cells.add(level, first, 10, Some(QueueRank { ns: 5, sequence: 1 })), 0);
         assert_eq!(cells.add(level, second, 20, Some(QueueRank { ns: 4, sequence: 1 })), 0);
         cells.remove(level, first, 10);
-        cells.lessen(level, second, 5);
+        cells.units.lessen(level, second, 5);
         assert_eq!((cells.count(level), cells.level(level).quantity, cells.queue(level).count()), (1, 15, 0));
         assert_eq!(cells.order(second).quantity, 15);
         assert!(!cells.is_ranked());

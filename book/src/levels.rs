@@ -185,19 +185,28 @@ impl LevelIndex {
         self.groups |= 1 << group;
     }
 
-    /// Notes that a level of the ladder holds no order any more.
-    fn unset(&mut self, arena: &mut Arena, level: u32) {
+    /// Notes that a level of the ladder, which held orders, still does or does not any more. No branch: which of them it
+    /// is is hard to predict, and known late. Returns the best key that is left.
+    #[inline(always)]
+    pub fn on_less(&mut self, arena: &mut Arena, level: u32, is_empty: bool) -> i64 {
+        let occupied = &mut arena.occupied[..];
         let group = level.wrapping_sub(self.first) / GROUP_LEVELS % GROUPS_MAX as u32;
-        let word = &mut arena.occupied[(level / GROUP_LEVELS) as usize];
-        *word &= !(1 << (level % GROUP_LEVELS));
-        self.groups &= !(u64::from(*word == 0) << group);
+        let word = &mut occupied[(level / GROUP_LEVELS) as usize];
+        *word ^= u64::from(is_empty) << (level % GROUP_LEVELS);
+        self.groups ^= u64::from(*word == 0) << group;
+        self.best_in(occupied)
     }
 
     /// Key of the best level that holds orders, or [`NO_KEY`].
     #[inline(always)]
     pub fn best_key(&self, arena: &Arena) -> i64 {
+        self.best_in(&arena.occupied)
+    }
+
+    #[inline(always)]
+    fn best_in(&self, occupied: &[u64]) -> i64 {
         let group = self.groups.trailing_zeros();
-        let word = arena.occupied[(self.first / GROUP_LEVELS + group % GROUPS_MAX as u32) as usize];
+        let word = occupied[(self.first / GROUP_LEVELS + group % GROUPS_MAX as u32) as usize];
         let key = self.key(group * GROUP_LEVELS + word.trailing_zeros());
         select(self.groups == 0, NO_KEY, key).min(self.sorted_best)
     }
@@ -246,7 +255,8 @@ impl LevelIndex {
     #[inline]
     pub fn on_empty(&mut self, cells: &mut Cells, arena: &mut Arena, level: u32) {
         if self.has(level) {
-            return self.unset(arena, level);
+            self.on_less(arena, level, true);
+            return;
         }
         let key = key_of(self.side.index(), cells.level(level).price);
         if let Ok(at) = self.sorted.place(&arena.regions, key) {
@@ -320,11 +330,12 @@ impl Iterator for LevelIter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::Units as _;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
     fn rest(cells: &mut Cells, level: u32) {
-        cells.add_last(level, 0, 1);
+        cells.units_mut().add_last(level, 0, 1, false);
     }
 
     proptest! {

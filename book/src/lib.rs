@@ -28,6 +28,7 @@ pub mod stage;
 pub mod statistics;
 pub mod tick;
 pub mod types;
+mod units;
 pub mod wishes;
 
 pub use market::Market;

@@ -3,6 +3,7 @@
 //! Never allocates after construction, reads no clock and knows no ring: updates go to an [`Output`]. Same events in,
 //! same updates out, bit for bit.
 
+mod changes;
 mod frequent;
 mod look_ahead;
 mod rare;
@@ -158,6 +159,7 @@ impl Market {
             direct: vec![NO_BOOK; DIRECT_BOOKS],
             probed: vec![(0, NO_BOOK); (limits.books_max * 2).next_power_of_two()],
             pools: Pools {
+                small: limits.orders_max < limits.look_ahead_orders_min,
                 orders: Orders::new(&cells, limits.orders_max, limits.key, limits.seed),
                 arena: Arena::new(limits.levels_max, limits.ladder_slots, limits.books_max),
                 cells,

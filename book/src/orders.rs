@@ -13,7 +13,8 @@
 
 use std::hint::select_unpredictable as select;
 
-use crate::cells::{Cells, OrderCell, PLACES, SCRATCH};
+use crate::cells::Cells;
+use crate::units::{OrderCell, PLACES, SCRATCH, Unit, Units as _};
 
 /// What names an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,20 +150,20 @@ impl Orders {
 
     /// The order with that id, if it is in the line behind its own.
     #[inline(never)]
-    pub fn find_behind(&self, cells: &Cells, line: u32, id: u64) -> Option<u32> {
-        if cells.line(line)[0].past == 0 {
+    pub fn find_behind(&self, units: &[Unit], line: u32, id: u64) -> Option<u32> {
+        if units.line(line)[0].past == 0 {
             return None;
         }
         let next = self.next(line);
-        find_in(cells.line(next), id).map(|place| next + place as u32)
+        find_in(units.line(next), id).map(|place| next + place as u32)
     }
 
     /// Takes the place for a new order whose own line is full, or was, if it is there or in the next one and none of
     /// them has its id. There must be room for it.
     #[inline(never)]
-    pub fn take_near(&self, cells: &mut Cells, line: u32, id: u64) -> Option<u32> {
+    pub fn take_near(&self, units: &mut [Unit], line: u32, id: u64) -> Option<u32> {
         let next = self.next(line);
-        let (here, behind) = (cells.line(line), cells.line(next));
+        let (here, behind) = (units.line(line), units.line(next));
         let is_new = here.iter().chain(behind).all(|order| order.id != id);
         if !is_new || behind[0].past > 0 {
             return None;
@@ -172,30 +173,30 @@ impl Orders {
             return Some(line + place as u32);
         }
         let place = free(behind)?;
-        cells.order_mut(line).past += 1;
+        units.order_mut(line).past += 1;
         Some(next + place as u32)
     }
 
     /// Notes a new order at a place that [`place_in`] or [`Orders::take_near`] gave. There must be room for it.
     #[inline(always)]
-    pub fn note(&mut self, cells: &mut Cells, order: u32, id: u64, level: u32, quantity: u64) {
-        let cell = cells.order_mut(order);
+    pub fn note(&mut self, units: &mut [Unit], order: u32, id: u64, level: u32, quantity: u64) {
+        let cell = units.order_mut(order);
         (cell.id, cell.quantity, cell.level) = (id, quantity, level);
         self.live += 1;
     }
 
     /// Forgets an order that [`find_in`] or [`Orders::find_behind`] found from its own line.
     #[inline(always)]
-    pub fn forget(&mut self, cells: &mut Cells, line: u32, order: u32) {
+    pub fn forget(&mut self, units: &mut [Unit], line: u32, order: u32) {
         if !is_in(line, order) {
-            cells.order_mut(line).past -= 1;
+            units.order_mut(line).past -= 1;
         }
-        self.free(cells, order);
+        self.free(units, order);
     }
 
     #[inline(always)]
-    fn free(&mut self, cells: &mut Cells, order: u32) {
-        let cell = cells.order_mut(order);
+    fn free(&mut self, units: &mut [Unit], order: u32) {
+        let cell = units.order_mut(order);
         (cell.id, cell.level) = (0, SCRATCH);
         self.live -= 1;
     }
@@ -210,11 +211,11 @@ impl Orders {
     }
 
     /// The order with that id whose level is one of those that are asked for.
-    pub fn find(&self, cells: &Cells, book_side: u32, id: u64, is_level: impl Fn(u32) -> bool) -> Option<u32> {
+    pub fn find(&self, units: &[Unit], book_side: u32, id: u64, is_level: impl Fn(u32) -> bool) -> Option<u32> {
         let mut line = self.line_of(id);
         // So many tries reach every line.
         for tried in 1..=self.lines + LINEAR_FROM {
-            let here = cells.line(line);
+            let here = units.line(line);
             for (place, order) in here.iter().enumerate() {
                 if order.id == id && order.level != SCRATCH && is_level(order.level) {
                     return Some(line + place as u32);
@@ -250,33 +251,33 @@ impl Orders {
     }
 
     /// Notes an order whose name [`Orders::find`] did not find, and returns its number. There must be room for it.
-    pub fn insert(&mut self, cells: &mut Cells, book_side: u32, id: u64, level: u32, quantity: u64) -> u32 {
+    pub fn insert(&mut self, units: &mut [Unit], book_side: u32, id: u64, level: u32, quantity: u64) -> u32 {
         let (mut line, mut tried) = (self.line_of(id), 0);
         // Ends because there is room: fewer orders than lines, and the last tries go through all of them.
         let place = loop {
-            if let Some(place) = cells.line(line).iter().position(|order| order.level == SCRATCH) {
+            if let Some(place) = units.line(line).iter().position(|order| order.level == SCRATCH) {
                 break place;
             }
-            cells.order_mut(line).past += 1;
+            units.order_mut(line).past += 1;
             tried += 1;
             line = self.after(book_side, id, line, tried);
         };
         let order = line + place as u32;
-        self.note(cells, order, id, level, quantity);
+        self.note(units, order, id, level, quantity);
         order
     }
 
     /// Forgets an order of that name.
-    pub fn remove(&mut self, cells: &mut Cells, book_side: u32, order: u32) {
-        let id = cells.order(order).id;
+    pub fn remove(&mut self, units: &mut [Unit], book_side: u32, order: u32) {
+        let id = units.order(order).id;
         let (mut line, mut tried) = (self.line_of(id), 0);
         while !is_in(line, order) {
             // It was counted in each line that it went past.
-            cells.order_mut(line).past -= 1;
+            units.order_mut(line).past -= 1;
             tried += 1;
             line = self.after(book_side, id, line, tried);
         }
-        self.free(cells, order);
+        self.free(units, order);
     }
 }
 
@@ -305,28 +306,28 @@ mod tests {
         // The level says what the scope is: one for each.
         let (level, quantity) = (book_side + 1, id % 100);
         // Both ways in: they leave the same behind.
-        let place = place_in(cells.line(line), id).map(|place| line + place as u32);
-        match place.or_else(|| orders.take_near(cells, line, id)) {
+        let place = place_in(cells.units().line(line), id).map(|place| line + place as u32);
+        match place.or_else(|| orders.take_near(cells.units_mut(), line, id)) {
             Some(order) => {
-                orders.note(cells, order, id, level, quantity);
+                orders.note(cells.units_mut(), order, id, level, quantity);
                 Some(order)
             }
-            None => Some(orders.insert(cells, book_side, id, level, quantity)),
+            None => Some(orders.insert(cells.units_mut(), book_side, id, level, quantity)),
         }
     }
 
     fn remove((cells, orders): &mut (Cells, Orders), book_side: u32, id: u64, order: u32) {
         let line = orders.line_of(id);
-        let found = find_in(cells.line(line), id).map(|place| line + place as u32);
-        match found.or_else(|| orders.find_behind(cells, line, id)) {
-            Some(found) if found == order => orders.forget(cells, line, order),
-            _ => orders.remove(cells, book_side, order),
+        let found = find_in(cells.units().line(line), id).map(|place| line + place as u32);
+        match found.or_else(|| orders.find_behind(cells.units(), line, id)) {
+            Some(found) if found == order => orders.forget(cells.units_mut(), line, order),
+            _ => orders.remove(cells.units_mut(), book_side, order),
         }
     }
 
     fn find((cells, orders): &(Cells, Orders), book_side: u32, id: u64) -> Option<u32> {
         let is_level = |level: u32| ((level - 1) ^ book_side) & orders.scope_mask() == 0;
-        orders.find(cells, book_side, id, is_level)
+        orders.find(cells.units(), book_side, id, is_level)
     }
 
     fn live((cells, orders): &(Cells, Orders)) -> usize {
@@ -458,7 +459,7 @@ mod tests {
                 }
             }
             for ((book_side, _), order) in map {
-                all.1.remove(&mut all.0, book_side, order);
+                all.1.remove(all.0.units_mut(), book_side, order);
             }
             prop_assert!(all.1.numbers().all(|order| (all.0.order(order).level, all.0.order(order).past) == (0, 0)));
         }

@@ -7,10 +7,10 @@ use std::hint::select_unpredictable as select;
 
 use super::{Market, NO_BOOK, Output};
 use crate::book::Pools;
-use crate::cells::SCRATCH;
 use crate::grid::key_of;
 use crate::orders::level_in;
 use crate::slot::{Slot, rtype};
+use crate::units::{SCRATCH, Units as _};
 
 /// How many events ahead the first of three looks is: far enough that a load has time to end between two of them, near
 /// enough that what was loaded is still in the first cache.
@@ -21,21 +21,31 @@ const GUESSES: usize = (LOOK_AHEAD + 1).next_power_of_two();
 const LOOK_NEAR: usize = 6;
 const NEAR_GUESSES: usize = (LOOK_NEAR + 1).next_power_of_two();
 
-/// Where an event will lead to, as far as it can be known. A wrong guess is found out when the event is applied.
+/// What an event says for certain: where its order's name belongs.
 #[derive(Clone, Copy)]
-pub(super) struct Guess {
+pub(super) struct Name {
     /// The own line of the order's name.
     pub line: u32,
+    /// The book, or [`NO_BOOK`].
+    pub dense: u16,
+}
+
+impl Name {
+    const NONE: Self = Self { line: 0, dense: NO_BOOK };
+}
+
+/// Where an event will lead to, as far as it can be known. A wrong guess is found out when the event is applied.
+#[derive(Clone, Copy)]
+struct Guess {
+    name: Name,
     /// The order's level, or where none is known the one that the event's price has on the ladder, or [`SCRATCH`].
     level: u32,
     /// The order, or where none is known that level: what stands beside it will be touched.
     unit: u32,
-    /// The book.
-    pub dense: u16,
 }
 
 impl Guess {
-    const NONE: Self = Self { line: 0, level: SCRATCH, unit: SCRATCH, dense: NO_BOOK };
+    const NONE: Self = Self { name: Name::NONE, level: SCRATCH, unit: SCRATCH };
 }
 
 impl Market {
@@ -46,7 +56,7 @@ impl Market {
     /// first ones of a call the loads have little time.
     #[inline]
     pub fn apply_all<O: Output>(&mut self, events: &[Slot], out: &mut O, after: impl FnMut(&Self, &Slot, &mut O)) {
-        if self.limits.orders_max < self.limits.look_ahead_orders_min {
+        if self.pools.small {
             self.apply_near(events, out, after);
         } else {
             self.apply_far(events, out, after);
@@ -56,28 +66,28 @@ impl Market {
     /// Only the order's line, which lies in the second cache: it is known before its event is.
     #[inline(always)]
     fn apply_near<O: Output>(&mut self, events: &[Slot], out: &mut O, mut after: impl FnMut(&Self, &Slot, &mut O)) {
-        let mut guesses = [Guess::NONE; NEAR_GUESSES];
-        self.begin_near(events, &mut guesses);
+        let mut names = [Name::NONE; NEAR_GUESSES];
+        self.begin_near(events, &mut names);
         for (at, event) in events.iter().enumerate() {
             if let Some(next) = events.get(at + LOOK_NEAR) {
-                guesses[(at + LOOK_NEAR) % NEAR_GUESSES] = self.look_near(next);
+                names[(at + LOOK_NEAR) % NEAR_GUESSES] = self.look_near(next);
             }
-            self.apply_guessed(event, &guesses[at % NEAR_GUESSES], out);
+            self.apply_named(event, names[at % NEAR_GUESSES], out);
             after(self, event, out);
         }
     }
 
     #[inline(never)]
-    fn begin_near(&self, events: &[Slot], guesses: &mut [Guess; NEAR_GUESSES]) {
-        events.iter().zip(guesses).take(LOOK_NEAR).for_each(|(event, guess)| *guess = self.look_near(event));
+    fn begin_near(&self, events: &[Slot], names: &mut [Name; NEAR_GUESSES]) {
+        events.iter().zip(names).take(LOOK_NEAR).for_each(|(event, name)| *name = self.look_near(event));
     }
 
     /// First look: the book, and the line of the order's name.
     #[inline(always)]
-    fn look_near(&self, event: &Slot) -> Guess {
+    fn look_near(&self, event: &Slot) -> Name {
         let line = self.pools.orders.line_of(event.as_order().order_id);
         self.pools.cells.prefetch_line(line);
-        Guess { line, dense: self.dense_of_event(event), ..Guess::NONE }
+        Name { line, dense: self.dense_of_event(event) }
     }
 
     /// Four events side by side, each a third of the way further: while one is applied, the loads of the others run.
@@ -95,7 +105,7 @@ impl Market {
             if let Some(event) = events.get(at + LOOK_AHEAD / 3) {
                 self.prefetch_around(event, &guesses[(at + LOOK_AHEAD / 3) % GUESSES]);
             }
-            self.apply_guessed(event, &guesses[at % GUESSES], out);
+            self.apply_named(event, guesses[at % GUESSES].name, out);
             after(self, event, out);
         }
     }
@@ -118,11 +128,11 @@ impl Market {
     /// The same, and what it leads to.
     #[inline(always)]
     fn look_far(&self, event: &Slot) -> Guess {
-        let guess = self.look_near(event);
-        if let Some(book) = self.books.get(usize::from(guess.dense)) {
+        let name = self.look_near(event);
+        if let Some(book) = self.books.get(usize::from(name.dense)) {
             book.prefetch();
         }
-        guess
+        Guess { name, ..Guess::NONE }
     }
 
     /// Second look: the order, or the level of an add. No branch: which of the two it is is as hard to predict here as
@@ -131,15 +141,15 @@ impl Market {
     fn look_at_order(&self, event: &Slot, guess: &mut Guess) {
         let Pools { cells, arena, .. } = &self.pools;
         let named = event.as_order();
-        let line = cells.line(guess.line);
+        let line = cells.units().line(guess.name.line);
         let (level, place) = level_in(line, named.order_id);
-        let on_ladder = self.level_at(guess.dense, named.side_index(), named.price);
+        let on_ladder = self.level_at(guess.name.dense, named.side_index(), named.price);
         let is_order = level != SCRATCH;
         guess.level = select(is_order, level, on_ladder);
-        guess.unit = select(is_order, guess.line + place as u32, on_ladder);
+        guess.unit = select(is_order, guess.name.line + place as u32, on_ladder);
         cells.prefetch_level(guess.level);
         arena.prefetch(guess.level);
-        cells.prefetch_ranks(guess.line);
+        cells.prefetch_ranks(guess.name.line);
         self.prefetch_trades(event, guess);
     }
 
@@ -155,7 +165,7 @@ impl Market {
     #[inline(always)]
     fn prefetch_trades(&self, event: &Slot, guess: &Guess) {
         if event.rtype == rtype::EXECUTION
-            && let Some(book) = self.books.get(usize::from(guess.dense))
+            && let Some(book) = self.books.get(usize::from(guess.name.dense))
         {
             book.prefetch_trades();
         }
@@ -164,7 +174,7 @@ impl Market {
     /// Third look: what lies around the order or level.
     #[inline(always)]
     fn prefetch_around(&self, event: &Slot, guess: &Guess) {
-        let Pools { cells, arena, orders } = &self.pools;
+        let Pools { cells, arena, orders, .. } = &self.pools;
         cells.prefetch_neighbours(guess.unit);
         if event.rtype == rtype::REPLACE {
             // Name and level that the order gets: known only now, since the event does not state the side.
@@ -173,7 +183,7 @@ impl Market {
             cells.prefetch_line(line);
             cells.prefetch_ranks(line);
             let side = (book_side & 1) as usize;
-            let level = self.level_at(guess.dense, side, event.as_execution().price);
+            let level = self.level_at(guess.name.dense, side, event.as_execution().price);
             cells.prefetch_level(level);
             arena.prefetch(level);
         }

@@ -36,18 +36,17 @@ impl Market {
         }
     }
 
-    /// The ranking time that the event before stated, if this is the add that it was stated for; else the event's own.
+    /// The ranking time that the event before stated, if this is the add that it was stated for.
     #[cold]
-    pub(super) fn take_rank(&mut self, event: &Slot) -> Nanos {
-        let exchange_ns = event.as_order().exchange_ns;
-        let Some((book_id, rank_ns)) = self.rank.take() else { return exchange_ns };
+    pub(super) fn take_rank(&mut self, event: &Slot) -> Option<Nanos> {
+        let (book_id, rank_ns) = self.rank.take()?;
         if let View::Order(event) = event.view()
             && (event.book_id, event.action) == (book_id, action::ADD)
         {
-            return rank_ns;
+            return Some(rank_ns);
         }
         self.anomaly(Anomaly::StrayRank, book_id);
-        exchange_ns
+        None
     }
 
     #[cold]
