@@ -5,6 +5,7 @@
 //! plain reference book, before anything is timed, and the generator's best levels again after every run.
 
 use crate::environment::Environment;
+use crate::floor;
 use crate::generate::{Format, Plan};
 use crate::input::Input;
 use crate::measure::{BenchError, Options, Pin, ns_each, resident_bytes, timed};
@@ -65,6 +66,7 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     }
     let name = format!("the whole input{of}");
     rows.push(with_target(Row::new(name, "s", Better::Lower, measured(seconds)), targets.seconds));
+    rows.extend(floor::rows(options, &input)?);
     Ok(Report {
         name: "book".into(),
         question: if options.levels_only {
@@ -81,6 +83,8 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
             "packets, sequence numbers and rings".into(),
             "building the empty market: all its memory is taken and touched before the clock starts".into(),
             "updates for readers: nobody listens, so none are made".into(),
+            "`floor` is this machine's memory and no book: a line of an order for each message, and nothing done with it"
+                .into(),
         ],
         rows,
         latencies: Vec::new(),
@@ -169,7 +173,10 @@ mod tests {
             let levels = run(&Options { format, levels_only: true, ..Options::small() }).unwrap();
             assert!(levels.checked.iter().any(|line| line.contains("generator's")), "{:?}", levels.checked);
             assert!(!levels.checked.iter().any(|line| line.contains("order by order")), "{:?}", levels.checked);
-            assert!(levels.rows.iter().all(|row| full.rows.iter().all(|other| other.name != row.name)), "{format:?}");
+            let own = |row: &&Row| !row.name.starts_with(floor::PREFIX);
+            let same = |row: &Row| full.rows.iter().any(|other| other.name == row.name);
+            assert!(!levels.rows.iter().filter(own).any(same), "{format:?}");
+            assert_eq!(levels.rows.iter().filter(|row| same(row)).count(), 2, "the machine is the same");
         }
     }
 

@@ -11,6 +11,7 @@ pub mod encode;
 pub mod environment;
 pub mod fanout;
 pub mod file;
+pub mod floor;
 pub mod generate;
 pub mod input;
 pub mod load;
