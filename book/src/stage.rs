@@ -275,8 +275,12 @@ mod tests {
     }
 
     fn bench(detail: Detail) -> Bench {
+        bench_with(detail, 1_024)
+    }
+
+    fn bench_with(detail: Detail, reader_slots: usize) -> Bench {
         let (events, consumer) = ring("events", 1 << 14, Bell::new());
-        let (producer, reader) = ring("reader", 1_024, Bell::new());
+        let (producer, reader) = ring("reader", reader_slots, Bell::new());
         let mut stage = BookStage::new(consumer, Market::new(limits()));
         stage.add_reader(producer, detail, 16);
         Bench { events, stage, reader }
@@ -456,9 +460,14 @@ mod tests {
 
     impl OnWish {
         fn new() -> Self {
+            Self::with_ring(1_024)
+        }
+
+        fn with_ring(slots: usize) -> Self {
             let (sender, receiver) = wishes(16, Bell::new());
             let replica = Replica::new(Options { orders: KeepOrders::OnWish, ..Options::default() });
-            Self { bench: bench(Detail::OnWish(receiver)), sender, replica, updates: Vec::new(), next_id: 0 }
+            let bench = bench_with(Detail::OnWish(receiver), slots);
+            Self { bench, sender, replica, updates: Vec::new(), next_id: 0 }
         }
 
         fn wish(&mut self, book: u32, orders: bool) {
@@ -486,6 +495,11 @@ mod tests {
 
         fn count(&self, is: impl Fn(&Slot) -> bool) -> usize {
             self.updates.iter().filter(|update| is(update)).count()
+        }
+
+        /// Orders of snapshots and answers, not of events.
+        fn of_pictures(&self) -> usize {
+            self.count(|slot| slot.rtype == rtype::ORDER_UPDATE && slot.as_bytes()[2] & flags::SNAPSHOT != 0)
         }
 
         /// Books and what they were answered.
@@ -570,15 +584,49 @@ mod tests {
             all.bench.stage.do_work(0);
             all.read();
             turns += 1;
-            let of_picture =
-                all.count(|slot| slot.rtype == rtype::ORDER_UPDATE && slot.as_bytes()[2] & flags::SNAPSHOT != 0);
-            assert!(of_picture < WISHED_PER_TURN_MAX + 100, "{of_picture} in a turn");
+            assert!(all.of_pictures() < WISHED_PER_TURN_MAX + 100, "{} in a turn", all.of_pictures());
         }
         assert!(turns > 3, "{turns} turns for {} orders", all.replica.book(BookId(1)).unwrap().orders.len());
         assert_same(all.bench.stage.market(), &all.replica);
         assert_same_orders(all.bench.stage.market(), &all.replica, 1);
         all.turn(30);
         assert_same_orders(all.bench.stage.market(), &all.replica, 1);
+    }
+
+    /// A gap makes no turn longer than a wish does, although the ring has room for all orders of all books at once.
+    #[test]
+    fn orders_after_a_gap_come_in_parts() {
+        let mut all = OnWish::with_ring(1 << 13);
+        all.turn(2_700);
+        (1..4).for_each(|book| all.wish(book, true));
+        all.turn(0);
+        assert_eq!(all.answers().len(), 3);
+        // Nothing is read, and every book is lost.
+        for id in (0..2_000).map(|n| 100_000 + n * 50) {
+            for book in 1..4 {
+                let stamp = Stamp { book_id: BookId(book), ..Stamp::default() };
+                all.bench.events.push(add(book, id)).unwrap();
+                all.bench.events.push(OrderEvent::cancel(stamp, Side::Bid, OrderId(id), 10).into()).unwrap();
+            }
+        }
+        while all.bench.stage.has_work() {
+            all.bench.stage.do_work(0);
+        }
+        let (mut turns, mut follow) = (0, 0);
+        loop {
+            all.read();
+            turns += 1;
+            follow +=
+                all.count(|slot| matches!(slot.view(), View::SnapshotEnd(mark) if mark.orders == picture::FOLLOW));
+            assert!(turns == 1 || all.of_pictures() < WISHED_PER_TURN_MAX + 100, "{} in a turn", all.of_pictures());
+            if !all.bench.stage.has_waiting_readers() {
+                break;
+            }
+            all.bench.stage.do_work(0);
+        }
+        assert!(turns > 10 && follow == 3, "{turns} turns for 2,700 orders, {follow} snapshots without them");
+        assert_same(all.bench.stage.market(), &all.replica);
+        (1..4).for_each(|book| assert_same_orders(all.bench.stage.market(), &all.replica, book));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub struct Book {
     pub order_topics: u32,
     /// Where its orders are, if they come on wish.
     pub orders: OrdersOf,
-    /// A snapshot had no room for them: they come behind it.
+    /// A snapshot came without them: they come behind it.
     pub orders_follow: bool,
     /// They are here, and nobody has followed them for a while.
     pub orders_idle: bool,

@@ -10,8 +10,8 @@ use crate::slot::{Slot, View, flags, picture, rtype, system};
 use crate::types::{Price, Side};
 use crate::wishes::{Wish, WishReceiver};
 
-/// Orders that a turn writes for a reader that asked for them: bounds how long the events of others wait for a walk over
-/// queues, whose orders lie anywhere in memory.
+/// Orders that a turn writes for a reader that asked for them, with a snapshot or without: bounds how long the events of others
+/// wait for a walk over queues, whose orders lie anywhere in memory.
 pub(super) const WISHED_PER_TURN_MAX: usize = 256;
 /// Different codes of system records that can wait for room in a reader's ring.
 const PENDING_SYSTEM: usize = 8;
@@ -37,7 +37,7 @@ struct Following {
     orders: bool,
     /// What it asked for and was not answered yet.
     wished: Option<bool>,
-    /// It had the orders, and a snapshot that had no room for them: they come without a wish.
+    /// It had the orders, and a snapshot without them: they come without a wish.
     follow: bool,
 }
 
@@ -216,7 +216,7 @@ impl Reader {
             }
             let dense = self.next;
             let is_done = if self.books[dense].waiting {
-                self.write_snapshot(market, dense, metrics)
+                self.write_snapshot(market, dense, &mut orders_max, metrics)
             } else if self.books[dense].is_owed_orders() {
                 self.write_orders(market, dense, &mut orders_max, metrics)
             } else {
@@ -232,19 +232,28 @@ impl Reader {
         done
     }
 
-    /// Writes the snapshot of a book if there is room. Without room for its orders ever, a reader that asked for them
-    /// gets them level by level afterwards.
-    fn write_snapshot(&mut self, market: &Market, dense: usize, metrics: &StageMetrics) -> bool {
+    /// Writes the snapshot of a book if there is room. A reader that asked for its orders gets them level by level afterwards
+    /// where there never is room for them, or they are more than a turn writes; `orders_max` counts down.
+    fn write_snapshot(
+        &mut self,
+        market: &Market,
+        dense: usize,
+        orders_max: &mut usize,
+        metrics: &StageMetrics,
+    ) -> bool {
         let Following { from_seq, wished, orders, follow, .. } = self.books[dense];
         let book = &market.books()[dense];
         let wanted = wished.unwrap_or(orders || follow);
+        let on_wish = matches!(self.detail, Detail::OnWish(_));
+        let walked = if on_wish { book.orders() as usize } else { 0 };
         let fits_ever = market.snapshot_slots(book, wanted) <= self.ring.capacity() / 2;
-        let orders = wanted && fits_ever;
-        if self.ring.free() < market.snapshot_slots(book, orders) {
+        let later = on_wish && wanted && !(fits_ever && walked <= WISHED_PER_TURN_MAX);
+        let orders = wanted && fits_ever && !later;
+        if self.ring.free() < market.snapshot_slots(book, orders) || (orders && walked > *orders_max) {
             return false;
         }
+        *orders_max -= if orders { walked } else { 0 };
         let missed = if from_seq == 0 { (0, 0) } else { (from_seq, market.seq().max(from_seq)) };
-        let later = matches!(self.detail, Detail::OnWish(_)) && wanted && !fits_ever;
         let answers = wished.is_some() && !later;
         let said = match (orders, later) {
             (true, _) => picture::HERE,
