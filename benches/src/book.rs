@@ -157,6 +157,7 @@ impl Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::FLOOR;
     use crate::small;
 
     #[test]
@@ -173,7 +174,7 @@ mod tests {
             let levels = run(&Options { format, levels_only: true, ..Options::small() }).unwrap();
             assert!(levels.checked.iter().any(|line| line.contains("generator's")), "{:?}", levels.checked);
             assert!(!levels.checked.iter().any(|line| line.contains("order by order")), "{:?}", levels.checked);
-            let own = |row: &&Row| !row.name.starts_with(floor::PREFIX);
+            let own = |row: &&Row| !row.name.starts_with(FLOOR);
             let same = |row: &Row| full.rows.iter().any(|other| other.name == row.name);
             assert!(!levels.rows.iter().filter(own).any(same), "{format:?}");
             assert_eq!(levels.rows.iter().filter(|row| same(row)).count(), 2, "the machine is the same");

@@ -11,7 +11,7 @@ use rand_distr::{Beta, Distribution};
 
 use crate::report::saved::{Saved, SavedRow, SavedSeries, UnreadableResult};
 use crate::report::table::{aligned, number};
-use crate::report::{Better, hdr, median};
+use crate::report::{Better, FLOOR, hdr, median};
 
 /// Resamples of each difference.
 const RESAMPLES: usize = 10_000;
@@ -70,6 +70,8 @@ pub enum Verdict {
     NoDifference,
     /// A side has one run only: there is no spread to compare with.
     OneRun,
+    /// Better or worse, but of a floor: the machine differed, not the program.
+    Machine,
 }
 
 impl Verdict {
@@ -79,6 +81,7 @@ impl Verdict {
             Self::Worse => "worse",
             Self::NoDifference => "no difference",
             Self::OneRun => "one run only",
+            Self::Machine => "the machine",
         }
     }
 }
@@ -182,7 +185,12 @@ pub fn compare(a: &Saved, b: &Saved, tolerance_percent: f64) -> Result<Compariso
     let mut differences = Vec::new();
     for of_a in &a.rows {
         match b.rows.iter().find(|of_b| of_b.name == of_a.name) {
-            Some(of_b) => differences.extend(row(of_a, of_b, tolerance_percent, &mut rng)?),
+            Some(of_b) => {
+                let found = row(of_a, of_b, tolerance_percent, &mut rng)?;
+                let floor = found.as_ref().filter(|one| one.name.starts_with(FLOOR));
+                warnings.extend(floor.and_then(|one| of_machine(one, tolerance_percent)));
+                differences.extend(found);
+            }
             None => warnings.push(format!("{:?} is in A only", of_a.name)),
         }
     }
@@ -199,6 +207,14 @@ pub fn compare(a: &Saved, b: &Saved, tolerance_percent: f64) -> Result<Compariso
         return Err(NotComparable::NothingInCommon);
     }
     Ok(Comparison { name: a.name.clone(), warnings, differences, tolerance_percent })
+}
+
+/// A floor that differs beyond the tolerance: what stands on it may differ for that alone.
+fn of_machine(floor: &Difference, tolerance_percent: f64) -> Option<String> {
+    let differs = floor.verdict == Verdict::Machine && floor.percent.abs() > tolerance_percent;
+    differs.then(|| {
+        format!("{} differs by {:+.1} %: so did the machine, and figures may for that alone", floor.name, floor.percent)
+    })
 }
 
 /// Runs of one side that were disturbed: they count like all others, and a reader should know.
@@ -313,6 +329,10 @@ impl Compared<'_> {
             (_, _, true) => Verdict::Better,
             _ => Verdict::NoDifference,
         };
+        let verdict = match verdict {
+            Verdict::Worse | Verdict::Better if self.name.starts_with(FLOOR) => Verdict::Machine,
+            verdict => verdict,
+        };
         let regressed = verdict == Verdict::Worse && worse_by > self.tolerance_percent;
         Difference { name: self.name, unit: self.unit.to_owned(), a, b, percent, interval, verdict, regressed }
     }
@@ -374,6 +394,20 @@ mod tests {
         let little = times(&[10.3, 10.4, 10.5]);
         assert_eq!(verdict(&fast, &little), (Verdict::Worse, false), "within 5 %");
         assert!(compare(&fast, &little, 1.0).unwrap().has_regressed());
+    }
+
+    /// A machine that has become slower is no fault of the program, and is said.
+    #[test]
+    fn a_floor_is_of_the_machine() {
+        let of =
+            |samples: &[f64]| saved(vec![Row::new(format!("{FLOOR}x"), "ns", Better::Lower, samples.to_vec())], vec![]);
+        let (fast, slow) = (of(&[10.0, 10.1, 10.2]), of(&[12.0, 12.1, 12.2]));
+        for (a, b, warned) in [(&fast, &slow, true), (&slow, &fast, true), (&fast, &fast, false)] {
+            assert_eq!(verdict(a, b), (if warned { Verdict::Machine } else { Verdict::NoDifference }, false));
+            assert_eq!(compare(a, b, 5.0).unwrap().text().contains("so did the machine"), warned);
+        }
+        let little = compare(&fast, &of(&[10.3, 10.4, 10.5]), 5.0).unwrap();
+        assert!(little.warnings.is_empty(), "within 5 %: {:?}", little.warnings);
     }
 
     #[test]

@@ -9,16 +9,13 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::input::Input;
 use crate::measure::{BenchError, Options, ns_each, timed};
-use crate::report::{Better, Row};
+use crate::report::{Better, FLOOR, Row};
 use crate::run;
 
 /// Steps of the chain: enough for every line that a cache could keep to be left again.
 const STEPS_MAX: usize = 2_000_000;
 /// Lines of the smallest table.
 const LINES_MIN: usize = 1_024;
-
-/// What the floors' rows begin with.
-pub const PREFIX: &str = "floor: ";
 
 /// One cache line.
 #[derive(Clone, Copy)]
@@ -104,8 +101,8 @@ pub fn rows(options: &Options, input: &Input) -> Result<Vec<Row>, BenchError> {
         Ok(ns_each(spent, lines * laps))
     })?;
     Ok(vec![
-        Row::new(format!("{PREFIX}walk, and a random line of {lines}"), "ns/message", Better::Lower, known),
-        Row::new(format!("{PREFIX}a line that waits for the one before"), "ns/line", Better::Lower, chained),
+        Row::new(format!("{FLOOR}walk, and a random line of {lines}"), "ns/message", Better::Lower, known),
+        Row::new(format!("{FLOOR}a line that waits for the one before"), "ns/line", Better::Lower, chained),
     ])
 }
 

@@ -28,6 +28,9 @@ pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_MAX_NS, 3).expect("1 <= low, 2 * low <= high, digits <= 5")
 }
 
+/// What the name of a row begins with that is no figure of ours, but says what the machine allows.
+pub const FLOOR: &str = "floor: ";
+
 /// One finished measurement.
 #[derive(Clone, Debug)]
 pub struct Report {

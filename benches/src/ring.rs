@@ -16,7 +16,7 @@ use zerocopy::FromZeros;
 
 use crate::environment::Environment;
 use crate::measure::{BenchError, Options, Pin, millions_per_s};
-use crate::report::{Better, LatencySeries, Report, Row, grouped, histogram};
+use crate::report::{Better, FLOOR, LatencySeries, Report, Row, grouped, histogram};
 
 /// Slots written together, as the feed thread does for a packet.
 const BATCH: usize = 32;
@@ -30,9 +30,6 @@ const SPINS_MAX: u32 = 20_000;
 /// What the project promises: millions of slots per second, and ns.
 const TARGET_MILLIONS: f64 = 200.0;
 const TARGET_ROUND_TRIP_NS: f64 = 110.0;
-
-/// What the machine can do: no round trip through any ring is shorter.
-const FLOOR: &str = "floor: round trip of a bare cache line, median";
 
 struct Sizes {
     batched: usize,
@@ -78,7 +75,7 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     trips.drain(..options.warm_up.min(trips.len()));
     let row = Row::new("round trip, median", "ns", Better::Lower, medians);
     rows.push(if options.small { row } else { row.with_target(TARGET_ROUND_TRIP_NS) });
-    rows.push(Row::new(FLOOR, "ns", Better::Lower, floor));
+    rows.push(Row::new(format!("{FLOOR}round trip of a bare cache line, median"), "ns", Better::Lower, floor));
     Ok(Report {
         name: "ring".into(),
         question: "How fast do 64-byte slots go from thread to thread through our ring, and how long is a round trip?"
