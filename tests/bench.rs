@@ -61,10 +61,21 @@ fn compare_finds_a_regression_and_refuses_what_it_cannot_compare() {
     let same = bench(&["compare", &good, &good]);
     assert_eq!(same.status.code(), Some(0), "{}", text(&same));
 
-    let mut doctored = result(Path::new(&good));
-    for sample in doctored["rows"][1]["samples"].as_array_mut().expect("samples") {
-        *sample = Value::from(sample.as_f64().expect("a number") * 100.0);
-    }
+    let a_hundred_times = |row: &str| {
+        let mut doctored = result(Path::new(&good));
+        let mut rows = doctored["rows"].as_array_mut().expect("rows").iter_mut();
+        let row = rows.find(|one| one["name"] == row).expect("a row of that name");
+        for sample in row["samples"].as_array_mut().expect("samples") {
+            *sample = Value::from(sample.as_f64().expect("a number") * 100.0);
+        }
+        doctored
+    };
+    std::fs::write(&bad, a_hundred_times("floor: walk").to_string()).expect("written");
+    let machine = bench(&["compare", &good, &bad]);
+    assert_eq!(machine.status.code(), Some(0), "{}", text(&machine));
+    assert!(text(&machine).contains("warning: floor: walk differs by +9900.0 %"), "{}", text(&machine));
+
+    let mut doctored = a_hundred_times("decode");
     std::fs::write(&bad, doctored.to_string()).expect("written");
     let worse = bench(&["compare", &good, &bad]);
     assert_eq!(worse.status.code(), Some(3), "{}", text(&worse));
