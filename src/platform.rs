@@ -19,16 +19,16 @@ use anyhow::{Context, Result, anyhow, bail};
 use book::Price;
 use book::market::{Market, OrderKey};
 use book::metrics::MetricSource;
-use book::ring::{Bell, ring};
-use book::stage::{BookStage, Detail};
-use book::wishes::wishes;
+use book::order_interest::order_interest;
+use book::ring::{Notifier, ring};
+use book::worker::{BookWorker, Detail};
 use distributor::FanOut;
 use feed_handler::sequencer::{self, Recovery, Start};
 use feed_handler::sim;
 use feed_handler::source::protocol::Protocol;
 use feed_handler::source::recording;
 use feed_handler::source::udp::{Line, UdpOptions, UdpSource};
-use feed_handler::stage::{FeedStage, Finished, LiveOptions, ReplayOptions};
+use feed_handler::stage::{FeedWorker, Finished, LiveOptions, ReplayOptions};
 use feed_handler::{bistech, itch50};
 
 use crate::settings::{self, Layout, Settings, SimClock, SourceKind};
@@ -68,7 +68,7 @@ pub struct Platform {
     threads: Vec<(&'static str, JoinHandle<()>)>,
     server: Option<api::Server>,
     view: api::View,
-    book_metrics: Arc<book::stage::StageMetrics>,
+    book_metrics: Arc<book::worker::BookMetrics>,
     feed_metrics: Arc<feed_handler::metrics::FeedMetrics>,
     progress: Option<Progress>,
     source: String,
@@ -77,7 +77,7 @@ pub struct Platform {
 
 /// A source that is open but does not run yet.
 struct Source {
-    stage: FeedStage,
+    stage: FeedWorker,
     sim: Option<sim::Server>,
     key: OrderKey,
     describe: String,
@@ -95,26 +95,26 @@ impl Platform {
         let (stop_feed, stop_readers) = (Stop::default(), Stop::default());
 
         // The view always sleeps; the others only where they are told to.
-        let bell = || if plan.idle == Idle::Park { Bell::new() } else { Bell::silent() };
-        let book_bell = bell();
-        let (event_producer, event_consumer) = ring("events", settings.rings.event_slots, Arc::clone(&book_bell));
+        let notifier = || if plan.idle == Idle::Park { Notifier::new() } else { Notifier::silent() };
+        let book_notifier = notifier();
+        let (event_producer, event_consumer) = ring("events", settings.rings.event_slots, Arc::clone(&book_notifier));
         let mut sources: Vec<Arc<dyn MetricSource>> = vec![event_producer.metrics()];
         let Source { stage: feed, sim, key, describe, references } = open_source(settings, event_producer)?;
 
         let mut market = Market::new(settings.book.limits(key));
         market.set_references(references);
-        let mut book = BookStage::new(event_consumer, market);
+        let mut book = BookWorker::new(event_consumer, market);
 
-        let fan_bell = bell();
-        let (fan_producer, fan_consumer) = ring("fan-out", settings.rings.update_slots, Arc::clone(&fan_bell));
-        let view_bell = Bell::new();
-        let (view_producer, view_consumer) = ring("view", settings.rings.update_slots, Arc::clone(&view_bell));
+        let fan_out_notifier = notifier();
+        let (fan_producer, fan_consumer) = ring("fan-out", settings.rings.update_slots, Arc::clone(&fan_out_notifier));
+        let view_notifier = Notifier::new();
+        let (view_producer, view_consumer) = ring("view", settings.rings.update_slots, Arc::clone(&view_notifier));
         sources.extend([fan_producer.metrics() as Arc<dyn MetricSource>, view_producer.metrics()]);
-        let (wish_sender, wish_receiver) = wishes(settings.book.books_max, Arc::clone(&book_bell));
-        book.add_reader(fan_producer, Detail::OnWish(wish_receiver), settings.book.books_max);
+        let (interest_sender, interest_receiver) = order_interest(settings.book.books_max, Arc::clone(&book_notifier));
+        book.add_reader(fan_producer, Detail::OnRequest(interest_receiver), settings.book.books_max);
         book.add_reader(view_producer, Detail::Levels, settings.book.books_max);
 
-        let (mut view_stage, view) = api::ViewStage::new(view_consumer, book::replica::Options::default());
+        let (mut view_worker, view) = api::ViewWorker::new(view_consumer, book::replica::Options::default());
         let health = api::Health::of_view(&view);
         // In the order of a tick's path: `/actuator/latency` shows the stages so.
         sources.push(feed.metrics());
@@ -125,11 +125,11 @@ impl Platform {
 
         let pages = Arc::new(LatePages::default());
         let fan_config = fan_config(settings);
-        let fan_out =
-            FanOut::bind(fan_config, fan_consumer, fan_bell, Arc::clone(&pages) as _, now_ns).with_context(|| {
+        let fan_out = FanOut::bind(fan_config, fan_consumer, fan_out_notifier, Arc::clone(&pages) as _, now_ns)
+            .with_context(|| {
                 format!("listening on {} (market_data.listen, or --market-data-listen)", settings.market_data.listen)
             })?;
-        let fan_out = fan_out.with_orders_on_wish(wish_sender);
+        let fan_out = fan_out.with_orders_on_request(interest_sender);
         let market_data = fan_out.local_addr();
         sources.push(fan_out.metrics());
         let parts = api::Parts {
@@ -165,19 +165,19 @@ impl Platform {
             None,
             Box::new(move || {
                 let thread = std::thread::current();
-                view_bell.hang(move || thread.unpark());
+                view_notifier.set_waker(move || thread.unpark());
                 loop {
-                    if view_stage.do_work() > 0 {
+                    if view_worker.do_work() > 0 {
                         continue;
                     }
-                    if stop.asked() && view_stage.is_finished() {
+                    if stop.asked() && view_worker.is_finished() {
                         return Ok(());
                     }
-                    view_bell.about_to_sleep();
-                    if !view_stage.has_work() {
+                    view_notifier.prepare_wait();
+                    if !view_worker.has_work() {
                         std::thread::park_timeout(SLEEP_MAX);
                     }
-                    view_bell.awake();
+                    view_notifier.cancel_wait();
                 }
             }),
         )?;
@@ -198,7 +198,7 @@ impl Platform {
                 let stop = stop_readers.clone();
                 start("fan-out", Some(2), Box::new(move || run_fan_out(fan_out, &stop, idle)))?;
                 let stop = stop_feed.clone();
-                start("book", Some(1), Box::new(move || run_book(book, &book_bell, &stop, idle)))?;
+                start("book", Some(1), Box::new(move || run_book(book, &book_notifier, &stop, idle)))?;
                 let stop = stop_feed.clone();
                 start("feed", Some(0), Box::new(move || run_feed(feed, &stop, idle, read.as_ref())))?;
             }
@@ -307,8 +307,8 @@ impl Platform {
 /// Stages of the fast path that share one thread.
 struct Hot {
     /// Gone once it has finished or was stopped.
-    feed: Option<FeedStage>,
-    book: BookStage,
+    feed: Option<FeedWorker>,
+    book: BookWorker,
     fan_out: FanOut,
     /// Slots of the ring towards the fan-out.
     update_slots: usize,
@@ -399,9 +399,9 @@ fn run_fan_out(mut fan_out: FanOut, stop: &Stop, idle: Idle) -> Result<()> {
     Ok(())
 }
 
-fn run_book(mut book: BookStage, bell: &Bell, stop: &Stop, idle: Idle) -> Result<()> {
+fn run_book(mut book: BookWorker, notifier: &Notifier, stop: &Stop, idle: Idle) -> Result<()> {
     let thread = std::thread::current();
-    bell.hang(move || thread.unpark());
+    notifier.set_waker(move || thread.unpark());
     loop {
         if book.do_work(now_ns()) > 0 {
             continue;
@@ -413,18 +413,18 @@ fn run_book(mut book: BookStage, bell: &Bell, stop: &Stop, idle: Idle) -> Result
             Idle::Spin => std::hint::spin_loop(),
             Idle::Yield => std::thread::yield_now(),
             Idle::Park => {
-                bell.about_to_sleep();
+                notifier.prepare_wait();
                 if !book.has_work() {
                     let waiting = book.has_waiting_readers();
                     std::thread::park_timeout(if waiting { RESYNC_PERIOD } else { SLEEP_MAX });
                 }
-                bell.awake();
+                notifier.cancel_wait();
             }
         }
     }
 }
 
-fn run_feed(mut feed: FeedStage, stop: &Stop, idle: Idle, progress: Option<&Progress>) -> Result<()> {
+fn run_feed(mut feed: FeedWorker, stop: &Stop, idle: Idle, progress: Option<&Progress>) -> Result<()> {
     while !stop.asked() {
         if feed.do_work(now_ns()) > 0 {
             continue;
@@ -445,7 +445,7 @@ fn run_feed(mut feed: FeedStage, stop: &Stop, idle: Idle, progress: Option<&Prog
 ///
 /// # Errors
 /// It cannot go on.
-fn is_over(feed: &FeedStage, progress: Option<&Progress>) -> Result<bool> {
+fn is_over(feed: &FeedWorker, progress: Option<&Progress>) -> Result<bool> {
     if let (Some(progress), Some(recording)) = (progress, feed.recording()) {
         progress.read.store(recording.progress().0, Ordering::Relaxed);
     }
@@ -484,7 +484,7 @@ fn open_sim(settings: &Settings, producer: book::ring::Producer) -> Result<Sourc
     let SocketAddr::V4(requests) = server.local_addr()? else { bail!("the simulated exchange has no IPv4 address") };
     let udp = open_udp(settings, line, Some(requests))?;
     let decoder = bistech::Decoder::new(settings.book.books_max, None);
-    let stage = FeedStage::live(udp, decoder, producer, first_epoch(), live_options(settings, true))?;
+    let stage = FeedWorker::live(udp, decoder, producer, first_epoch(), live_options(settings, true))?;
     let sim = &settings.sim;
     let describe = format!(
         "simulated exchange, {} shares, {} messages/s, seed {} (BISTECH ITCH over UDP {line})",
@@ -541,12 +541,12 @@ fn open_line(settings: &Settings, producer: book::ring::Producer) -> Result<Sour
     let (stage, key, protocol) = match feed.protocol {
         settings::Protocol::Bistech => {
             let decoder = bistech::Decoder::new(settings.book.books_max, None);
-            let stage = FeedStage::live(udp, decoder, producer, first_epoch(), options)?;
+            let stage = FeedWorker::live(udp, decoder, producer, first_epoch(), options)?;
             (stage, OrderKey::BookSideId, "BISTECH ITCH")
         }
         settings::Protocol::Itch50 => {
             let decoder = itch50::Decoder::new(new_york_midnight_ns(now_ns()), settings.book.books_max);
-            let stage = FeedStage::live(udp, decoder, producer, first_epoch(), options)?;
+            let stage = FeedWorker::live(udp, decoder, producer, first_epoch(), options)?;
             (stage, OrderKey::Id, "NASDAQ ITCH 5.0")
         }
     };
@@ -590,7 +590,7 @@ fn open_replay(settings: &Settings, producer: book::ring::Producer) -> Result<So
         ..ReplayOptions::new(path.clone())
     };
     let stage =
-        FeedStage::replay(options, producer, first_epoch()).map_err(|error| anyhow!("{} {error}", show(&path)))?;
+        FeedWorker::replay(options, producer, first_epoch()).map_err(|error| anyhow!("{} {error}", show(&path)))?;
     let key = match stage.recording().and_then(recording::Recording::protocol) {
         Some(Protocol::Itch50) => OrderKey::Id,
         _ => OrderKey::BookSideId,

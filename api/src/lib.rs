@@ -32,4 +32,4 @@ pub use openapi::openapi;
 pub use pages::{BuildInfo, Pages};
 pub use routes::{Parts, State, admin_router, router};
 pub use server::{ServeError, Server};
-pub use view::{View, ViewStage};
+pub use view::{View, ViewWorker};

@@ -208,13 +208,13 @@ mod tests {
     use super::*;
     use axum::body::Body;
     use book::replica::Options;
-    use book::ring::{Bell, ring};
+    use book::ring::{Notifier, ring};
     use std::time::Duration;
     use tower::ServiceExt;
 
     /// The answer of one handler behind everything that every request goes through.
     async fn answer(routes: Router<Shared>, request: Request) -> (StatusCode, serde_json::Value, Arc<State>) {
-        let (_, view) = crate::ViewStage::new(ring("view", 8, Bell::new()).1, Options::default());
+        let (_, view) = crate::ViewWorker::new(ring("view", 8, Notifier::new()).1, Options::default());
         let health = Arc::new(Health::new());
         let build = BuildInfo { version: "1", revision: "2", rustc: "3" };
         let parts = Parts { view, health, metrics: Vec::new(), build, limits: Vec::new() };

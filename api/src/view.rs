@@ -38,8 +38,8 @@ pub const BEHIND_SLOTS: usize = 65_536 / 4;
 /// Turns that do work between two directories while definitions keep coming (a whole market at start).
 const TURNS_PER_DIRECTORY: u32 = 64;
 
-/// The view thread's half. One thread calls [`ViewStage::do_work`].
-pub struct ViewStage {
+/// The view thread's half. One thread calls [`ViewWorker::do_work`].
+pub struct ViewWorker {
     consumer: Consumer,
     shared: Arc<Shared>,
     in_snapshot: InSnapshot,
@@ -63,7 +63,7 @@ struct Shared {
     ended: AtomicBool,
 }
 
-impl ViewStage {
+impl ViewWorker {
     /// A stage that reads `consumer`, and the view that handlers read.
     #[must_use]
     pub fn new(consumer: Consumer, options: Options) -> (Self, View) {
@@ -128,7 +128,7 @@ impl ViewStage {
         self.consumer.is_abandoned() && self.consumer.is_empty()
     }
 
-    /// Whether slots are waiting: looked at once more before the thread sleeps (`book::ring::Bell`).
+    /// Whether slots are waiting: looked at once more before the thread sleeps (`book::ring::Notifier`).
     #[must_use]
     pub fn has_work(&self) -> bool {
         !self.consumer.is_empty()
@@ -172,7 +172,7 @@ impl InSnapshot {
 /// Every published record has its flags at the same place.
 const FLAGS_AT: usize = offset_of!(LevelUpdate, flags);
 
-impl Drop for ViewStage {
+impl Drop for ViewWorker {
     /// Says that nothing will be applied any more, so that readiness does not go on praising old books.
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Release);
@@ -443,8 +443,8 @@ mod tests {
 
     #[test]
     fn a_batch_ends_with_a_whole_group() {
-        let (mut producer, consumer) = book::ring::ring("view", 8_192, book::ring::Bell::new());
-        let (mut stage, view) = ViewStage::new(consumer, Options::default());
+        let (mut producer, consumer) = book::ring::ring("view", 8_192, book::ring::Notifier::new());
+        let (mut stage, view) = ViewWorker::new(consumer, Options::default());
         let first = [slot(rtype::LEVEL, true)].repeat(SLOTS_PER_BATCH_MAX - 1);
         producer.push_all(&first).unwrap();
         let group = [slot(rtype::LEVEL, false), slot(rtype::LEVEL, false), slot(rtype::TRADE_UPDATE, true)];
@@ -466,8 +466,8 @@ mod tests {
 
     #[test]
     fn a_group_that_never_ends_does_not_keep_the_lock() {
-        let (mut producer, consumer) = book::ring::ring("view", 8_192, book::ring::Bell::new());
-        let (mut stage, _view) = ViewStage::new(consumer, Options::default());
+        let (mut producer, consumer) = book::ring::ring("view", 8_192, book::ring::Notifier::new());
+        let (mut stage, _view) = ViewWorker::new(consumer, Options::default());
         producer.push_all(&[slot(rtype::LEVEL, false)].repeat(8_000)).unwrap();
         assert_eq!(stage.apply_batch(&mut false), SLOTS_PER_BATCH_MAX + SLOTS_PER_GROUP_MAX);
     }

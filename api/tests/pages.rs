@@ -185,7 +185,7 @@ async fn a_second_source_of_a_name_makes_no_second_type() {
         health: std::sync::Arc::default(),
         metrics: vec![
             fed.producer.metrics(),
-            book::ring::ring("other", 8, book::ring::Bell::new()).0.metrics(),
+            book::ring::ring("other", 8, book::ring::Notifier::new()).0.metrics(),
             fed.producer.metrics(),
         ],
         build: common::BUILD,

@@ -5,15 +5,15 @@ mod common;
 use std::sync::mpsc;
 
 use book::replica::Options;
-use book::ring::{Bell, Full, ring};
+use book::ring::{Full, Notifier, ring};
 use common::{fed, level, market, share};
 
 /// A handler that never lets go of its copy is the worst there can be: the view thread stands still, its ring fills,
 /// and the writer is told so at once instead of waiting.
 #[test]
 fn a_handler_that_hangs_makes_only_this_ring_full() {
-    let (mut producer, consumer) = ring("view", 1_024, Bell::new());
-    let (mut stage, view) = api::ViewStage::new(consumer, Options::default());
+    let (mut producer, consumer) = ring("view", 1_024, Notifier::new());
+    let (mut stage, view) = api::ViewWorker::new(consumer, Options::default());
     producer.push_all(&share(70, "GARAN.E", "GARANTI", 10_000)).unwrap();
     while stage.do_work() > 0 {}
 

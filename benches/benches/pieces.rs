@@ -10,7 +10,7 @@ use benches::run::{decode, decode_book, market};
 use book::candle::Candles;
 use book::checksum::{checksum, checksum_of_text};
 use book::market::{Limits, Market, OrderKey};
-use book::ring::{Bell, ring};
+use book::ring::{Notifier, ring};
 use book::slot::{OrderEvent, TickBand, action, rtype};
 use book::{Price, Slot};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -107,10 +107,10 @@ fn rings(criterion: &mut Criterion) {
     let batch = [order(action::ADD, 1, 1); 32];
     group.throughput(Throughput::Elements(32));
     group.bench_function("32 in and out, one thread", |bencher| {
-        let (mut producer, mut consumer) = ring("bench", 4_096, Bell::new());
+        let (mut producer, mut consumer) = ring("bench", 4_096, Notifier::new());
         bencher.iter(|| {
             let written = producer.push_all(black_box(&batch));
-            producer.flush();
+            producer.commit();
             let taken = consumer.drain(usize::MAX, |slot| {
                 black_box(slot);
             });
@@ -154,7 +154,7 @@ fn readers(criterion: &mut Criterion) {
 /// One generated book with its book thread's turn and the frames behind it.
 struct Updates {
     events: book::ring::Producer,
-    stage: book::stage::BookStage,
+    stage: book::worker::BookWorker,
     reader: book::ring::Consumer,
     frames: BookFrames,
     bytes: usize,
@@ -162,12 +162,12 @@ struct Updates {
 
 impl Updates {
     fn new() -> Self {
-        let (events, at_stage) = ring("events", 1_024, Bell::new());
-        let (at_reader, reader) = ring("reader", 1_024, Bell::new());
+        let (events, at_stage) = ring("events", 1_024, Notifier::new());
+        let (at_reader, reader) = ring("reader", 1_024, Notifier::new());
         let limits =
             Limits { books_max: 4, orders_max: 1_000, levels_max: 1_000, ladder_slots: 50_000, ..Limits::default() };
-        let mut stage = book::stage::BookStage::new(at_stage, Market::new(limits));
-        stage.add_reader(at_reader, book::stage::Detail::Orders, 4);
+        let mut stage = book::worker::BookWorker::new(at_stage, Market::new(limits));
+        stage.add_reader(at_reader, book::worker::Detail::Orders, 4);
         let mut updates = Self { events, stage, reader, frames: BookFrames::new(10), bytes: 0 };
         // The directory of a generated stream of one symbol: a frame needs a whole definition.
         let format = Format::Bistech;

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use book::checksum::checksum_of_text;
 use book::market::Market;
-use book::ring::{Bell, ring};
+use book::ring::{Notifier, ring};
 use book::slot::{View, system};
-use book::stage::{BookStage, Detail};
+use book::worker::{BookWorker, Detail};
 use book::{Price, Side, Slot};
 use distributor::BookFrames;
 use feed_handler::sink::Received;
@@ -127,14 +127,14 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
 }
 
 /// What the book thread publishes, through its own turn and a reader's ring; the books at the end beside it.
-fn updates(input: &Input) -> Result<(Updates, BookStage), BenchError> {
+fn updates(input: &Input) -> Result<(Updates, BookWorker), BenchError> {
     let stream = &input.stream;
     let books_max = stream.best.len() + 1;
     let market = run::market(stream, input.format);
-    let (mut events, at_stage) = ring("events", RING_SLOTS, Bell::new());
-    let (at_levels, mut levels) = ring("levels", RING_SLOTS, Bell::new());
-    let (at_orders, mut orders) = ring("orders", RING_SLOTS, Bell::new());
-    let mut stage = BookStage::new(at_stage, market);
+    let (mut events, at_stage) = ring("events", RING_SLOTS, Notifier::new());
+    let (at_levels, mut levels) = ring("levels", RING_SLOTS, Notifier::new());
+    let (at_orders, mut orders) = ring("orders", RING_SLOTS, Notifier::new());
+    let mut stage = BookWorker::new(at_stage, market);
     stage.add_reader(at_levels, Detail::Levels, books_max);
     stage.add_reader(at_orders, Detail::Orders, books_max);
     let mut updates = Updates { levels: Vec::new(), orders: Vec::new(), events: 0 };

@@ -7,7 +7,7 @@ use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use book::ring::{Bell, Consumer, Producer, ring};
+use book::ring::{Consumer, Notifier, Producer, ring};
 use book::slot::{Execution, rtype};
 use book::{Slot, slot};
 use crossbeam_utils::CachePadded;
@@ -57,8 +57,8 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
         let row = Row::new(name, "M slots/s", Better::Higher, samples);
         rows.push(if options.small { row } else { row.with_target(TARGET_MILLIONS) });
     }
-    let name = format!("staged one by one, ring of {}", CAPACITIES[0]);
-    let samples = options.samples(&name, || pass(&pin, CAPACITIES[0], sizes.batched, write_staged))?;
+    let name = format!("written one by one, ring of {}", CAPACITIES[0]);
+    let samples = options.samples(&name, || pass(&pin, CAPACITIES[0], sizes.batched, write_one_by_one))?;
     rows.push(Row::new(name, "M slots/s", Better::Higher, samples));
     let name = format!("one by one, ring of {}", CAPACITIES[0]);
     let samples = options.samples(&name, || pass(&pin, CAPACITIES[0], sizes.single, write_singly))?;
@@ -145,20 +145,20 @@ fn write_batches(producer: &mut Producer, count: usize) {
         while producer.push_all(&batch).is_err() {
             wait.turn();
         }
-        producer.flush();
+        producer.commit();
     }
 }
 
 /// As the feed thread does: slot by slot, and the reader sees all of a batch at once.
-fn write_staged(producer: &mut Producer, count: usize) {
+fn write_one_by_one(producer: &mut Producer, count: usize) {
     for number in 0..count as u64 {
         let slot = numbered(number);
         let mut wait = Wait::default();
-        while producer.stage(slot).is_err() {
+        while producer.write(slot).is_err() {
             wait.turn();
         }
         if number % BATCH as u64 == BATCH as u64 - 1 {
-            producer.flush();
+            producer.commit();
         }
     }
 }
@@ -171,14 +171,14 @@ fn write_singly(producer: &mut Producer, count: usize) {
         while producer.push(slot).is_err() {
             wait.turn();
         }
-        producer.flush();
+        producer.commit();
     }
 }
 
 /// Sends `count` slots (a multiple of the batch) to a second thread; millions per second.
 fn pass(pin: &Pin, capacity: usize, count: usize, write: impl FnOnce(&mut Producer, usize)) -> Result<f64, BenchError> {
     let count = count / BATCH * BATCH;
-    let (mut producer, mut consumer) = ring("bench", capacity, Bell::silent());
+    let (mut producer, mut consumer) = ring("bench", capacity, Notifier::silent());
     let (in_order, spent) = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             pin.partner_thread();
@@ -215,8 +215,8 @@ fn read(consumer: &mut Consumer, count: usize) -> usize {
 
 /// One slot there, the same slot back, again and again.
 fn round_trips(pin: &Pin, count: usize) -> Result<Histogram<u64>, BenchError> {
-    let (mut there, mut at_echo) = ring("there", ROUND_TRIP_SLOTS, Bell::silent());
-    let (mut back, mut at_home) = ring("back", ROUND_TRIP_SLOTS, Bell::silent());
+    let (mut there, mut at_echo) = ring("there", ROUND_TRIP_SLOTS, Notifier::silent());
+    let (mut back, mut at_home) = ring("back", ROUND_TRIP_SLOTS, Notifier::silent());
     let mut trips = histogram();
     let mut wrong = 0;
     std::thread::scope(|scope| {
@@ -226,7 +226,7 @@ fn round_trips(pin: &Pin, count: usize) -> Result<Histogram<u64>, BenchError> {
                 let slot = take(&mut at_echo);
                 // OK because one slot is under way in a ring of a thousand.
                 let _ = back.push(slot);
-                back.flush();
+                back.commit();
             }
         });
         for number in 0..count as u64 {
@@ -234,7 +234,7 @@ fn round_trips(pin: &Pin, count: usize) -> Result<Histogram<u64>, BenchError> {
             let start = Instant::now();
             // OK because one slot is under way in a ring of a thousand.
             let _ = there.push(slot);
-            there.flush();
+            there.commit();
             let returned = take(&mut at_home);
             trips.saturating_record(nanos(start.elapsed()));
             wrong += usize::from(number_of(&returned) != number);

@@ -3,7 +3,7 @@
 //! Returns the answer, so that a measurement can check it; never reads a clock itself.
 
 use book::market::{Limits, Market, OrderKey};
-use book::stage::EVENTS_PER_TURN_MAX;
+use book::worker::EVENTS_PER_TURN_MAX;
 use book::{BookId, Side, Slot};
 use feed_handler::sink::{Received, Sink};
 use feed_handler::{bistech, itch50};

@@ -17,6 +17,7 @@ pub mod market;
 mod memory;
 pub mod metrics;
 
+pub mod order_interest;
 mod orders;
 pub mod phase;
 pub mod reference;
@@ -24,12 +25,11 @@ pub mod replica;
 pub mod ring;
 pub mod slot;
 mod sorted;
-pub mod stage;
 pub mod statistics;
 pub mod tick;
 pub mod types;
 mod units;
-pub mod wishes;
+pub mod worker;
 
 pub use market::Market;
 pub use phase::Phase;

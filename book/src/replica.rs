@@ -32,8 +32,8 @@ pub enum KeepOrders {
     Never,
     /// Of all.
     Always,
-    /// Of those that the book thread was asked for ([`Wish`](crate::wishes::Wish)).
-    OnWish,
+    /// Of those that the book thread was asked for ([`OrderInterest`](crate::order_interest::OrderInterest)).
+    OnRequest,
 }
 
 /// What a replica keeps.

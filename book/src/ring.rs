@@ -1,4 +1,4 @@
-//! The rings between threads: `rtrb`, wrapped once, with the policy for "full" and a bell for sleepers.
+//! The rings between threads: `rtrb`, wrapped once, with the policy for "full" and a notifier for sleepers.
 //!
 //! Never blocks, never allocates after [`ring`], never drops a slot: a full ring is the caller's decision
 //! (feed → book: stop reading; book → reader: that reader resynchronises).
@@ -15,8 +15,8 @@ use crate::memory::prefetch_address;
 use crate::metrics::{Counter, Gauge, MetricSource, Sample};
 use crate::slot::Slot;
 
-/// Slots that [`Producer::stage`] gathers before it writes them: two kilobytes, which stay in the first cache.
-pub const STAGED_MAX: usize = 32;
+/// Slots that [`Producer::write`] gathers before it writes them: two kilobytes, which stay in the first cache.
+pub const UNPUBLISHED_MAX: usize = 32;
 /// Slots of the small ring: eight kilobytes, a quarter of a first cache. A round trip took 130 ns with half as many, 150
 /// with these, 200 with twice as many or without it, where a bare line took 130; groups of 32 fit better into more.
 const NEAR_SLOTS: usize = 128;
@@ -27,9 +27,9 @@ const NEAR_FROM_SLOTS: usize = 1_024;
 const LOOKS_BEFORE_SPILL: u32 = 16;
 /// Slots written into the large ring between two looks whether it is empty.
 const SPILLED_PER_LOOK: usize = 32;
-/// Flushes between two looks at how full a ring is: each look fetches a cache line from the reader's core. In between,
+/// Commits between two looks at how full a ring is: each look fetches a cache line from the reader's core. In between,
 /// whoever has to ask for room looks as well.
-const FLUSHES_PER_LOOK: u32 = 64;
+const COMMITS_PER_LOOK: u32 = 64;
 
 /// Wakes whoever sleeps at the other end of a ring. Rung only when the sleeper said that it sleeps.
 ///
@@ -37,16 +37,16 @@ const FLUSHES_PER_LOOK: u32 = 64;
 /// sleeps, fences, and looks whether there is a slot. Of two sequentially consistent fences one comes first, and the
 /// side of the other one sees what was stored before it. One fence alone, on either side, would not do: a store may
 /// stay in its core's buffer while a later load is answered. Where nobody ever sleeps there is nothing to lose, and
-/// [`Bell::silent`] saves the writer its fence.
+/// [`Notifier::silent`] saves the writer its fence.
 #[derive(Default)]
-pub struct Bell {
+pub struct Notifier {
     silent: bool,
     sleeping: AtomicBool,
     wake: std::sync::OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
-impl Bell {
-    /// A bell with nobody behind it yet; see [`Bell::hang`].
+impl Notifier {
+    /// A notifier with nobody behind it yet; see [`Notifier::set_waker`].
     #[must_use]
     pub fn new() -> Arc<Self> {
         Arc::default()
@@ -59,29 +59,29 @@ impl Bell {
     }
 
     /// Says how to wake the sleeper (`Thread::unpark`, a poll's waker). The first call counts.
-    pub fn hang(&self, wake: impl Fn() + Send + Sync + 'static) {
+    pub fn set_waker(&self, wake: impl Fn() + Send + Sync + 'static) {
         let _ = self.wake.set(Box::new(wake));
     }
 
     /// The sleeper announces that it is about to sleep. It must look at its rings once more after this and
-    /// before it sleeps: whatever was written before the announcement became visible rings no bell.
+    /// before it sleeps: whatever was written before the announcement became visible rings no notifier.
     ///
     /// # Panics
-    /// When the bell is [`Bell::silent`]: nothing would wake the sleeper.
-    pub fn about_to_sleep(&self) {
-        assert!(!self.silent, "who sleeps needs Bell::new(): a silent bell wakes nobody");
+    /// When the notifier is [`Notifier::silent`]: nothing would wake the sleeper.
+    pub fn prepare_wait(&self) {
+        assert!(!self.silent, "who sleeps needs Notifier::new(): a silent notifier wakes nobody");
         self.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }
 
     /// The sleeper is awake.
-    pub fn awake(&self) {
+    pub fn cancel_wait(&self) {
         self.sleeping.store(false, Ordering::Relaxed);
     }
 
-    /// Wakes the sleeper if it sleeps: one fence and one load otherwise, and nothing at all if the bell is silent.
+    /// Wakes the sleeper if it sleeps: one fence and one load otherwise, and nothing at all if the notifier is silent.
     #[inline]
-    pub fn ring(&self) {
+    pub fn notify(&self) {
         if self.silent {
             return;
         }
@@ -129,7 +129,7 @@ impl MetricSource for RingMetrics {
     }
 }
 
-/// The writing end. One thread. Dropped, it writes what is still staged.
+/// The writing end. One thread. Dropped, it writes what is still unpublished.
 pub struct Producer {
     ring: rtrb::Producer<Slot>,
     /// The small ring.
@@ -138,14 +138,14 @@ pub struct Producer {
     spilling: bool,
     /// Slots since it was last looked whether that still holds.
     spilled: usize,
-    bell: Arc<Bell>,
+    notifier: Arc<Notifier>,
     metrics: Arc<RingMetrics>,
-    unrung: u32,
-    flushes: u32,
-    /// Free slots at the last flush, as far as was known; 0 makes the next flush tell how full the ring is.
+    unnotified: u32,
+    commits: u32,
+    /// Free slots at the last commit, as far as was known; 0 makes the next commit tell how full the ring is.
     known_free: usize,
-    staged: [Slot; STAGED_MAX],
-    staged_count: usize,
+    unpublished: [Slot; UNPUBLISHED_MAX],
+    unpublished_count: usize,
 }
 
 /// The reading end. One thread.
@@ -160,11 +160,11 @@ pub struct Consumer {
     next: usize,
 }
 
-/// A ring of `slots` slots (64 bytes each) called `name` in the metrics; `bell` wakes its reader.
+/// A ring of `slots` slots (64 bytes each) called `name` in the metrics; `notifier` wakes its reader.
 ///
 /// All memory is touched here, so that the first turn takes no page fault.
 #[must_use]
-pub fn ring(name: &'static str, slots: usize, bell: Arc<Bell>) -> (Producer, Consumer) {
+pub fn ring(name: &'static str, slots: usize, notifier: Arc<Notifier>) -> (Producer, Consumer) {
     let (far_producer, far_consumer) = touched(slots);
     let (near_producer, near_consumer) = touched(if slots < NEAR_FROM_SLOTS { 0 } else { NEAR_SLOTS });
     let metrics = Arc::new(RingMetrics { name, capacity: slots as u64, ..RingMetrics::default() });
@@ -173,13 +173,13 @@ pub fn ring(name: &'static str, slots: usize, bell: Arc<Bell>) -> (Producer, Con
         near: near_producer,
         spilling: false,
         spilled: 0,
-        bell,
+        notifier,
         metrics,
-        unrung: 0,
-        flushes: 0,
+        unnotified: 0,
+        commits: 0,
         known_free: 0,
-        staged: [Slot::EMPTY; STAGED_MAX],
-        staged_count: 0,
+        unpublished: [Slot::EMPTY; UNPUBLISHED_MAX],
+        unpublished_count: 0,
     };
     (producer, Consumer { ring: far_consumer, near: near_consumer, next: 0 })
 }
@@ -196,7 +196,7 @@ fn touched(slots: usize) -> (rtrb::Producer<Slot>, rtrb::Consumer<Slot>) {
 pub struct Full;
 
 impl Producer {
-    /// Writes one slot, which the reader sees at once. Call [`Producer::flush`] at the end of the turn.
+    /// Writes one slot, which the reader sees at once. Call [`Producer::commit`] at the end of the turn.
     ///
     /// # Errors
     /// [`Full`]: nothing was written, and it was counted.
@@ -212,22 +212,22 @@ impl Producer {
     #[inline]
     pub fn push_all(&mut self, slots: &[Slot]) -> Result<(), Full> {
         self.publish();
-        if self.write(slots) { Ok(()) } else { self.full() }
+        if self.copy_in(slots) { Ok(()) } else { self.full() }
     }
 
     /// Writes all of `slots` or none; says which.
     #[inline]
-    fn write(&mut self, slots: &[Slot]) -> bool {
-        let written = self.write_near(slots) || self.ring.push_entire_slice(slots).is_ok();
+    fn copy_in(&mut self, slots: &[Slot]) -> bool {
+        let written = self.copy_in_near(slots) || self.ring.push_entire_slice(slots).is_ok();
         if written {
-            self.unrung += slots.len() as u32;
+            self.unnotified += slots.len() as u32;
         }
         written
     }
 
     /// The same, into the small ring.
     #[inline]
-    fn write_near(&mut self, slots: &[Slot]) -> bool {
+    fn copy_in_near(&mut self, slots: &[Slot]) -> bool {
         if self.spilling {
             self.spilled += slots.len();
             if self.spilled < SPILLED_PER_LOOK {
@@ -251,63 +251,63 @@ impl Producer {
         false
     }
 
-    /// Takes one slot, which the reader sees at the next [`Producer::publish`] or [`Producer::flush`], or once
-    /// [`STAGED_MAX`] are staged: many slots then cost one exchange between the cores. Its place is taken at once.
+    /// Takes one slot, which the reader sees at the next [`Producer::publish`] or [`Producer::commit`], or once
+    /// [`UNPUBLISHED_MAX`] are unpublished: many slots then cost one exchange between the cores. Its place is taken at once.
     ///
     /// # Errors
-    /// [`Full`]: the slot was not taken, and it was counted. What was staged before is published then, so that a
+    /// [`Full`]: the slot was not taken, and it was counted. What was unpublished before is published then, so that a
     /// caller who waits for room waits for a reader who has work.
     #[inline]
-    pub fn stage(&mut self, slot: Slot) -> Result<(), Full> {
+    pub fn write(&mut self, slot: Slot) -> Result<(), Full> {
         if !self.has_room(1) {
             self.publish();
             return self.full();
         }
-        self.staged[self.staged_count] = slot;
-        self.staged_count += 1;
-        if self.staged_count == STAGED_MAX {
+        self.unpublished[self.unpublished_count] = slot;
+        self.unpublished_count += 1;
+        if self.unpublished_count == UNPUBLISHED_MAX {
             self.publish();
         }
         Ok(())
     }
 
-    /// Takes all of `slots` like [`Producer::stage`], or none.
+    /// Takes all of `slots` like [`Producer::write`], or none.
     ///
     /// # Errors
-    /// [`Full`]: nothing was taken, and it was counted. What was staged before is published then.
+    /// [`Full`]: nothing was taken, and it was counted. What was unpublished before is published then.
     #[inline]
-    pub fn stage_all(&mut self, slots: &[Slot]) -> Result<(), Full> {
+    pub fn write_all(&mut self, slots: &[Slot]) -> Result<(), Full> {
         if !self.has_room(slots.len()) {
             self.publish();
             return self.full();
         }
-        if self.staged_count + slots.len() > STAGED_MAX {
+        if self.unpublished_count + slots.len() > UNPUBLISHED_MAX {
             self.publish();
-            if slots.len() > STAGED_MAX {
+            if slots.len() > UNPUBLISHED_MAX {
                 return self.push_all(slots);
             }
         }
-        self.staged[self.staged_count..][..slots.len()].copy_from_slice(slots);
-        self.staged_count += slots.len();
-        if self.staged_count == STAGED_MAX {
+        self.unpublished[self.unpublished_count..][..slots.len()].copy_from_slice(slots);
+        self.unpublished_count += slots.len();
+        if self.unpublished_count == UNPUBLISHED_MAX {
             self.publish();
         }
         Ok(())
     }
 
-    /// Shows the reader what is staged, without ringing the bell.
+    /// Shows the reader what is unpublished, without ringing the notifier.
     #[inline]
     pub fn publish(&mut self) {
-        if self.staged_count > 0 {
-            self.write_staged();
+        if self.unpublished_count > 0 {
+            self.publish_batch();
         }
     }
 
-    fn write_staged(&mut self) {
-        let (staged, count) = (self.staged, self.staged_count);
-        // OK because their places were counted when they were staged, and nobody else takes places.
-        let _ = self.write(&staged[..count]);
-        self.staged_count = 0;
+    fn publish_batch(&mut self) {
+        let (unpublished, count) = (self.unpublished, self.unpublished_count);
+        // OK because their places were counted when they were unpublished, and nobody else takes places.
+        let _ = self.copy_in(&unpublished[..count]);
+        self.unpublished_count = 0;
     }
 
     #[cold]
@@ -317,22 +317,22 @@ impl Producer {
         Err(Full)
     }
 
-    /// Ends a turn: publishes what is staged, and rings the bell if anything was written.
+    /// Ends a turn: publishes what is unpublished, and rings the notifier if anything was written.
     #[inline]
-    pub fn flush(&mut self) {
+    pub fn commit(&mut self) {
         self.publish();
-        if self.unrung > 0 {
-            self.metrics.written.add(u64::from(self.unrung));
-            self.flushes = self.flushes.wrapping_add(1);
-            let look = self.flushes.is_multiple_of(FLUSHES_PER_LOOK);
+        if self.unnotified > 0 {
+            self.metrics.written.add(u64::from(self.unnotified));
+            self.commits = self.commits.wrapping_add(1);
+            let look = self.commits.is_multiple_of(COMMITS_PER_LOOK);
             let free = if look { self.ring.slots() } else { self.ring.cached_slots() };
             // More is free than what was not written since: somebody asked the reader's core, and this is its answer.
-            if look || free + self.unrung as usize > self.known_free {
+            if look || free + self.unnotified as usize > self.known_free {
                 self.metrics.occupied.set(self.metrics.capacity - free as u64);
             }
             self.known_free = free;
-            self.unrung = 0;
-            self.bell.ring();
+            self.unnotified = 0;
+            self.notifier.notify();
         }
     }
 
@@ -342,18 +342,18 @@ impl Producer {
         self.ring.buffer().capacity()
     }
 
-    /// Free slots; what is staged counts as taken.
+    /// Free slots; what is unpublished counts as taken.
     #[inline]
     #[must_use]
     pub fn free(&self) -> usize {
-        self.ring.slots() - self.staged_count
+        self.ring.slots() - self.unpublished_count
     }
 
     /// Whether `slots` more fit. Asks the reader's core only when what it was last known to have freed is not enough.
     #[inline]
     #[must_use]
     pub fn has_room(&self, slots: usize) -> bool {
-        let need = self.staged_count + slots;
+        let need = self.unpublished_count + slots;
         self.ring.cached_slots() >= need || self.ring.slots() >= need
     }
 
@@ -372,7 +372,7 @@ impl Producer {
 
 impl Drop for Producer {
     fn drop(&mut self) {
-        self.flush();
+        self.commit();
     }
 }
 
@@ -466,10 +466,10 @@ mod tests {
 
     #[test]
     fn a_full_ring_refuses_the_whole_group_and_counts_it() {
-        let (mut producer, mut consumer) = ring("test", 4, Bell::new());
+        let (mut producer, mut consumer) = ring("test", 4, Notifier::new());
         assert_eq!(producer.push_all(&[Slot::EMPTY; 3]), Ok(()));
         assert_eq!(producer.push_all(&[Slot::EMPTY; 2]), Err(Full));
-        producer.flush();
+        producer.commit();
         assert_eq!(consumer.drain(10, |_| {}), 3);
         let mut samples = Vec::new();
         producer.metrics().collect(&mut samples);
@@ -477,53 +477,53 @@ mod tests {
     }
 
     #[test]
-    fn the_bell_rings_only_for_a_sleeper() {
-        let bell = Bell::new();
+    fn only_a_sleeper_is_notified() {
+        let notifier = Notifier::new();
         let rung = Arc::new(AtomicU32::new(0));
         let seen = Arc::clone(&rung);
-        bell.hang(move || {
+        notifier.set_waker(move || {
             seen.fetch_add(1, Ordering::Relaxed);
         });
-        bell.ring();
-        bell.about_to_sleep();
-        bell.ring();
-        bell.ring();
+        notifier.notify();
+        notifier.prepare_wait();
+        notifier.notify();
+        notifier.notify();
         assert_eq!(rung.load(Ordering::Relaxed), 1);
     }
 
     #[test]
-    fn a_silent_bell_says_so_to_whoever_would_sleep() {
-        let bell = Bell::silent();
-        bell.ring();
-        let slept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| bell.about_to_sleep()));
+    fn a_silent_notifier_says_so_to_whoever_would_sleep() {
+        let notifier = Notifier::silent();
+        notifier.notify();
+        let slept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| notifier.prepare_wait()));
         assert!(slept.is_err());
     }
 
     #[test]
-    fn staged_slots_take_room_at_once_and_show_at_the_flush_in_order() {
-        let (mut producer, mut consumer) = ring("test", 8, Bell::new());
+    fn written_slots_take_room_at_once_and_show_at_the_commit_in_order() {
+        let (mut producer, mut consumer) = ring("test", 8, Notifier::new());
         let numbered = |number: u8| {
             let mut slot = Slot::EMPTY;
             slot.length = number;
             slot
         };
         for number in 0..5 {
-            assert_eq!(producer.stage(numbered(number)), Ok(()));
+            assert_eq!(producer.write(numbered(number)), Ok(()));
         }
         assert_eq!((producer.free(), consumer.waiting()), (3, 0));
         assert!(producer.has_room(3) && !producer.has_room(4));
-        assert_eq!(producer.stage_all(&[Slot::EMPTY; 4]), Err(Full));
+        assert_eq!(producer.write_all(&[Slot::EMPTY; 4]), Err(Full));
         assert_eq!(consumer.waiting(), 5, "who waits for room waits for a reader with work");
-        assert_eq!(producer.stage_all(&[]), Ok(()));
+        assert_eq!(producer.write_all(&[]), Ok(()));
         assert_eq!(producer.push(numbered(5)), Ok(()));
-        producer.stage(numbered(6)).unwrap();
+        producer.write(numbered(6)).unwrap();
         assert_eq!(producer.push(numbered(7)), Ok(()));
-        assert_eq!(consumer.waiting(), 8, "a push shows what was staged before it");
-        assert_eq!(producer.stage(numbered(8)), Err(Full));
+        assert_eq!(consumer.waiting(), 8, "a push shows what was unpublished before it");
+        assert_eq!(producer.write(numbered(8)), Err(Full));
         let mut seen = Vec::new();
         consumer.drain(usize::MAX, |slot| seen.push(slot.length));
         assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6, 7]);
-        producer.stage_all(&[numbered(9), numbered(10)]).unwrap();
+        producer.write_all(&[numbered(9), numbered(10)]).unwrap();
         assert_eq!(consumer.waiting(), 0);
         drop(producer);
         assert!(consumer.is_abandoned());
@@ -531,20 +531,20 @@ mod tests {
     }
 
     #[test]
-    fn enough_staged_slots_show_without_a_flush() {
-        let (mut producer, consumer) = ring("test", 200, Bell::new());
-        for _ in 0..STAGED_MAX {
-            producer.stage(Slot::EMPTY).unwrap();
+    fn enough_written_slots_show_without_a_commit() {
+        let (mut producer, consumer) = ring("test", 200, Notifier::new());
+        for _ in 0..UNPUBLISHED_MAX {
+            producer.write(Slot::EMPTY).unwrap();
         }
-        assert_eq!(consumer.waiting(), STAGED_MAX);
-        producer.stage_all(&[Slot::EMPTY; STAGED_MAX]).unwrap();
-        assert_eq!(consumer.waiting(), 2 * STAGED_MAX);
-        producer.stage_all(&[Slot::EMPTY; STAGED_MAX - 1]).unwrap();
-        assert_eq!(consumer.waiting(), 2 * STAGED_MAX);
-        producer.stage_all(&[Slot::EMPTY; 2]).unwrap();
-        assert_eq!(consumer.waiting(), 3 * STAGED_MAX - 1);
-        producer.stage_all(&[Slot::EMPTY; STAGED_MAX + 1]).unwrap();
-        assert_eq!((consumer.waiting(), producer.free()), (4 * STAGED_MAX + 2, 200 - 4 * STAGED_MAX - 2));
+        assert_eq!(consumer.waiting(), UNPUBLISHED_MAX);
+        producer.write_all(&[Slot::EMPTY; UNPUBLISHED_MAX]).unwrap();
+        assert_eq!(consumer.waiting(), 2 * UNPUBLISHED_MAX);
+        producer.write_all(&[Slot::EMPTY; UNPUBLISHED_MAX - 1]).unwrap();
+        assert_eq!(consumer.waiting(), 2 * UNPUBLISHED_MAX);
+        producer.write_all(&[Slot::EMPTY; 2]).unwrap();
+        assert_eq!(consumer.waiting(), 3 * UNPUBLISHED_MAX - 1);
+        producer.write_all(&[Slot::EMPTY; UNPUBLISHED_MAX + 1]).unwrap();
+        assert_eq!((consumer.waiting(), producer.free()), (4 * UNPUBLISHED_MAX + 2, 200 - 4 * UNPUBLISHED_MAX - 2));
     }
 
     fn of(number: u64) -> Slot {
@@ -559,7 +559,7 @@ mod tests {
 
     #[test]
     fn nothing_overtakes_what_was_spilled() {
-        let (mut producer, mut consumer) = ring("test", NEAR_FROM_SLOTS, Bell::new());
+        let (mut producer, mut consumer) = ring("test", NEAR_FROM_SLOTS, Notifier::new());
         let (mut written, mut seen) = (0, 0);
         let mut write = |producer: &mut Producer, count| {
             for _ in 0..count {
@@ -593,15 +593,15 @@ mod tests {
 
     #[test]
     fn a_large_ring_has_the_room_it_says() {
-        let (mut producer, mut consumer) = ring("test", NEAR_FROM_SLOTS, Bell::new());
-        for group in [1, 31, 40, STAGED_MAX, STAGED_MAX + 1, NEAR_FROM_SLOTS] {
+        let (mut producer, mut consumer) = ring("test", NEAR_FROM_SLOTS, Notifier::new());
+        for group in [1, 31, 40, UNPUBLISHED_MAX, UNPUBLISHED_MAX + 1, NEAR_FROM_SLOTS] {
             let mut written = 0;
             while producer.has_room(group) {
-                assert_eq!(producer.stage_all(&vec![of(1); group]), Ok(()), "there was room for it");
+                assert_eq!(producer.write_all(&vec![of(1); group]), Ok(()), "there was room for it");
                 written += group;
             }
-            assert_eq!(producer.stage_all(&vec![of(1); group]), Err(Full));
-            producer.flush();
+            assert_eq!(producer.write_all(&vec![of(1); group]), Err(Full));
+            producer.commit();
             assert_eq!(consumer.drain(usize::MAX, |_| {}), written);
         }
     }
@@ -609,19 +609,19 @@ mod tests {
     #[test]
     fn bursts_arrive_in_order_from_both_rings() {
         const COUNT: u64 = 300_000;
-        let (mut producer, mut consumer) = ring("test", 4 * NEAR_FROM_SLOTS, Bell::silent());
+        let (mut producer, mut consumer) = ring("test", 4 * NEAR_FROM_SLOTS, Notifier::silent());
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 let mut number = 0;
                 while number < COUNT {
                     for _ in 0..(number * 7919) % 300 {
-                        while producer.stage(of(number)).is_err() {
+                        while producer.write(of(number)).is_err() {
                             std::thread::yield_now();
                         }
                         number += 1;
                     }
                     number += u64::from(producer.push(of(number)).is_ok());
-                    producer.flush();
+                    producer.commit();
                 }
             });
             let mut expected = 0;
@@ -640,16 +640,16 @@ mod tests {
 
     #[test]
     fn a_ring_that_fills_up_is_looked_at_again_and_again() {
-        let (mut producer, mut consumer) = ring("test", 64, Bell::new());
+        let (mut producer, mut consumer) = ring("test", 64, Notifier::new());
         let occupied = |producer: &Producer| producer.metrics().occupied.get();
-        for _ in 0..FLUSHES_PER_LOOK {
+        for _ in 0..COMMITS_PER_LOOK {
             producer.push(Slot::EMPTY).unwrap();
-            producer.flush();
+            producer.commit();
         }
         assert_eq!(occupied(&producer), 64);
         consumer.drain(60, |_| {});
         producer.push(Slot::EMPTY).unwrap();
-        producer.flush();
+        producer.commit();
         assert_eq!(occupied(&producer), 5);
     }
 }

@@ -2,10 +2,10 @@
 //! a session change, a reader whose ring overflows and its snapshots.
 
 use book::market::{Limits, Market, OrderKey};
-use book::ring::{Bell, ring};
+use book::order_interest::{OrderInterest, order_interest};
+use book::ring::{Notifier, ring};
 use book::slot::{Execution, OrderEvent, QUANTITY_REST, Stamp, State, Symbol, System, TickBand, rtype, system};
-use book::stage::{BookStage, Detail};
-use book::wishes::{Wish, wishes};
+use book::worker::{BookWorker, Detail};
 use book::{BookId, OrderId, Phase, Price, Side, Slot};
 
 /// How often `work` took memory, or gave back or moved what was taken before.
@@ -96,29 +96,29 @@ fn turns_take_no_memory(queues: bool) {
         seed: 3,
     };
     let events = events();
-    let (mut producer, consumer) = ring("events", 4_096, Bell::new());
-    let (quick, mut quick_reader) = ring("quick", 1 << 15, Bell::new());
-    let (slow, mut slow_reader) = ring("slow", 1_024, Bell::new());
-    let mut stage = BookStage::new(consumer, Market::new(limits));
+    let (mut producer, consumer) = ring("events", 4_096, Notifier::new());
+    let (quick, mut quick_reader) = ring("quick", 1 << 15, Notifier::new());
+    let (slow, mut slow_reader) = ring("slow", 1_024, Notifier::new());
+    let mut stage = BookWorker::new(consumer, Market::new(limits));
     stage.add_reader(quick, Detail::Orders, limits.books_max);
     stage.add_reader(slow, Detail::Levels, limits.books_max);
-    let (wishing, mut wishing_reader) = ring("wishing", 1_024, Bell::new());
-    let (mut sender, receiver) = wishes(limits.books_max, Bell::new());
-    stage.add_reader(wishing, Detail::OnWish(receiver), limits.books_max);
+    let (requesting, mut requesting_reader) = ring("requesting", 1_024, Notifier::new());
+    let (mut sender, receiver) = order_interest(limits.books_max, Notifier::new());
+    stage.add_reader(requesting, Detail::OnRequest(receiver), limits.books_max);
 
     let taken = taken(|| {
         for (turn, chunk) in events.chunks(1_000).enumerate() {
             producer.push_all(chunk).expect("room");
-            producer.flush();
+            producer.commit();
             while stage.has_work() {
                 stage.do_work(1);
             }
             quick_reader.drain(usize::MAX, |_| {});
             // Another book each turn; what was asked for before is answered by then.
             let book_id = BookId(1 + turn as u32 % 40);
-            sender.ask(Wish { book_id, orders: turn % 80 < 40 }).expect("room");
+            sender.ask(OrderInterest { book_id, orders: turn % 80 < 40 }).expect("room");
             while stage.has_work() || stage.has_waiting_readers() {
-                wishing_reader.drain(usize::MAX, |_| {});
+                requesting_reader.drain(usize::MAX, |_| {});
                 slow_reader.drain(if turn % 3 == 2 { usize::MAX } else { 0 }, |_| {});
                 if stage.do_work(1) == 0 {
                     break;
@@ -139,6 +139,6 @@ fn turns_take_no_memory(queues: bool) {
     let mut samples = Vec::new();
     book::metrics::MetricSource::collect(&*stage.metrics(), &mut samples);
     let counted = |name: &str| samples.iter().any(|s| s.name == name && s.value != book::metrics::Value::Counter(0));
-    assert!(counted("bist_book_wishes_total"));
+    assert!(counted("bist_book_order_interest_total"));
     assert!(counted("bist_book_snapshots_total") && counted("bist_book_reader_gaps_total"), "{samples:?}");
 }

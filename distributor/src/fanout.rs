@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use book::Nanos;
 use book::Slot;
 use book::metrics::MetricSource;
-use book::ring::{Bell, Consumer};
-use book::wishes::WishSender;
+use book::order_interest::OrderInterestSender;
+use book::ring::{Consumer, Notifier};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
@@ -31,7 +31,7 @@ use crate::outlet::Outlet;
 use crate::round::Round;
 use crate::session::Session;
 use crate::topic::{Key, Scratch, Topic};
-use orders::Wishes;
+use orders::OrderInterests;
 
 const LISTENER: Token = Token(0);
 const WAKER: Token = Token(1);
@@ -80,7 +80,7 @@ const PINGS: (u32, u32) = (10, 50);
 /// The WebSocket server of one thread.
 pub struct FanOut {
     consumer: Consumer,
-    bell: Arc<Bell>,
+    notifier: Arc<Notifier>,
     poll: Poll,
     events: Events,
     /// `events` were filled by [`FanOut::wait`] and not looked at.
@@ -95,7 +95,7 @@ impl FanOut {
     /// Token of sockets that are not ours, see [`FanOut::registry`].
     pub const OUTSIDE: Token = Token(usize::MAX);
 
-    /// Listens on `config.listen` and reads `consumer`, whose producer rings `bell`.
+    /// Listens on `config.listen` and reads `consumer`, whose producer rings `notifier`.
     ///
     /// `pages` answers plain HTTP. `clock` is only used to measure stages; the time that frames carry is handed to
     /// [`FanOut::do_work`].
@@ -105,7 +105,7 @@ impl FanOut {
     pub fn bind(
         config: Config,
         consumer: Consumer,
-        bell: Arc<Bell>,
+        notifier: Arc<Notifier>,
         pages: Arc<dyn Pages>,
         clock: fn() -> Nanos,
     ) -> io::Result<Self> {
@@ -114,12 +114,12 @@ impl FanOut {
         let poll = Poll::new()?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), WAKER)?;
-        bell.hang(move || {
+        notifier.set_waker(move || {
             let _ = waker.wake(); // OK because a wake that fails costs one tick of delay, not an update
         });
         Ok(Self {
             consumer,
-            bell,
+            notifier,
             poll,
             events: Events::with_capacity(1_024),
             polled: false,
@@ -132,11 +132,11 @@ impl FanOut {
 
     /// Keeps the orders of those books alone that somebody follows order by order, and asks the book thread for them; without it
     /// every order is expected to come unasked. To be called before the first turn, with the other end of the reader's
-    /// [`Detail::OnWish`](book::stage::Detail::OnWish). Where the books have no queues it changes nothing.
+    /// [`Detail::OnRequest`](book::worker::Detail::OnRequest). Where the books have no queues it changes nothing.
     #[must_use]
-    pub fn with_orders_on_wish(mut self, sender: WishSender) -> Self {
+    pub fn with_orders_on_request(mut self, sender: OrderInterestSender) -> Self {
         if self.core.config.orders {
-            self.core.keep_orders_on_wish(sender);
+            self.core.keep_orders_on_request(sender);
         }
         self
     }
@@ -216,13 +216,13 @@ impl FanOut {
 
     /// Sleeps until a slot, a socket or a timer asks for a turn, or for `timeout`.
     pub fn wait(&mut self, timeout: Duration) {
-        self.bell.about_to_sleep();
+        self.notifier.prepare_wait();
         if self.consumer.is_empty() && !self.polled {
             let timeout = timeout.min(self.core.rest());
             // OK because an interrupted or failed poll only means an early turn.
             self.polled = self.poll.poll(&mut self.events, Some(timeout)).is_ok();
         }
-        self.bell.awake();
+        self.notifier.cancel_wait();
     }
 
     /// Tells every client to come back later, closes with 1012 and waits at most a second until all is out.
@@ -357,7 +357,7 @@ struct Core {
     sessions_count: usize,
     sockets_open: usize,
     wildcards_count: usize,
-    wishes: Wishes,
+    interests: OrderInterests,
     /// The bytes of all frames since everybody was last written to; places in it are handed to outlets.
     turn: Vec<u8>,
     /// How often it was emptied.
@@ -412,7 +412,7 @@ impl Core {
             sessions_count: 0,
             sockets_open: 0,
             wildcards_count: 0,
-            wishes: Wishes::default(),
+            interests: OrderInterests::default(),
             turn: Vec::with_capacity(4 * TURN_BYTES),
             turn_number: 0,
             round: Round::new(config.connections_max.min(65_536)),
@@ -449,7 +449,7 @@ impl Core {
         if self.accept_more || !self.readable.is_empty() || !self.round.is_empty() {
             return Duration::ZERO;
         }
-        let ticks = self.sockets_open > 0 || self.accept_more_at_tick || self.wishes.has_timers();
+        let ticks = self.sockets_open > 0 || self.accept_more_at_tick || self.interests.has_timers();
         let tick_ns = if ticks { TICK_NS } else { u64::MAX };
         Duration::from_nanos(tick_ns.min(self.next_release_ns.saturating_sub(self.now_ns)))
     }

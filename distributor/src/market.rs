@@ -12,7 +12,7 @@ use crate::topic::{Fresh, SNAPSHOT_CANDLES_MAX, SNAPSHOT_TRADES_MAX, touched};
 /// Newest trades kept per book: the snapshot's, and those that a conflated topic may not have sent yet.
 const TRADES_KEPT: usize = SNAPSHOT_TRADES_MAX * 4;
 
-/// Where the orders of a book are that come on wish.
+/// Where the orders of a book are that come on request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OrdersOf {
     /// With the book thread alone.
@@ -33,7 +33,7 @@ pub struct Book {
     pub topics: Vec<u32>,
     /// Of them, those that need every order change.
     pub order_topics: u32,
-    /// Where its orders are, if they come on wish.
+    /// Where its orders are, if they come on request.
     pub orders: OrdersOf,
     /// A snapshot came without them: they come behind it.
     pub orders_follow: bool,
@@ -66,14 +66,14 @@ pub enum Notice {
     SnapshotWhole {
         /// The book.
         book: usize,
-        /// It answers what was wished.
+        /// It answers what was requested.
         answers: bool,
     },
     /// The book's orders are whole, or will not come any more.
     OrdersWhole {
         /// The book.
         book: usize,
-        /// It answers what was wished.
+        /// It answers what was requested.
         answers: bool,
     },
     /// A new epoch is in force.
@@ -118,8 +118,8 @@ impl Market {
     }
 
     /// The same, and knows the orders that it asked for.
-    pub fn on_wish() -> Self {
-        Self::with(KeepOrders::OnWish)
+    pub fn on_order_interest() -> Self {
+        Self::with(KeepOrders::OnRequest)
     }
 
     fn with(orders: KeepOrders) -> Self {

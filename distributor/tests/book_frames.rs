@@ -3,8 +3,8 @@
 mod support;
 
 use book::Side;
-use book::ring::{Bell, ring};
-use book::stage::Detail;
+use book::ring::{Notifier, ring};
+use book::worker::Detail;
 use book::{Phase, Slot};
 use distributor::BookFrames;
 use support::World;
@@ -12,7 +12,7 @@ use support::World;
 #[test]
 fn frames_without_a_server_are_the_servers() {
     let mut world = World::new();
-    let (updates, mut reader) = ring("beside", 1 << 14, Bell::new());
+    let (updates, mut reader) = ring("beside", 1 << 14, Notifier::new());
     world.stage.add_reader(updates, Detail::Orders, 64);
     let mut frames = BookFrames::new(10);
     let mut slots: Vec<Slot> = Vec::new();

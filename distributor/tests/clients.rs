@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use book::ring::{Bell, ring};
+use book::ring::{Notifier, ring};
 use book::slot::{System, system};
 use book::{Phase, Side};
 use distributor::{Config, FanOut, Page, Pages};
@@ -452,9 +452,9 @@ fn shutdown_tells_when_to_come_back_and_closes_with_1012() {
 
 #[test]
 fn a_sleeping_thread_is_woken_by_the_bell_and_by_sockets() {
-    let bell = Bell::new();
-    let (mut updates, reader) = ring("fanout", 1_024, Arc::clone(&bell));
-    let mut server = FanOut::bind(support::config(), reader, bell, Arc::new(()), || 0).unwrap();
+    let notifier = Notifier::new();
+    let (mut updates, reader) = ring("fanout", 1_024, Arc::clone(&notifier));
+    let mut server = FanOut::bind(support::config(), reader, notifier, Arc::new(()), || 0).unwrap();
     let address = server.local_addr();
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
@@ -470,7 +470,7 @@ fn a_sleeping_thread_is_woken_by_the_bell_and_by_sockets() {
     let (mut client, _) = tungstenite::connect(format!("ws://{address}/ws/v2")).unwrap();
     let begin = Instant::now();
     updates.push(System::new(system::SESSION, 1, 1, 0, 0, 9).into()).unwrap();
-    updates.flush();
+    updates.commit();
     let text = client.read().unwrap().into_text().unwrap();
     assert!(text.as_str().contains("\"type\":\"epoch\",\"epoch\":9"), "{text}");
     client.send(Message::text(r#"{"method":"ping"}"#)).unwrap();
@@ -478,7 +478,7 @@ fn a_sleeping_thread_is_woken_by_the_bell_and_by_sockets() {
     assert!(begin.elapsed() < Duration::from_secs(10), "woken, not timed out");
     stop.store(true, Ordering::Relaxed);
     updates.push(System::new(system::TIME, 1, 1, 0, 0, 9).into()).unwrap();
-    updates.flush();
+    updates.commit();
     thread.join().unwrap();
 }
 
@@ -487,9 +487,9 @@ fn several_threads_may_share_a_port() {
     let first = World::with(Config { reuse_port: true, ..support::config() }, 1 << 12, Arc::new(()));
     let listen = first.server.local_addr();
     let _second = World::with(Config { reuse_port: true, listen, ..support::config() }, 1 << 12, Arc::new(()));
-    let bell = Bell::new();
-    let (_updates, reader) = ring("fanout", 1_024, Arc::clone(&bell));
-    let third = FanOut::bind(Config { listen, ..support::config() }, reader, bell, Arc::new(()), || 0);
+    let notifier = Notifier::new();
+    let (_updates, reader) = ring("fanout", 1_024, Arc::clone(&notifier));
+    let third = FanOut::bind(Config { listen, ..support::config() }, reader, notifier, Arc::new(()), || 0);
     assert!(third.is_err(), "only who asks for it");
 }
 

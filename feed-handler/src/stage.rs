@@ -42,7 +42,7 @@ const REQUESTS_MAX: usize = 4;
 const RING_FULL_WAIT: Duration = Duration::from_micros(50);
 
 /// One feed: a source, and what brings its messages into the event ring.
-pub struct FeedStage {
+pub struct FeedWorker {
     source: Source,
     out: Out,
     finished: Option<Finished>,
@@ -113,7 +113,7 @@ impl Default for LiveOptions {
 /// How a recording is replayed.
 #[derive(Clone, Debug)]
 pub struct ReplayOptions {
-    /// The file; opened by [`FeedStage::replay`] and again for each further lap.
+    /// The file; opened by [`FeedWorker::replay`] and again for each further lap.
     pub path: PathBuf,
     /// How to open it.
     pub recording: recording::Options,
@@ -190,11 +190,11 @@ struct Requests {
     count: usize,
 }
 
-impl FeedStage {
+impl FeedWorker {
     /// One turn at `now_ns` (Unix nanoseconds): takes what is there, up to a bound, and pushes it into the ring.
     ///
     /// Returns the packets or messages handled; the caller waits only on zero. Does nothing once
-    /// [`FeedStage::finished`].
+    /// [`FeedWorker::finished`].
     pub fn do_work(&mut self, now_ns: Nanos) -> usize {
         if self.finished.is_some() {
             return 0;
@@ -206,7 +206,7 @@ impl FeedStage {
             Source::Live(live) => live.turn(now_ns, &mut self.out),
             Source::Replay(replay) => replay.turn(now_ns, &mut self.out),
         };
-        self.out.producer.flush();
+        self.out.producer.commit();
         let blocked = matches!(turn, Turn::Full);
         if blocked && !self.blocked {
             self.out.metrics.ring_full.add(1);
@@ -315,7 +315,7 @@ impl FeedStage {
     }
 
     /// How long nothing of our own needs a turn; zero when something is there already. For who waits elsewhere, with the
-    /// sockets watched by [`FeedStage::watch`].
+    /// sockets watched by [`FeedWorker::watch`].
     #[must_use]
     pub fn rest(&self) -> Duration {
         if self.finished.is_some() {
@@ -359,7 +359,7 @@ impl FeedStage {
         Arc::clone(&self.out.metrics)
     }
 
-    /// Ends a [`FeedStage::wait`] of a live feed from another thread; a replay's ends by unparking its thread.
+    /// Ends a [`FeedWorker::wait`] of a live feed from another thread; a replay's ends by unparking its thread.
     #[must_use]
     pub fn waker(&self) -> Option<Arc<mio::Waker>> {
         match &self.source {
@@ -433,7 +433,7 @@ impl Live {
             let mut handler = handler!(self, out, now_ns);
             // A damaged packet is counted by the sequencer, and nothing else can be done about it.
             let _ = self.sequencer.on_packet(now_ns, arrived.bytes, &mut |outcome| handler.on_outcome(outcome));
-            // The book thread has the packet while the next one is read; its bell rings once for all of the turn.
+            // The book thread has the packet while the next one is read; its notifier rings once for all of the turn.
             out.producer.publish();
             self.after_call();
         }
@@ -623,7 +623,7 @@ impl Out {
     /// Takes one slot, which goes out with its packet.
     #[inline]
     fn push(&mut self, slot: Slot) {
-        if self.producer.stage(slot).is_err() {
+        if self.producer.write(slot).is_err() {
             self.overrun = true;
         }
     }

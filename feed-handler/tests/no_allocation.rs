@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 
-use book::ring::{self, Bell};
+use book::ring::{self, Notifier};
 use feed_handler::bistech;
 use feed_handler::layout::bistech_2112::{
     AddOrder, EquilibriumPrice, OrderBookDirectory, OrderDelete, OrderExecuted, Seconds,
@@ -12,7 +12,7 @@ use feed_handler::layout::{Message, alpha};
 use feed_handler::moldudp64::PacketWriter;
 use feed_handler::sequencer::{Config, Recovery};
 use feed_handler::source::udp::{Line, UdpOptions, UdpSource};
-use feed_handler::stage::{FeedStage, LiveOptions};
+use feed_handler::stage::{FeedWorker, LiveOptions};
 use zerocopy::{Immutable, IntoBytes};
 
 /// How often `work` took memory, or gave back or moved what was taken before.
@@ -90,8 +90,8 @@ fn the_live_path_takes_no_memory() {
     let recovery = Some(Recovery { delay_ns: 0, interval_ns: 1_000, messages_max: 100 });
     let sequencer = Config { recovery, ..Config::default() };
     let live = LiveOptions { sequencer, ..LiveOptions::default() };
-    let (producer, mut ring) = ring::ring("events", 65_536, Bell::new());
-    let mut stage = FeedStage::live(udp, bistech::Decoder::new(1_024, None), producer, 1, live).unwrap();
+    let (producer, mut ring) = ring::ring("events", 65_536, Notifier::new());
+    let mut stage = FeedWorker::live(udp, bistech::Decoder::new(1_024, None), producer, 1, live).unwrap();
 
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut slots = 0;

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use book::ring::{self, Bell, Consumer};
+use book::ring::{self, Consumer, Notifier};
 use book::slot::system;
 use book::{Slot, View};
 use feed_handler::bistech;
@@ -17,7 +17,7 @@ use feed_handler::sequencer::{Config, Recovery, Start};
 use feed_handler::source::pacing::Speed;
 use feed_handler::source::recording::Options;
 use feed_handler::source::udp::{Line, UdpOptions, UdpSource};
-use feed_handler::stage::{FeedStage, Finished, LiveOptions, ReplayOptions};
+use feed_handler::stage::{FeedWorker, Finished, LiveOptions, ReplayOptions};
 use zerocopy::{Immutable, IntoBytes};
 
 const SECOND: u64 = 1_000_000_000;
@@ -80,7 +80,7 @@ impl Exchange {
 
 /// A stage, the far end of its ring, and the clock that the test moves.
 struct Bench {
-    stage: FeedStage,
+    stage: FeedWorker,
     ring: Consumer,
     now_ns: u64,
 }
@@ -95,14 +95,14 @@ impl Bench {
             writer: PacketWriter::new(*b"SESSION001", 1, 1_400),
             lines: udp.addresses(),
         };
-        let (producer, ring) = ring::ring("events", RING_SLOTS, Bell::new());
-        let stage = FeedStage::live(udp, bistech::Decoder::new(16, None), producer, 40, options).unwrap();
+        let (producer, ring) = ring::ring("events", RING_SLOTS, Notifier::new());
+        let stage = FeedWorker::live(udp, bistech::Decoder::new(16, None), producer, 40, options).unwrap();
         (Self { stage, ring, now_ns: START }, exchange)
     }
 
     fn replay(options: ReplayOptions) -> Self {
-        let (producer, ring) = ring::ring("events", 256, Bell::new());
-        Self { stage: FeedStage::replay(options, producer, 40).unwrap(), ring, now_ns: START }
+        let (producer, ring) = ring::ring("events", 256, Notifier::new());
+        Self { stage: FeedWorker::replay(options, producer, 40).unwrap(), ring, now_ns: START }
     }
 
     /// Turns until `wanted` slots stand in the ring (waiting for the socket, not for a time), and takes them.
@@ -333,9 +333,9 @@ fn a_ring_without_room_for_one_packet_is_counted_once_and_read_on_later() {
 fn a_ring_that_cannot_hold_a_packet_is_refused_at_the_start() {
     let line = Line { address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0), interface: Ipv4Addr::UNSPECIFIED };
     let udp = UdpOptions { lines: vec![line], receive_buffer_bytes: 0, request_server: None };
-    let (producer, _ring) = ring::ring("events", 100, Bell::new());
+    let (producer, _ring) = ring::ring("events", 100, Notifier::new());
     let decoder = bistech::Decoder::new(1, None);
-    let refused = FeedStage::live(UdpSource::open(&udp).unwrap(), decoder, producer, 1, options()).err().unwrap();
+    let refused = FeedWorker::live(UdpSource::open(&udp).unwrap(), decoder, producer, 1, options()).err().unwrap();
     assert_eq!(refused.free, 100);
     assert!(refused.needed > 9_355);
 }

@@ -29,7 +29,7 @@ pub fn man(folder: Option<&Path>) -> Result<ExitCode> {
     print(&page)
 }
 
-/// A closed pipe (`| head`) is the reader's wish, not a failure.
+/// A closed pipe (`| head`) is what the reader wants, not a failure.
 fn print(text: &[u8]) -> Result<ExitCode> {
     match io::stdout().write_all(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

@@ -5,13 +5,13 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use api::{BuildInfo, Config, Health, Listen, Parts, State, View, ViewStage};
+use api::{BuildInfo, Config, Health, Listen, Parts, State, View, ViewWorker};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use book::metrics::{MetricSource, Sample};
 use book::replica::Options;
-use book::ring::{Bell, Producer, ring};
+use book::ring::{Notifier, Producer, ring};
 use book::slot::{
     Contract, LevelUpdate, LongName, Mark, Slot, State as BookState, StatisticUpdate, Symbol, System, Terms, TickBand,
     TradeUpdate, rtype, statistic, system,
@@ -155,14 +155,14 @@ pub fn market() -> Vec<Slot> {
 /// A view fed by hand.
 pub struct Fed {
     pub producer: Producer,
-    pub stage: ViewStage,
+    pub stage: ViewWorker,
     pub view: View,
 }
 
 /// A view that has taken `slots`.
 pub fn fed(slots: &[Slot]) -> Fed {
-    let (producer, consumer) = ring("view", 65_536, Bell::new());
-    let (stage, view) = ViewStage::new(consumer, Options::default());
+    let (producer, consumer) = ring("view", 65_536, Notifier::new());
+    let (stage, view) = ViewWorker::new(consumer, Options::default());
     let mut fed = Fed { producer, stage, view };
     fed.feed(slots);
     fed
@@ -172,7 +172,7 @@ impl Fed {
     /// Writes `slots` and lets the view take them.
     pub fn feed(&mut self, slots: &[Slot]) {
         self.producer.push_all(slots).expect("the ring has room");
-        self.producer.flush();
+        self.producer.commit();
         while self.stage.do_work() > 0 {}
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use ::disruptor::{BusySpin, Polling, Producer as _};
 use book::Slot;
-use book::ring::{Bell, ring};
+use book::ring::{Notifier, ring};
 use core_affinity::CoreId;
 
 use crate::measure::{Contestant, Row, interleave};
@@ -69,8 +69,8 @@ pub fn throughput(cores: &[CoreId], small: bool, rounds: usize, wanted: &impl Fn
     let &[one, other, ..] = cores else { return Vec::new() };
     let (pair, messages) = ([one, other], if small { 64_000 } else { 16_000_000 });
     let contestants = vec![
-        through("ours, batches of 32", "with metrics and a bell", BATCH, messages, pair, ours),
-        through("ours, one by one", "with metrics and a bell", 1, messages, pair, ours),
+        through("ours, batches of 32", "with metrics and a notifier", BATCH, messages, pair, ours),
+        through("ours, one by one", "with metrics and a notifier", 1, messages, pair, ours),
         through("rtrb chunks of 32", "", BATCH, messages, pair, rtrb_chunks),
         through("rtrb push and pop", "", 1, messages, pair, rtrb_single),
         through("disruptor 4.4 batches of 32", "", BATCH, messages, pair, disruptor),
@@ -201,11 +201,11 @@ fn spin(mut attempt: impl FnMut() -> bool) {
 }
 
 fn ours() -> (impl FnMut(&[Slot]) + Send, impl FnMut(&mut Sum) + Send) {
-    let (mut producer, mut consumer) = ring("peers", SLOTS, Bell::new());
+    let (mut producer, mut consumer) = ring("peers", SLOTS, Notifier::new());
     (
         move |slots: &[Slot]| {
             spin(|| producer.push_all(slots).is_ok());
-            producer.flush();
+            producer.commit();
         },
         move |sum: &mut Sum| {
             consumer.drain(usize::MAX, |slot| sum.add(slot));

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use book::market::{Limits, Market};
-use book::ring::{Bell, Producer, ring};
+use book::order_interest::order_interest;
+use book::ring::{Notifier, Producer, ring};
 use book::slot::{System, system};
-use book::stage::{BookStage, Detail};
-use book::wishes::wishes;
+use book::worker::{BookWorker, Detail};
 use feed_handler::bistech;
 use feed_handler::sink::Received;
 use hdrhistogram::Histogram;
@@ -40,7 +40,7 @@ pub const fn symbols(clients: usize) -> usize {
 /// Encoded messages in, updates out: the book stage in the thread of whoever feeds it.
 struct Books {
     events: Producer,
-    stage: BookStage,
+    stage: BookWorker,
     decoder: bistech::Decoder,
     second: u64,
 }
@@ -63,7 +63,7 @@ impl Books {
     }
 
     fn publish(&mut self) {
-        self.events.flush();
+        self.events.commit();
         while self.stage.do_work(now_ns()) > 0 {}
     }
 }
@@ -88,13 +88,13 @@ impl Own {
     pub fn start(options: &Options, clients: usize) -> Result<Self> {
         pin(options.client_core);
         let symbols = symbols(clients);
-        let (events, consumer) = ring("events", RING_SLOTS, Bell::new());
+        let (events, consumer) = ring("events", RING_SLOTS, Notifier::new());
         let limits = Limits { books_max: symbols + 1, orders_max: symbols * 200, ..Limits::default() };
-        let mut stage = BookStage::new(consumer, Market::new(limits));
-        let bell = Bell::new();
-        let (updates, reader) = ring("fan-out", RING_SLOTS, Arc::clone(&bell));
-        let (sender, receiver) = wishes(symbols + 1, Bell::new());
-        stage.add_reader(updates, Detail::OnWish(receiver), symbols + 1);
+        let mut stage = BookWorker::new(consumer, Market::new(limits));
+        let notifier = Notifier::new();
+        let (updates, reader) = ring("fan-out", RING_SLOTS, Arc::clone(&notifier));
+        let (sender, receiver) = order_interest(symbols + 1, Notifier::new());
+        stage.add_reader(updates, Detail::OnRequest(receiver), symbols + 1);
         let server_options = ServerOptions {
             layout: Layout::Split,
             wait: options.wait,
@@ -102,7 +102,7 @@ impl Own {
             symbols,
             clients,
         };
-        let server = Server::fan_out_alone(&server_options, reader, bell, sender)?;
+        let server = Server::fan_out_alone(&server_options, reader, notifier, sender)?;
         let mut books = Books { events, stage, decoder: bistech::Decoder::new(symbols + 1, None), second: 0 };
         let mut stream = Stream::new(symbols, Choice::InTurn, 1);
         let session = System::new(system::SESSION, now_ns(), now_ns(), 0, 0, now_ns() / 1_000_000_000);

@@ -12,15 +12,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use book::market::{Limits, Market};
 use book::metrics::MetricSource;
-use book::ring::{Bell, Consumer, ring};
-use book::stage::{BookStage, Detail};
-use book::wishes::{WishSender, wishes};
+use book::order_interest::{OrderInterestSender, order_interest};
+use book::ring::{Consumer, Notifier, ring};
+use book::worker::{BookWorker, Detail};
 use distributor::FanOut;
 use feed_handler::bistech;
 use feed_handler::metrics::FeedMetrics;
 use feed_handler::sequencer::{self, Start};
 use feed_handler::source::udp::{Line, UdpOptions, UdpSource};
-use feed_handler::stage::{FeedStage, LiveOptions};
+use feed_handler::stage::{FeedWorker, LiveOptions};
 
 use super::now_ns;
 
@@ -108,8 +108,8 @@ impl Server {
         })
         .context("opening a UDP line on loopback")?;
         let line = udp.addresses()[0];
-        let book_bell = Bell::new();
-        let (events, consumer) = ring("events", RING_SLOTS, Arc::clone(&book_bell));
+        let book_notifier = Notifier::new();
+        let (events, consumer) = ring("events", RING_SLOTS, Arc::clone(&book_notifier));
         let live = LiveOptions {
             sequencer: sequencer::Config { start: Start::At(1), ..sequencer::Config::default() },
             stale_ns: u64::MAX,
@@ -117,13 +117,13 @@ impl Server {
             ..LiveOptions::default()
         };
         let decoder = bistech::Decoder::new(options.symbols + 1, None);
-        let feed = FeedStage::live(udp, decoder, events, now_ns() / 1_000_000_000, live)?;
-        let mut book = BookStage::new(consumer, Market::new(limits(options.symbols)));
-        let fan_bell = Bell::new();
-        let (updates, reader) = ring("fan-out", RING_SLOTS, Arc::clone(&fan_bell));
-        let (sender, receiver) = wishes(options.symbols + 1, Arc::clone(&book_bell));
-        book.add_reader(updates, Detail::OnWish(receiver), options.symbols + 1);
-        let fan_out = fan_out(options, reader, fan_bell, sender)?;
+        let feed = FeedWorker::live(udp, decoder, events, now_ns() / 1_000_000_000, live)?;
+        let mut book = BookWorker::new(consumer, Market::new(limits(options.symbols)));
+        let fan_out_notifier = Notifier::new();
+        let (updates, reader) = ring("fan-out", RING_SLOTS, Arc::clone(&fan_out_notifier));
+        let (sender, receiver) = order_interest(options.symbols + 1, Arc::clone(&book_notifier));
+        book.add_reader(updates, Detail::OnRequest(receiver), options.symbols + 1);
+        let fan_out = fan_out(options, reader, fan_out_notifier, sender)?;
         let mut server = Self {
             address: fan_out.local_addr(),
             line,
@@ -139,19 +139,24 @@ impl Server {
             }
             Layout::Split => {
                 server.spawn("fan-out", options, 2, move |orders, wait| run_fan_out(fan_out, orders, wait))?;
-                server.spawn("book", options, 1, move |orders, wait| run_book(book, &book_bell, orders, wait))?;
+                server.spawn("book", options, 1, move |orders, wait| run_book(book, &book_notifier, orders, wait))?;
                 server.spawn("feed", options, 0, move |orders, wait| run_feed(feed, orders, wait))?;
             }
         }
         Ok(server)
     }
 
-    /// Starts a fan-out alone, which reads `reader`; `bell` is its producer's.
+    /// Starts a fan-out alone, which reads `reader`; `notifier` is its producer's.
     ///
     /// # Errors
     /// A socket or a thread cannot be had.
-    pub fn fan_out_alone(options: &Options, reader: Consumer, bell: Arc<Bell>, sender: WishSender) -> Result<Self> {
-        let fan_out = fan_out(options, reader, bell, sender)?;
+    pub fn fan_out_alone(
+        options: &Options,
+        reader: Consumer,
+        notifier: Arc<Notifier>,
+        sender: OrderInterestSender,
+    ) -> Result<Self> {
+        let fan_out = fan_out(options, reader, notifier, sender)?;
         let mut server = Self {
             address: fan_out.local_addr(),
             line: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
@@ -231,7 +236,12 @@ fn limits(symbols: usize) -> Limits {
     }
 }
 
-fn fan_out(options: &Options, reader: Consumer, bell: Arc<Bell>, sender: WishSender) -> Result<FanOut> {
+fn fan_out(
+    options: &Options,
+    reader: Consumer,
+    notifier: Arc<Notifier>,
+    sender: OrderInterestSender,
+) -> Result<FanOut> {
     let config = distributor::Config {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         connections_max: options.clients + 8,
@@ -239,21 +249,21 @@ fn fan_out(options: &Options, reader: Consumer, bell: Arc<Bell>, sender: WishSen
         queue_bytes_max: 64 << 20,
         ..distributor::Config::default()
     };
-    let fan_out = FanOut::bind(config, reader, bell, Arc::new(()), now_ns).context("listening on loopback")?;
-    Ok(fan_out.with_orders_on_wish(sender))
+    let fan_out = FanOut::bind(config, reader, notifier, Arc::new(()), now_ns).context("listening on loopback")?;
+    Ok(fan_out.with_orders_on_request(sender))
 }
 
 #[cfg(unix)]
-fn fan_out_watches(fan_out: &FanOut, feed: &FeedStage) -> Result<()> {
+fn fan_out_watches(fan_out: &FanOut, feed: &FeedWorker) -> Result<()> {
     feed.watch(fan_out.registry(), FanOut::OUTSIDE).context("watching the feed's socket")
 }
 
 #[cfg(not(unix))]
-fn fan_out_watches(_: &FanOut, _: &FeedStage) -> Result<()> {
+fn fan_out_watches(_: &FanOut, _: &FeedWorker) -> Result<()> {
     Ok(())
 }
 
-fn run_single(mut feed: FeedStage, mut book: BookStage, mut fan_out: FanOut, orders: &Orders, wait: Wait) {
+fn run_single(mut feed: FeedWorker, mut book: BookWorker, mut fan_out: FanOut, orders: &Orders, wait: Wait) {
     while orders.goes_on() {
         let mut now = now_ns();
         let mut work = feed.do_work(now);
@@ -277,7 +287,7 @@ fn run_single(mut feed: FeedStage, mut book: BookStage, mut fan_out: FanOut, ord
     fan_out.shutdown(now_ns());
 }
 
-fn run_feed(mut feed: FeedStage, orders: &Orders, wait: Wait) {
+fn run_feed(mut feed: FeedWorker, orders: &Orders, wait: Wait) {
     while orders.goes_on() {
         if feed.do_work(now_ns()) == 0 {
             match wait {
@@ -288,9 +298,9 @@ fn run_feed(mut feed: FeedStage, orders: &Orders, wait: Wait) {
     }
 }
 
-fn run_book(mut book: BookStage, bell: &Bell, orders: &Orders, wait: Wait) {
+fn run_book(mut book: BookWorker, notifier: &Notifier, orders: &Orders, wait: Wait) {
     let thread = std::thread::current();
-    bell.hang(move || thread.unpark());
+    notifier.set_waker(move || thread.unpark());
     while orders.goes_on() {
         if book.do_work(now_ns()) > 0 {
             continue;
@@ -298,11 +308,11 @@ fn run_book(mut book: BookStage, bell: &Bell, orders: &Orders, wait: Wait) {
         match wait {
             Wait::Spin => std::hint::spin_loop(),
             Wait::Park => {
-                bell.about_to_sleep();
+                notifier.prepare_wait();
                 if !book.has_work() {
                     std::thread::park_timeout(SLEEP_MAX);
                 }
-                bell.awake();
+                notifier.cancel_wait();
             }
         }
     }

@@ -57,7 +57,7 @@ impl Market {
     /// Writes the whole state of a book as updates that replace whatever the reader knew of it.
     ///
     /// `missed` are the numbers the reader did not get (0, 0: none). Begin and end say what is with the `orders`, which are
-    /// [`picture::OMITTED`] where there are no queues; the end says whether this `answers` a [`Wish`](crate::wishes::Wish).
+    /// [`picture::OMITTED`] where there are no queues; the end says whether this `answers` a [`OrderInterest`](crate::order_interest::OrderInterest).
     pub fn snapshot(&self, book: &Book, missed: (u64, u64), orders: u32, answers: bool, out: &mut impl Output) {
         let orders = if self.limits.queues { orders } else { picture::OMITTED };
         let stamp = stamp_of(book);
@@ -116,7 +116,7 @@ impl Market {
         Part::Whole
     }
 
-    /// Writes the mark behind a book's orders, which says whether they answer a [`Wish`](crate::wishes::Wish).
+    /// Writes the mark behind a book's orders, which says whether they answer a [`OrderInterest`](crate::order_interest::OrderInterest).
     pub(crate) fn end_orders(&self, book: &Book, orders: u32, answers: bool, out: &mut impl Output) {
         let marked = Marked { orders, answers, epoch: self.epoch, ..Marked::default() };
         out.push(mark(rtype::ORDERS_END, stamp_of(book), marked));

@@ -120,7 +120,7 @@ record!(
         to_seq: u64,
         /// Begin and end: what is with its orders, one of [`picture`](crate::slot::picture).
         orders: u32,
-        /// End: 1 when it answers a [`Wish`](crate::wishes::Wish).
+        /// End: 1 when it answers a [`OrderInterest`](crate::order_interest::OrderInterest).
         answers: u32,
         /// Epoch that `seq` belongs to.
         epoch: u64,

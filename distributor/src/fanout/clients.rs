@@ -538,7 +538,7 @@ impl Core {
             self.accept_more = true;
         }
         self.release_limited();
-        self.look_at_wishes();
+        self.look_at_order_interests();
         for at in 0..self.sessions.len() {
             self.on_tick_of(at);
         }

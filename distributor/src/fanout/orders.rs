@@ -1,12 +1,12 @@
 //! Every order of a book, kept only while somebody follows it order by order: ask the book thread, wait, let go.
 //!
-//! One wish a book is under way at a time, so that an answer is always the answer to the last one. Orders that nobody
+//! One request a book is under way at a time, so that an answer is always the answer to the last one. Orders that nobody
 //! follows any more are kept for [`LINGER_NS`], so that a client that comes back finds its chain. Never blocks.
 
 use std::collections::HashMap;
 
 use book::Nanos;
-use book::wishes::{Wish, WishSender};
+use book::order_interest::{OrderInterest, OrderInterestSender};
 
 use super::Core;
 use crate::market::{Market, OrdersOf};
@@ -19,14 +19,14 @@ const LINGER_NS: u64 = 10_000_000_000;
 /// Snapshots that wait for orders, of all clients; beyond it `SNAPSHOT_UNAVAILABLE`.
 const ASKED_ONCE_MAX: usize = 65_536;
 
-/// What the fan-out knows of its wishes.
+/// What the fan-out knows of its requests.
 #[derive(Default)]
-pub(super) struct Wishes {
+pub(super) struct OrderInterests {
     /// `None`: every order comes unasked, or none ever does.
-    sender: Option<WishSender>,
+    sender: Option<OrderInterestSender>,
     /// Books whose orders nobody follows, and since when.
     idle: Vec<(usize, Nanos)>,
-    /// A wish found no room.
+    /// A request found no room.
     refused: bool,
     /// Snapshots that wait for orders, by book.
     once: HashMap<usize, Vec<AskedOnce>>,
@@ -41,7 +41,7 @@ struct AskedOnce {
     time_in_ns: Nanos,
 }
 
-impl Wishes {
+impl OrderInterests {
     /// Whether time has to be looked at.
     pub fn has_timers(&self) -> bool {
         self.refused || !self.idle.is_empty()
@@ -50,14 +50,14 @@ impl Wishes {
 
 impl Core {
     /// From now on orders come for the asking alone.
-    pub(super) fn keep_orders_on_wish(&mut self, sender: WishSender) {
-        self.market = Market::on_wish();
-        self.wishes.sender = Some(sender);
+    pub(super) fn keep_orders_on_request(&mut self, sender: OrderInterestSender) {
+        self.market = Market::on_order_interest();
+        self.interests.sender = Some(sender);
     }
 
     /// Whether a channel of the book can be shown, once the book can.
     pub(super) fn may_follow(&self, book: usize, channel: Channel) -> bool {
-        if channel != Channel::Mbo || self.wishes.sender.is_none() {
+        if channel != Channel::Mbo || self.interests.sender.is_none() {
             return true;
         }
         let book = &self.market.books[book];
@@ -65,32 +65,32 @@ impl Core {
     }
 
     fn are_wanted(&self, book: usize) -> bool {
-        self.market.books[book].order_topics > 0 || self.wishes.once.contains_key(&book)
+        self.market.books[book].order_topics > 0 || self.interests.once.contains_key(&book)
     }
 
     /// Somebody began or ended to need a book's orders.
     pub(super) fn on_need_of_orders(&mut self, book: usize) {
         let wanted = self.are_wanted(book);
         match self.market.books[book].orders {
-            OrdersOf::Absent if wanted => self.wish(book, true, OrdersOf::Asked),
+            OrdersOf::Absent if wanted => self.request(book, true, OrdersOf::Asked),
             OrdersOf::Here if !wanted && !self.market.books[book].orders_idle => {
                 self.market.books[book].orders_idle = true;
-                self.wishes.idle.push((book, self.now_ns));
+                self.interests.idle.push((book, self.now_ns));
             }
             // The answer to what was asked last comes first.
             OrdersOf::Absent | OrdersOf::Here | OrdersOf::Asked | OrdersOf::Leaving => {}
         }
     }
 
-    fn wish(&mut self, book: usize, orders: bool, then: OrdersOf) {
-        let Some(sender) = &mut self.wishes.sender else { return };
-        match sender.ask(Wish { book_id: self.market.view(book).book_id, orders }) {
+    fn request(&mut self, book: usize, orders: bool, then: OrdersOf) {
+        let Some(sender) = &mut self.interests.sender else { return };
+        match sender.ask(OrderInterest { book_id: self.market.view(book).book_id, orders }) {
             Ok(()) => self.market.books[book].orders = then,
-            Err(_) => self.wishes.refused = true, // asked again at the next tick
+            Err(_) => self.interests.refused = true, // asked again at the next tick
         }
     }
 
-    /// A picture of the book is whole, with its orders or without. `answers`: the book thread has answered the last wish.
+    /// A picture of the book is whole, with its orders or without. `answers`: the book thread has answered the last request.
     #[cold]
     pub(super) fn on_orders_whole(&mut self, book: usize, answers: bool) {
         if answers {
@@ -106,16 +106,16 @@ impl Core {
     }
 
     /// Lets orders go that nobody has followed for long, and asks for what found no room.
-    pub(super) fn look_at_wishes(&mut self) {
-        if std::mem::take(&mut self.wishes.refused) {
+    pub(super) fn look_at_order_interests(&mut self) {
+        if std::mem::take(&mut self.interests.refused) {
             (0..self.market.books.len()).for_each(|book| self.on_need_of_orders(book));
         }
         let mut n = 0;
-        while n < self.wishes.idle.len() {
-            let (book, since_ns) = self.wishes.idle[n];
+        while n < self.interests.idle.len() {
+            let (book, since_ns) = self.interests.idle[n];
             let wanted = self.are_wanted(book);
             if !wanted && self.now_ns.saturating_sub(since_ns) >= LINGER_NS {
-                self.wish(book, false, OrdersOf::Leaving);
+                self.request(book, false, OrdersOf::Leaving);
             }
             let left = self.market.books[book].orders == OrdersOf::Leaving;
             if left {
@@ -123,7 +123,7 @@ impl Core {
             }
             if wanted || left {
                 self.market.books[book].orders_idle = false;
-                self.wishes.idle.swap_remove(n);
+                self.interests.idle.swap_remove(n);
             } else {
                 n += 1;
             }
@@ -139,36 +139,36 @@ impl Core {
         context: &Context,
         time_in_ns: Nanos,
     ) -> Result<(), Refusal> {
-        if self.wishes.once_count >= ASKED_ONCE_MAX {
+        if self.interests.once_count >= ASKED_ONCE_MAX {
             return Err(Refusal::new("SNAPSHOT_UNAVAILABLE", "too many snapshots wait for orders: ask again"));
         }
         let asked = Subscribe { symbols: Symbols::Listed(Vec::new()), ..asked.clone() };
         let one = AskedOnce { connection, asked, context: context.clone(), time_in_ns };
-        self.wishes.once.entry(book).or_default().push(one);
-        self.wishes.once_count += 1;
+        self.interests.once.entry(book).or_default().push(one);
+        self.interests.once_count += 1;
         self.on_need_of_orders(book);
         Ok(())
     }
 
     fn give_asked_once(&mut self, book: usize) {
-        for one in self.wishes.once.remove(&book).unwrap_or_default() {
+        for one in self.interests.once.remove(&book).unwrap_or_default() {
             let AskedOnce { connection, asked, context, time_in_ns } = one;
-            self.wishes.once_count -= 1;
+            self.interests.once_count -= 1;
             self.get_snapshot(connection, book, &asked, &context, time_in_ns);
         }
     }
 
     /// A client is gone: nothing is sent to whoever gets its place.
     pub(super) fn forget_asked_once(&mut self, connection: usize) {
-        if self.wishes.once_count == 0 {
+        if self.interests.once_count == 0 {
             return;
         }
         let mut count = 0;
-        self.wishes.once.retain(|_, asked| {
+        self.interests.once.retain(|_, asked| {
             asked.retain(|one| one.connection != connection);
             count += asked.len();
             !asked.is_empty()
         });
-        self.wishes.once_count = count;
+        self.interests.once_count = count;
     }
 }

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use book::market::{Limits, Market, OrderKey};
 use book::metrics::{Sample, Value as MetricValue};
-use book::ring::{Bell, Producer, ring};
+use book::order_interest::order_interest;
+use book::ring::{Notifier, Producer, ring};
 use book::slot::{
     Contract, Equilibrium, EquilibriumBest, Execution, LongName, OrderEvent, Slot, Stamp, State, Symbol, System, Terms,
     TickBand, rtype, system,
 };
-use book::stage::{BookStage, Detail};
-use book::wishes::wishes;
+use book::worker::{BookWorker, Detail};
 use book::{BookId, OrderId, Phase, Price, Side};
 use distributor::{Config, FanOut, Pages};
 use serde_json::Value;
@@ -36,7 +36,7 @@ const TURNS_MAX: usize = 20_000;
 
 pub struct World {
     events: Producer,
-    pub stage: BookStage,
+    pub stage: BookWorker,
     pub server: FanOut,
     pub now_ns: u64,
     /// The exchange's clock for the next events.
@@ -57,9 +57,9 @@ impl World {
 
     /// With a ring of `slots` towards the fan-out.
     pub fn with(config: Config, slots: usize, pages: Arc<dyn Pages>) -> Self {
-        let bell = Bell::new();
-        let (events, consumer) = ring("events", 1 << 16, Bell::new());
-        let (updates, reader) = ring("fanout", slots, Arc::clone(&bell));
+        let notifier = Notifier::new();
+        let (events, consumer) = ring("events", 1 << 16, Notifier::new());
+        let (updates, reader) = ring("fanout", slots, Arc::clone(&notifier));
         let limits = Limits {
             books_max: 64,
             orders_max: 50_000,
@@ -70,11 +70,11 @@ impl World {
             seed: 1,
             ..Limits::default()
         };
-        let mut stage = BookStage::new(consumer, Market::new(limits));
-        let (sender, receiver) = wishes(64, Bell::new());
-        stage.add_reader(updates, Detail::OnWish(receiver), 64);
-        let server = FanOut::bind(config, reader, bell, pages, || 0).expect("loopback can be listened on");
-        let server = server.with_orders_on_wish(sender);
+        let mut stage = BookWorker::new(consumer, Market::new(limits));
+        let (sender, receiver) = order_interest(64, Notifier::new());
+        stage.add_reader(updates, Detail::OnRequest(receiver), 64);
+        let server = FanOut::bind(config, reader, notifier, pages, || 0).expect("loopback can be listened on");
+        let server = server.with_orders_on_request(sender);
         Self { events, stage, server, now_ns: TEN, exchange_ns: TEN, receive_buffer_bytes: None, match_id: 0 }
     }
 

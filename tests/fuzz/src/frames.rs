@@ -2,8 +2,8 @@
 //! the protocol's page.
 
 use book::market::{Market, OrderKey};
-use book::ring::{Bell, ring};
-use book::stage::{BookStage, Detail};
+use book::ring::{Notifier, ring};
+use book::worker::{BookWorker, Detail};
 use book::{Price, Slot};
 use distributor::{BookFrames, frame};
 use feed_handler::bistech;
@@ -36,9 +36,9 @@ pub fn book_frames(data: &[u8]) {
     let depth = 1 + options % 100;
     let steps: Vec<Step> =
         data.as_chunks::<STEP_BYTES>().0.iter().take(STEPS_MAX).map(step).filter(keeps_chain).collect();
-    let (mut feed, events_end) = ring("events", RING_SLOTS, Bell::silent());
-    let (updates_end, mut reader) = ring("updates", RING_SLOTS, Bell::silent());
-    let mut stage = BookStage::new(events_end, Market::new(limits(OrderKey::BookSideId)));
+    let (mut feed, events_end) = ring("events", RING_SLOTS, Notifier::silent());
+    let (updates_end, mut reader) = ring("updates", RING_SLOTS, Notifier::silent());
+    let mut stage = BookWorker::new(events_end, Market::new(limits(OrderKey::BookSideId)));
     stage.add_reader(updates_end, Detail::Orders, BOOKS.len());
     let mut frames = BookFrames::without_orders(depth);
     let mut clients: [ClientBook; BOOKS.len()] = Default::default();

@@ -7,12 +7,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::ring::Bell;
+use crate::ring::Notifier;
 use crate::types::BookId;
 
 /// What a reader wants to be told of a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct OrderInterest {
     /// The book.
     pub book_id: BookId,
     /// Every order from now on, or none any more.
@@ -20,14 +20,14 @@ pub struct Wish {
 }
 
 /// The reader's end.
-pub struct WishSender {
-    queue: rtrb::Producer<Wish>,
-    bell: Arc<Bell>,
+pub struct OrderInterestSender {
+    queue: rtrb::Producer<OrderInterest>,
+    notifier: Arc<Notifier>,
 }
 
 /// The book thread's end.
-pub struct WishReceiver {
-    queue: rtrb::Consumer<Wish>,
+pub struct OrderInterestReceiver {
+    queue: rtrb::Consumer<OrderInterest>,
 }
 
 /// No room: the reader asked again about a book before it had the answer.
@@ -36,32 +36,32 @@ pub struct NoRoom;
 
 impl fmt::Display for NoRoom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a wish found no room: only one at a time may wait for each book")
+        f.write_str("a request found no room: only one at a time may wait for each book")
     }
 }
 
 impl std::error::Error for NoRoom {}
 
-/// A queue of wishes about at most `books_max` books. `bell` is the book thread's, which may sleep when one comes.
+/// A queue of requests about at most `books_max` books. `notifier` is the book thread's, which may sleep when one comes.
 #[must_use]
-pub fn wishes(books_max: usize, bell: Arc<Bell>) -> (WishSender, WishReceiver) {
+pub fn order_interest(books_max: usize, notifier: Arc<Notifier>) -> (OrderInterestSender, OrderInterestReceiver) {
     let (sender, receiver) = rtrb::RingBuffer::new(books_max.max(1));
-    (WishSender { queue: sender, bell }, WishReceiver { queue: receiver })
+    (OrderInterestSender { queue: sender, notifier }, OrderInterestReceiver { queue: receiver })
 }
 
-impl WishSender {
+impl OrderInterestSender {
     /// Asks, and wakes the book thread if it sleeps.
     ///
     /// # Errors
     /// [`NoRoom`]: nothing was asked; later there is room again.
-    pub fn ask(&mut self, wish: Wish) -> Result<(), NoRoom> {
-        self.queue.push(wish).map_err(|_| NoRoom)?;
-        self.bell.ring();
+    pub fn ask(&mut self, interest: OrderInterest) -> Result<(), NoRoom> {
+        self.queue.push(interest).map_err(|_| NoRoom)?;
+        self.notifier.notify();
         Ok(())
     }
 }
 
-impl WishReceiver {
+impl OrderInterestReceiver {
     /// Whether nobody asked.
     #[inline]
     #[must_use]
@@ -69,9 +69,9 @@ impl WishReceiver {
         self.queue.is_empty()
     }
 
-    /// The next wish.
+    /// The next request.
     #[inline]
-    pub fn take(&mut self) -> Option<Wish> {
+    pub fn take(&mut self) -> Option<OrderInterest> {
         self.queue.pop().ok()
     }
 }
@@ -81,18 +81,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wishes_arrive_in_order_and_a_full_queue_says_so() {
-        let (mut sender, mut receiver) = wishes(2, Bell::new());
-        let wish = |book, orders| Wish { book_id: BookId(book), orders };
+    fn interest_arrives_in_order_and_a_full_queue_says_so() {
+        let (mut sender, mut receiver) = order_interest(2, Notifier::new());
+        let interest = |book, orders| OrderInterest { book_id: BookId(book), orders };
         assert!(receiver.is_empty());
         assert_eq!(
-            [sender.ask(wish(1, true)), sender.ask(wish(2, true)), sender.ask(wish(3, true))],
+            [sender.ask(interest(1, true)), sender.ask(interest(2, true)), sender.ask(interest(3, true))],
             [Ok(()), Ok(()), Err(NoRoom)]
         );
         assert_eq!(
             [receiver.take(), receiver.take(), receiver.take()],
-            [Some(wish(1, true)), Some(wish(2, true)), None]
+            [Some(interest(1, true)), Some(interest(2, true)), None]
         );
-        assert_eq!(sender.ask(wish(1, false)), Ok(()));
+        assert_eq!(sender.ask(interest(1, false)), Ok(()));
     }
 }

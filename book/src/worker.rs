@@ -18,7 +18,7 @@ use crate::types::Nanos;
 pub use reader::Detail;
 use reader::Reader;
 
-/// Events one turn takes at most: bounds how long a turn can be, and how long a reader waits for its bell.
+/// Events one turn takes at most: bounds how long a turn can be, and how long a reader waits for its notifier.
 pub const EVENTS_PER_TURN_MAX: usize = 1_024;
 /// One event in so many has its latency recorded: 16 keeps the cost below a nanosecond per event.
 const LATENCY_SAMPLE: u64 = 16;
@@ -52,7 +52,7 @@ impl Batch {
 
 /// What the scrape reads of the book thread.
 #[derive(Default)]
-pub struct StageMetrics {
+pub struct BookMetrics {
     events: Counter,
     updates: Counter,
     snapshots: Counter,
@@ -63,7 +63,7 @@ pub struct StageMetrics {
     latency: Latency,
 }
 
-impl StageMetrics {
+impl BookMetrics {
     /// Events applied so far.
     #[must_use]
     pub fn events(&self) -> u64 {
@@ -71,7 +71,7 @@ impl StageMetrics {
     }
 }
 
-impl MetricSource for StageMetrics {
+impl MetricSource for BookMetrics {
     fn stages(&self, each: &mut dyn FnMut(&'static str, &Latency)) {
         each("book", &self.latency);
     }
@@ -87,8 +87,8 @@ impl MetricSource for StageMetrics {
             ),
             counter("bist_book_snapshots_total", "Snapshots of single books written for readers.", &self.snapshots),
             counter(
-                "bist_book_wishes_total",
-                "Wishes of readers for the orders of a book, or for none any more, that were answered.",
+                "bist_book_order_interest_total",
+                "OrderInterests of readers for the orders of a book, or for none any more, that were answered.",
                 &self.answers,
             ),
             counter("bist_book_reader_gaps_total", "Books that a full ring took from a reader.", &self.missed),
@@ -105,16 +105,16 @@ impl MetricSource for StageMetrics {
 }
 
 /// The book thread's work, without the thread.
-pub struct BookStage {
+pub struct BookWorker {
     events: Consumer,
     market: Market,
     readers: Vec<Reader>,
     batch: Batch,
     books_seen: usize,
-    metrics: Arc<StageMetrics>,
+    metrics: Arc<BookMetrics>,
 }
 
-impl BookStage {
+impl BookWorker {
     /// A stage without readers.
     #[must_use]
     pub fn new(events: Consumer, market: Market) -> Self {
@@ -145,14 +145,14 @@ impl BookStage {
 
     /// What the scrape reads.
     #[must_use]
-    pub fn metrics(&self) -> Arc<StageMetrics> {
+    pub fn metrics(&self) -> Arc<BookMetrics> {
         Arc::clone(&self.metrics)
     }
 
-    /// Whether an event or a wish is waiting.
+    /// Whether an event or a request is waiting.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.events.is_empty() || self.readers.iter().any(Reader::has_wishes)
+        !self.events.is_empty() || self.readers.iter().any(Reader::has_order_interest)
     }
 
     /// Whether a reader waits for room: the next turn must not be long in coming.
@@ -169,7 +169,7 @@ impl BookStage {
 
     /// One turn. `now_ns` is our clock, for the latency histogram alone.
     ///
-    /// Returns the events applied, snapshots written and wishes answered; the caller idles only on zero.
+    /// Returns the events applied, snapshots written and requests answered; the caller idles only on zero.
     pub fn do_work(&mut self, now_ns: Nanos) -> usize {
         let Self { events, market, readers, batch, books_seen, metrics } = self;
         let before = metrics.events.get();
@@ -198,13 +198,13 @@ impl BookStage {
         metrics.updates.add(updates);
         let mut snapshots = 0;
         for reader in readers.iter_mut() {
-            if reader.has_wishes() {
-                reader.take_wishes(market);
+            if reader.has_order_interest() {
+                reader.take_order_interest(market);
             }
             if reader.is_owed() {
                 snapshots += reader.resynchronise(market, metrics);
             }
-            reader.flush();
+            reader.commit();
         }
         if work > 0 {
             metrics.books.set(market.books().len() as u64);
@@ -216,7 +216,7 @@ impl BookStage {
 
 /// Copies the updates of one event to every reader. A group is about one book, but for a tick of the clock before it.
 #[inline]
-fn distribute(market: &Market, readers: &mut [Reader], group: &[Slot], metrics: &StageMetrics) {
+fn distribute(market: &Market, readers: &mut [Reader], group: &[Slot], metrics: &BookMetrics) {
     let system = group.iter().take_while(|slot| slot.rtype == rtype::SYSTEM).count();
     let (system, group) = group.split_at(system);
     for record in system {
@@ -244,11 +244,11 @@ mod tests {
     use super::reader::WISHED_PER_TURN_MAX;
     use super::*;
     use crate::market::{Limits, OrderKey};
+    use crate::order_interest::{OrderInterest, OrderInterestSender, order_interest};
     use crate::replica::{KeepOrders, Options, Replica};
-    use crate::ring::{Bell, ring};
+    use crate::ring::{Notifier, ring};
     use crate::slot::{OrderEvent, Stamp, System, action, picture, system};
     use crate::types::{BookId, OrderId, Price, Side};
-    use crate::wishes::{Wish, WishSender, wishes};
 
     fn limits() -> Limits {
         Limits {
@@ -270,7 +270,7 @@ mod tests {
 
     struct Bench {
         events: Producer,
-        stage: BookStage,
+        stage: BookWorker,
         reader: Consumer,
     }
 
@@ -279,9 +279,9 @@ mod tests {
     }
 
     fn bench_with(detail: Detail, reader_slots: usize) -> Bench {
-        let (events, consumer) = ring("events", 1 << 14, Bell::new());
-        let (producer, reader) = ring("reader", reader_slots, Bell::new());
-        let mut stage = BookStage::new(consumer, Market::new(limits()));
+        let (events, consumer) = ring("events", 1 << 14, Notifier::new());
+        let (producer, reader) = ring("reader", reader_slots, Notifier::new());
+        let mut stage = BookWorker::new(consumer, Market::new(limits()));
         stage.add_reader(producer, detail, 16);
         Bench { events, stage, reader }
     }
@@ -322,9 +322,9 @@ mod tests {
     /// A turn takes runs, cut by the bound of a turn, by the end of the ring and by looking ahead: none of it shows.
     #[test]
     fn runs_that_wrap_give_the_same_updates_as_one_event_at_a_time() {
-        let (mut events, consumer) = ring("events", 100, Bell::new());
-        let (producer, mut reader) = ring("reader", 1 << 14, Bell::new());
-        let mut stage = BookStage::new(consumer, Market::new(limits()));
+        let (mut events, consumer) = ring("events", 100, Notifier::new());
+        let (producer, mut reader) = ring("reader", 1 << 14, Notifier::new());
+        let mut stage = BookWorker::new(consumer, Market::new(limits()));
         stage.add_reader(producer, Detail::Orders, 16);
         let mut market = Market::new(limits());
         let (mut want, mut got) = (Vec::new(), Vec::new());
@@ -450,28 +450,28 @@ mod tests {
         assert_eq!(kinds, [(rtype::LEVEL, true); 2]);
     }
 
-    struct OnWish {
+    struct OnRequest {
         bench: Bench,
-        sender: WishSender,
+        sender: OrderInterestSender,
         replica: Replica,
         updates: Vec<Slot>,
         next_id: u64,
     }
 
-    impl OnWish {
+    impl OnRequest {
         fn new() -> Self {
             Self::with_ring(1_024)
         }
 
         fn with_ring(slots: usize) -> Self {
-            let (sender, receiver) = wishes(16, Bell::new());
-            let replica = Replica::new(Options { orders: KeepOrders::OnWish, ..Options::default() });
-            let bench = bench_with(Detail::OnWish(receiver), slots);
+            let (sender, receiver) = order_interest(16, Notifier::new());
+            let replica = Replica::new(Options { orders: KeepOrders::OnRequest, ..Options::default() });
+            let bench = bench_with(Detail::OnRequest(receiver), slots);
             Self { bench, sender, replica, updates: Vec::new(), next_id: 0 }
         }
 
-        fn wish(&mut self, book: u32, orders: bool) {
-            self.sender.ask(Wish { book_id: BookId(book), orders }).unwrap();
+        fn request(&mut self, book: u32, orders: bool) {
+            self.sender.ask(OrderInterest { book_id: BookId(book), orders }).unwrap();
         }
 
         /// So many adds to three books, a turn, and what comes of it.
@@ -516,11 +516,11 @@ mod tests {
 
     #[test]
     fn orders_come_for_the_books_that_are_asked_for_and_for_no_other() {
-        let mut all = OnWish::new();
+        let mut all = OnRequest::new();
         all.turn(30);
         assert_eq!(all.count(|slot| slot.rtype == rtype::ORDER_UPDATE), 0);
         assert!(all.replica.books().iter().all(|book| book.orders_omitted));
-        all.wish(2, true);
+        all.request(2, true);
         assert!(all.bench.stage.has_work());
         all.turn(30);
         assert_eq!(all.answers(), [(2, true)]);
@@ -529,7 +529,7 @@ mod tests {
         all.turn(30);
         assert_eq!(all.count(|slot| slot.rtype == rtype::ORDER_UPDATE), 10);
         assert_same_orders(all.bench.stage.market(), &all.replica, 2);
-        all.wish(2, false);
+        all.request(2, false);
         all.turn(30);
         assert_eq!(all.answers(), [(2, false)]);
         assert!(all.replica.book(BookId(2)).unwrap().orders_omitted);
@@ -540,11 +540,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_for_a_book_that_waits_for_its_snapshot_is_answered_by_it() {
-        let mut all = OnWish::new();
+    fn interest_in_a_book_that_waits_for_its_snapshot_is_answered_by_it() {
+        let mut all = OnRequest::new();
         all.turn(300);
-        all.wish(1, true);
-        all.wish(3, true);
+        all.request(1, true);
+        all.request(3, true);
         // More than the ring holds: every book is lost before anything is read.
         for id in 300..1_500 {
             all.bench.events.push(add(1 + (id % 6) as u32, id)).unwrap();
@@ -570,11 +570,11 @@ mod tests {
     /// The orders of a book that are more than the ring holds come in parts, and what happens between two of them shows.
     #[test]
     fn many_orders_come_in_parts_while_the_book_goes_on() {
-        let mut all = OnWish::new();
+        let mut all = OnRequest::new();
         for _ in 0..20 {
             all.turn(300);
         }
-        all.wish(1, true);
+        all.request(1, true);
         let mut turns = 0;
         while all.answers().is_empty() {
             for id in all.next_id..all.next_id + 30 {
@@ -593,12 +593,12 @@ mod tests {
         assert_same_orders(all.bench.stage.market(), &all.replica, 1);
     }
 
-    /// A gap makes no turn longer than a wish does, although the ring has room for all orders of all books at once.
+    /// A gap makes no turn longer than a request does, although the ring has room for all orders of all books at once.
     #[test]
     fn orders_after_a_gap_come_in_parts() {
-        let mut all = OnWish::with_ring(1 << 13);
+        let mut all = OnRequest::with_ring(1 << 13);
         all.turn(2_700);
-        (1..4).for_each(|book| all.wish(book, true));
+        (1..4).for_each(|book| all.request(book, true));
         all.turn(0);
         assert_eq!(all.answers().len(), 3);
         // Nothing is read, and every book is lost.
@@ -631,13 +631,13 @@ mod tests {
 
     #[test]
     fn orders_of_a_level_that_never_fits_are_left_out_and_said_to_be() {
-        let mut all = OnWish::new();
+        let mut all = OnRequest::new();
         // All of one book and one price.
         for id in 0..600 {
             all.bench.events.push(add(1, id * 50)).unwrap();
             all.turn(0);
         }
-        all.wish(1, true);
+        all.request(1, true);
         all.turn(0);
         assert_eq!(all.answers(), [(1, false)]);
         assert!(all.replica.book(BookId(1)).unwrap().orders_omitted);

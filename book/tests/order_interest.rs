@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use book::market::{Limits, Market, OrderKey};
+use book::order_interest::{OrderInterest, OrderInterestSender, order_interest};
 use book::replica::{KeepOrders, Options, Replica};
-use book::ring::{Bell, Consumer, Producer, ring};
+use book::ring::{Consumer, Notifier, Producer, ring};
 use book::slot::{OrderEvent, QUANTITY_REST, Stamp, System, picture, system};
-use book::stage::{BookStage, Detail};
-use book::wishes::{Wish, WishSender, wishes};
+use book::worker::{BookWorker, Detail};
 use book::{BookId, OrderId, Price, Side, View};
 use proptest::prelude::*;
 
@@ -49,9 +49,9 @@ fn step() -> impl Strategy<Value = Step> {
 
 struct World {
     events: Producer,
-    stage: BookStage,
+    stage: BookWorker,
     reader: Consumer,
-    sender: WishSender,
+    sender: OrderInterestSender,
     replica: Replica,
     /// Of each book: what was answered last, and what is still to be answered.
     wanted: HashMap<u32, (bool, Option<bool>)>,
@@ -62,9 +62,9 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let (events, consumer) = ring("events", 1 << 14, Bell::new());
-        let (updates, reader) = ring("reader", RING_SLOTS, Bell::new());
-        let (sender, receiver) = wishes(BOOKS as usize, Bell::new());
+        let (events, consumer) = ring("events", 1 << 14, Notifier::new());
+        let (updates, reader) = ring("reader", RING_SLOTS, Notifier::new());
+        let (sender, receiver) = order_interest(BOOKS as usize, Notifier::new());
         let limits = Limits {
             books_max: BOOKS as usize,
             orders_max: 100_000,
@@ -74,9 +74,9 @@ impl World {
             seed: 1,
             ..Limits::default()
         };
-        let mut stage = BookStage::new(consumer, Market::new(limits));
-        stage.add_reader(updates, Detail::OnWish(receiver), BOOKS as usize);
-        let replica = Replica::new(Options { orders: KeepOrders::OnWish, ..Options::default() });
+        let mut stage = BookWorker::new(consumer, Market::new(limits));
+        stage.add_reader(updates, Detail::OnRequest(receiver), BOOKS as usize);
+        let replica = Replica::new(Options { orders: KeepOrders::OnRequest, ..Options::default() });
         let mut world = Self {
             events,
             stage,
@@ -133,7 +133,7 @@ impl World {
                 && mark.answers != 0
             {
                 let (have, asked) = wanted.get_mut(&mark.book_id).expect("only what was asked is answered");
-                *have = asked.take().expect("each wish is answered once");
+                *have = asked.take().expect("each request is answered once");
                 assert_eq!(*have, mark.orders == picture::HERE, "what was wanted");
             }
         });
@@ -143,7 +143,7 @@ impl World {
         let (have, asked) = self.wanted.entry(book).or_default();
         if asked.is_none() {
             *asked = Some(!*have);
-            self.sender.ask(Wish { book_id: BookId(book), orders: !*have }).unwrap();
+            self.sender.ask(OrderInterest { book_id: BookId(book), orders: !*have }).unwrap();
         }
     }
 
@@ -162,7 +162,7 @@ impl World {
             let id = book.id();
             let view = self.replica.book(id).expect("the reader knows every book");
             let &(wanted, asked) = self.wanted.get(&id.0).unwrap_or(&(false, None));
-            assert_eq!(asked, None, "every wish was answered");
+            assert_eq!(asked, None, "every request was answered");
             assert_eq!(wanted, !view.orders_omitted, "book {id:?}");
             for side in [Side::Bid, Side::Ask] {
                 assert!(market.levels(id, side).eq(view.levels(side).iter().copied()), "{id:?} {side:?}");

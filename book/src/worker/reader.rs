@@ -3,12 +3,12 @@
 //! Never blocks, allocates after construction, or waits for the reader: what finds no room is owed, and written when half the ring is
 //! free.
 
-use super::StageMetrics;
+use super::BookMetrics;
 use crate::market::{Market, Output, Part, UPDATES_PER_EVENT_MAX, Written};
+use crate::order_interest::{OrderInterest, OrderInterestReceiver};
 use crate::ring::{Full, Producer};
 use crate::slot::{Slot, View, flags, picture, rtype, system};
 use crate::types::{Price, Side};
-use crate::wishes::{Wish, WishReceiver};
 
 /// Orders that a turn writes for a reader that asked for them, with a snapshot or without: bounds how long the events of others
 /// wait for a walk over queues, whose orders lie anywhere in memory.
@@ -23,7 +23,7 @@ pub enum Detail {
     /// All.
     Orders,
     /// Those of the books that it asks for.
-    OnWish(WishReceiver),
+    OnRequest(OrderInterestReceiver),
 }
 
 /// How a reader follows a book.
@@ -36,15 +36,15 @@ struct Following {
     /// It is told of every order.
     orders: bool,
     /// What it asked for and was not answered yet.
-    wished: Option<bool>,
-    /// It had the orders, and a snapshot without them: they come without a wish.
+    requested: Option<bool>,
+    /// It had the orders, and a snapshot without them: they come without a request.
     follow: bool,
 }
 
 impl Following {
     /// Whether orders are to be written, or an answer that there are none.
     fn is_owed_orders(&self) -> bool {
-        self.follow || self.wished.is_some()
+        self.follow || self.requested.is_some()
     }
 }
 
@@ -71,7 +71,7 @@ struct RingOutput<'a>(&'a mut Producer);
 impl Output for RingOutput<'_> {
     fn push(&mut self, update: Slot) {
         // OK because the caller has seen that there is room; a miscount would show in `bist_ring_full_total`.
-        let _ = self.0.stage(update);
+        let _ = self.0.write(update);
     }
 }
 
@@ -96,8 +96,8 @@ impl Reader {
     }
 
     /// Ends a turn: shows the reader all of it.
-    pub(super) fn flush(&mut self) {
-        self.ring.flush();
+    pub(super) fn commit(&mut self) {
+        self.ring.commit();
     }
 
     fn has_pending(&self) -> bool {
@@ -122,13 +122,13 @@ impl Reader {
             return;
         }
         let sent = if book.orders {
-            self.ring.stage_all(group)
+            self.ring.write_all(group)
         } else {
             let written = self.writing.filter(|(writing, _)| *writing == dense).and_then(|(_, written)| written);
             // Nearly always the first, which is then not the last.
             let rest = group.iter().position(|slot| slot.rtype != rtype::ORDER_UPDATE).unwrap_or(group.len());
             if written.is_none() && group[rest..].iter().all(|slot| slot.rtype != rtype::ORDER_UPDATE) {
-                self.ring.stage_all(&group[rest..])
+                self.ring.write_all(&group[rest..])
             } else {
                 stage_part(&mut self.ring, group, written)
             }
@@ -153,7 +153,7 @@ impl Reader {
             // Whatever it had is void; what waited of the old session is, too.
             self.pending = [None; PENDING_SYSTEM];
         }
-        if self.has_pending() || self.ring.stage(record).is_err() {
+        if self.has_pending() || self.ring.write(record).is_err() {
             // A missed tick of the clock repairs itself with the next one.
             if code != system::TIME {
                 self.pending[usize::from(code) % PENDING_SYSTEM] = Some(record);
@@ -171,34 +171,34 @@ impl Reader {
         self.waiting > 0 || self.owed_orders > 0 || self.has_pending()
     }
 
-    pub(super) fn has_wishes(&self) -> bool {
-        matches!(&self.detail, Detail::OnWish(wishes) if !wishes.is_empty())
+    pub(super) fn has_order_interest(&self) -> bool {
+        matches!(&self.detail, Detail::OnRequest(interests) if !interests.is_empty())
     }
 
     /// Notes what the reader asks for.
     #[cold]
-    pub(super) fn take_wishes(&mut self, market: &Market) {
-        let Self { detail: Detail::OnWish(wishes), books, owed_orders, .. } = self else { return };
-        while let Some(Wish { book_id, orders }) = wishes.take() {
+    pub(super) fn take_order_interest(&mut self, market: &Market) {
+        let Self { detail: Detail::OnRequest(interests), books, owed_orders, .. } = self else { return };
+        while let Some(OrderInterest { book_id, orders }) = interests.take() {
             // A book that the reader was never told of cannot be asked for.
             let Some(book) = market.dense(book_id.0).and_then(|dense| books.get_mut(dense)) else { continue };
             *owed_orders += usize::from(!book.is_owed_orders());
-            book.wished = Some(orders && market.has_queues());
+            book.requested = Some(orders && market.has_queues());
             book.orders &= orders;
             book.follow = false;
         }
     }
 
-    /// Brings books up to date and answers wishes, as far as there is room. Starts only when half the ring is free, so that
+    /// Brings books up to date and answers requests, as far as there is room. Starts only when half the ring is free, so that
     /// a reader that is only just too slow is not fed snapshots all the time.
-    pub(super) fn resynchronise(&mut self, market: &Market, metrics: &StageMetrics) -> usize {
+    pub(super) fn resynchronise(&mut self, market: &Market, metrics: &BookMetrics) -> usize {
         let half = self.ring.capacity() / 2;
         if self.ring.free() < half {
             return 0;
         }
         for pending in &mut self.pending {
             if let Some(record) = *pending {
-                if self.ring.stage(record).is_err() {
+                if self.ring.write(record).is_err() {
                     return 0;
                 }
                 *pending = None;
@@ -234,27 +234,21 @@ impl Reader {
 
     /// Writes the snapshot of a book if there is room. A reader that asked for its orders gets them level by level afterwards
     /// where there never is room for them, or they are more than a turn writes; `orders_max` counts down.
-    fn write_snapshot(
-        &mut self,
-        market: &Market,
-        dense: usize,
-        orders_max: &mut usize,
-        metrics: &StageMetrics,
-    ) -> bool {
-        let Following { from_seq, wished, orders, follow, .. } = self.books[dense];
+    fn write_snapshot(&mut self, market: &Market, dense: usize, orders_max: &mut usize, metrics: &BookMetrics) -> bool {
+        let Following { from_seq, requested, orders, follow, .. } = self.books[dense];
         let book = &market.books()[dense];
-        let wanted = wished.unwrap_or(orders || follow);
-        let on_wish = matches!(self.detail, Detail::OnWish(_));
-        let walked = if on_wish { book.orders() as usize } else { 0 };
+        let wanted = requested.unwrap_or(orders || follow);
+        let on_order_interest = matches!(self.detail, Detail::OnRequest(_));
+        let walked = if on_order_interest { book.orders() as usize } else { 0 };
         let fits_ever = market.snapshot_slots(book, wanted) <= self.ring.capacity() / 2;
-        let later = on_wish && wanted && !(fits_ever && walked <= WISHED_PER_TURN_MAX);
+        let later = on_order_interest && wanted && !(fits_ever && walked <= WISHED_PER_TURN_MAX);
         let orders = wanted && fits_ever && !later;
         if self.ring.free() < market.snapshot_slots(book, orders) || (orders && walked > *orders_max) {
             return false;
         }
         *orders_max -= if orders { walked } else { 0 };
         let missed = if from_seq == 0 { (0, 0) } else { (from_seq, market.seq().max(from_seq)) };
-        let answers = wished.is_some() && !later;
+        let answers = requested.is_some() && !later;
         let said = match (orders, later) {
             (true, _) => picture::HERE,
             (false, true) => picture::FOLLOW,
@@ -268,8 +262,8 @@ impl Reader {
             from_seq,
             waiting: false,
             orders: wanted && !later,
-            wished: wished.filter(|_| later),
-            follow: later && wished.is_none(),
+            requested: requested.filter(|_| later),
+            follow: later && requested.is_none(),
         };
         metrics.snapshots.add(1);
         metrics.answers.add(u64::from(answers));
@@ -278,12 +272,12 @@ impl Reader {
 
     /// Writes the orders of a book, or that none come any more, as far as there is room and no further than `orders_max`.
     /// Returns whether that was all.
-    fn write_orders(&mut self, market: &Market, dense: usize, orders_max: &mut usize, metrics: &StageMetrics) -> bool {
+    fn write_orders(&mut self, market: &Market, dense: usize, orders_max: &mut usize, metrics: &BookMetrics) -> bool {
         /// Beside orders: a begin, another one that takes it back, and an end.
         const MARKS: usize = 3;
         let (book, half) = (&market.books()[dense], self.ring.capacity() / 2);
-        let wished = self.books[dense].wished;
-        let orders = wished.unwrap_or(true);
+        let requested = self.books[dense].requested;
+        let orders = requested.unwrap_or(true);
         let Some(room) = self.ring.free().min(half).checked_sub(MARKS) else { return false };
         if orders && *orders_max == 0 {
             return false;
@@ -305,12 +299,12 @@ impl Reader {
             market.begin_orders(book, picture::OMITTED, &mut out);
         }
         let said = if omitted { picture::OMITTED } else { picture::HERE };
-        market.end_orders(book, said, wished.is_some(), &mut out);
+        market.end_orders(book, said, requested.is_some(), &mut out);
         self.writing = None;
         self.owed_orders -= 1;
         let book = &mut self.books[dense];
-        (book.orders, book.wished, book.follow) = (!omitted, None, false);
-        metrics.answers.add(u64::from(wished.is_some()));
+        (book.orders, book.requested, book.follow) = (!omitted, None, false);
+        metrics.answers.add(u64::from(requested.is_some()));
         true
     }
 }
@@ -334,5 +328,5 @@ fn stage_part(ring: &mut Producer, group: &[Slot], written: Option<Written>) -> 
     if let Some(last) = kept[..count].last_mut() {
         *last = last.with_flag(flags::LAST);
     }
-    ring.stage_all(&kept[..count])
+    ring.write_all(&kept[..count])
 }
