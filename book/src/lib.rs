@@ -34,4 +34,4 @@ pub mod worker;
 pub use market::Market;
 pub use phase::Phase;
 pub use slot::{Slot, View};
-pub use types::{BookId, Nanos, OrderId, Price, Side};
+pub use types::{BookId, BookIndex, Nanos, OrderId, Price, Side};

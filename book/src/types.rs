@@ -12,6 +12,28 @@ pub type Nanos = u64;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BookId(pub u32);
 
+/// Where a book stands in a table of all books of one feed: 0, 1, 2, … in the order the books were first seen.
+///
+/// Each table numbers its own: the index of the book thread and that of a reader's copy are not exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BookIndex(pub u32);
+
+impl BookIndex {
+    /// The index of a table's place. Tables hold fewer than 2³² books: their memory is bounded far below that.
+    #[inline]
+    #[must_use]
+    pub const fn from_usize(index: usize) -> Self {
+        Self(index as u32)
+    }
+
+    /// As an index of a slice.
+    #[inline]
+    #[must_use]
+    pub const fn as_usize(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// The exchange's order number. Unique only together with book and side (BISTECH ITCH 2112, section 1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrderId(pub u64);
