@@ -22,7 +22,7 @@ use book::metrics::MetricSource;
 use book::order_interest::order_interest;
 use book::ring::{Notifier, ring};
 use book::worker::{BookWorker, Detail};
-use distributor::FanOut;
+use distributor::{FanOut, HandedOver};
 use feed_handler::sequencer::{self, Recovery, Start};
 use feed_handler::sim;
 use feed_handler::source::protocol::Protocol;
@@ -123,9 +123,9 @@ impl Platform {
             sources.push(sim.metrics());
         }
 
-        let pages = Arc::new(LatePages::default());
+        let slow_path = Arc::new(SlowPath::default());
         let fan_config = fan_config(settings);
-        let fan_out = FanOut::bind(fan_config, fan_consumer, fan_out_notifier, Arc::clone(&pages) as _, now_ns)
+        let fan_out = FanOut::bind(fan_config, fan_consumer, fan_out_notifier, Arc::clone(&slow_path) as _, now_ns)
             .with_context(|| {
                 format!("listening on {} (market_data.listen, or --market-data-listen)", settings.market_data.listen)
             })?;
@@ -140,8 +140,8 @@ impl Platform {
             limits: limits_of(settings),
         };
         let state = api::State::new(api_config(settings, market_data), parts);
-        pages.set(state.pages());
         let server = api::Server::start(state)?;
+        slow_path.open(server.intake());
 
         let book_metrics = book.metrics();
         let feed_metrics = feed.metrics();
@@ -683,21 +683,22 @@ fn build_info() -> api::BuildInfo {
     api::BuildInfo { version: env!("CARGO_PKG_VERSION"), revision: env!("BIST_REVISION"), rustc: env!("BIST_RUSTC") }
 }
 
-/// Pages of the market-data port: made by the slow path, which starts after that port is open.
+/// Where the market-data port hands what is not its WebSocket; the slow path starts after that port is open.
 #[derive(Default)]
-struct LatePages(std::sync::OnceLock<Arc<api::Pages>>);
+struct SlowPath(std::sync::OnceLock<api::Intake>);
 
-impl LatePages {
-    fn set(&self, pages: Arc<api::Pages>) {
+impl SlowPath {
+    fn open(&self, intake: api::Intake) {
         // OK because it is set once, right after it is made.
-        let _ = self.0.set(pages);
+        let _ = self.0.set(intake);
     }
 }
 
-impl distributor::Pages for LatePages {
-    fn answer(&self, path: &str) -> Option<distributor::Page> {
-        let page = self.0.get()?.answer(path)?;
-        Some(distributor::Page { status: page.status, content_type: page.content_type, body: page.body.into() })
+impl distributor::SlowPath for SlowPath {
+    fn hand_over(&self, connection: HandedOver) -> Result<(), HandedOver> {
+        let Some(intake) = self.0.get() else { return Err(connection) };
+        let HandedOver { stream, peer, read } = connection;
+        intake.offer(stream, peer, read).map_err(|(stream, peer, read)| HandedOver { stream, peer, read })
     }
 }
 

@@ -119,6 +119,12 @@ fn live_books_and_a_clean_stop(layout: &str) {
     };
     assert!(value("bist_book_anomalies_total").abs() < 0.5, "the simulated exchange is correct, so are we");
     assert!(value("bist_feed_gaps_total").abs() < 0.5);
+    // The market-data port answers the same, away from the thread that serves its WebSocket.
+    assert_eq!(get(bist.market_data, "/livez"), "ok\n");
+    let scrape = get(bist.market_data, "/metrics?verbose");
+    assert!(scrape.contains("\nbist_ws_handed_over_total 1\n"), "{scrape}");
+    assert!(scrape.contains("\nbist_ws_refused_total{reason=\"slow_path\"} 0\n"), "{scrape}");
+    assert!(get(bist.market_data, "/api/v1/market-data/quotes/GARAN").contains("\"bid\""));
     let latency: Value = serde_json::from_str(&get(bist.admin, "/actuator/latency")).expect("JSON");
     let stages = latency["stages"].as_array().expect("stages");
     let names: Vec<&str> = stages.iter().filter_map(|stage| stage["stage"].as_str()).collect();

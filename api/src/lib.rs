@@ -10,6 +10,7 @@
 pub mod config;
 mod error;
 pub mod health;
+mod intake;
 mod latency;
 mod limit;
 mod market;
@@ -28,6 +29,7 @@ pub mod view;
 
 pub use config::{Config, Limit, Listen};
 pub use health::{Health, Verdict};
+pub use intake::Intake;
 pub use openapi::openapi;
 pub use pages::{BuildInfo, Pages};
 pub use routes::{Parts, State, admin_router, router};

@@ -243,6 +243,8 @@ impl HttpMetrics {
 pub(crate) const SERVICE_REST: &str = "rest";
 /// `service` label of the admin listener.
 pub(crate) const SERVICE_ADMIN: &str = "admin";
+/// The port of the market-data WebSocket.
+pub(crate) const SERVICE_MARKET_DATA: &str = "market-data";
 
 /// One of a fixed set, so that a caller cannot invent label values.
 fn method_name(method: &str) -> &'static str {

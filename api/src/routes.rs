@@ -23,7 +23,7 @@ use crate::config::{Config, Limit};
 use crate::error::{ApiError, AsIs, accepts, shape_errors};
 use crate::health::Health;
 use crate::limit::{Allowances, limit_rate};
-use crate::metrics::{HttpMetrics, SERVICE_ADMIN, SERVICE_REST};
+use crate::metrics::{HttpMetrics, SERVICE_ADMIN, SERVICE_MARKET_DATA, SERVICE_REST};
 use crate::page;
 use crate::pages::{BuildInfo, Pages};
 use crate::view::View;
@@ -100,6 +100,11 @@ impl State {
 
 /// Everything but the web page, as routes and as OpenAPI.
 pub(crate) fn documented() -> OpenApiRouter<Shared> {
+    market_data().routes(routes!(tunnel::passage)).routes(routes!(tunnel::passage_below))
+}
+
+/// Queries of the market, as routes and as OpenAPI.
+fn market_data() -> OpenApiRouter<Shared> {
     let market_data = OpenApiRouter::new()
         .routes(routes!(market::symbols))
         .routes(routes!(market::symbol))
@@ -110,10 +115,7 @@ pub(crate) fn documented() -> OpenApiRouter<Shared> {
         .routes(routes!(market::candles))
         .routes(routes!(market::movers));
     let api = OpenApiRouter::new().nest("/market-data", market_data).routes(routes!(market::limits));
-    OpenApiRouter::with_openapi(openapi::head())
-        .nest("/api/v1", api)
-        .routes(routes!(tunnel::passage))
-        .routes(routes!(tunnel::passage_below))
+    OpenApiRouter::with_openapi(openapi::head()).nest("/api/v1", api)
 }
 
 /// The main port: REST, health, metrics, OpenAPI, the WebSocket passage, the web page.
@@ -125,6 +127,20 @@ pub fn router(state: &Arc<State>) -> Router {
         .merge(openapi::routes())
         .fallback(page::asset);
     layered(routes, state, SERVICE_REST)
+}
+
+/// The port of the market-data WebSocket, as far as it is not that socket: REST, health, metrics, OpenAPI. Without the
+/// passage, which would lead back to the same port.
+pub(crate) fn market_data_router(state: &Arc<State>) -> Router {
+    let (documented, _) = market_data().split_for_parts();
+    let routes = documented
+        .layer(from_fn_with_state(Arc::clone(state), limit_rate))
+        .merge(page_routes())
+        .merge(openapi::routes())
+        .fallback(|| async {
+            ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", "nothing here; the market-data WebSocket is /ws/v2")
+        });
+    layered(routes, state, SERVICE_MARKET_DATA)
 }
 
 /// The admin port: health and metrics only.

@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -15,16 +15,17 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::config::{Config, Listen};
+use crate::intake::{Accepted, Intake, Rewound, intake};
 use crate::limit::Peer;
 use crate::paced::Paced;
 use crate::pages::WRITE_PERIOD;
-use crate::routes::{State, admin_router, router};
+use crate::routes::{State, admin_router, market_data_router, router};
 
 /// Why the slow path could not start.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,7 @@ pub struct Server {
     runtime: Option<tokio::runtime::Runtime>,
     running: Option<tokio::task::JoinHandle<()>>,
     state: Arc<State>,
+    intake: Intake,
     main: SocketAddr,
     admin: Option<SocketAddr>,
 }
@@ -71,8 +73,15 @@ impl Server {
             .enable_all()
             .build()
             .map_err(ServeError::Runtime)?;
-        let running = runtime.spawn(run(main_listener, admin_listener, Arc::clone(&state)));
-        Ok(Self { runtime: Some(runtime), running: Some(running), state, main, admin })
+        let (intake, accepted) = intake();
+        let running = runtime.spawn(run(main_listener, admin_listener, accepted, Arc::clone(&state)));
+        Ok(Self { runtime: Some(runtime), running: Some(running), state, intake, main, admin })
+    }
+
+    /// Where the market-data port hands connections that are not its WebSocket.
+    #[must_use]
+    pub fn intake(&self) -> Intake {
+        self.intake.clone()
     }
 
     /// Address of the main port.
@@ -136,9 +145,10 @@ fn bind(listen: &Listen) -> Result<(StdListener, SocketAddr), ServeError> {
     })
 }
 
-/// Serves both ports until the state says that the process stops; always ends then, within `shutdown_timeout`.
-async fn run(main: StdListener, admin: Option<StdListener>, state: Arc<State>) {
+/// Serves all ports until the state says that the process stops; always ends then, within `shutdown_timeout`.
+async fn run(main: StdListener, admin: Option<StdListener>, accepted: mpsc::Receiver<Accepted>, state: Arc<State>) {
     let mut ports = JoinSet::new();
+    ports.spawn(take_over(accepted, market_data_router(&state), Arc::clone(&state)));
     ports.spawn(listen(main, router(&state), Arc::clone(&state)));
     if let Some(admin) = admin {
         ports.spawn(listen(admin, admin_router(&state), Arc::clone(&state)));
@@ -169,36 +179,79 @@ async fn listen(listener: StdListener, routes: Router, state: Arc<State>) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "a listener could not be given to the runtime"),
     };
-    let room = Arc::new(Semaphore::new(state.config.connections_max));
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::new(routes, state);
     loop {
         tokio::select! {
             biased;
-            () = state.stopped() => break,
+            () = connections.state.stopped() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => match Arc::clone(&room).try_acquire_owned() {
-                    Ok(permit) => {
-                        connections.spawn(serve(stream, peer, routes.clone(), Arc::clone(&state), permit));
-                    }
-                    Err(_) => {
-                        state.http.count_refused_connection();
-                        refuse(stream).await;
-                    }
-                },
+                Ok((stream, peer)) => connections.open(stream, peer, Vec::new()).await,
                 Err(error) => {
                     // Out of descriptors, most likely: the connection stays in the kernel's queue, so wait a little.
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             },
-            Some(_) = connections.join_next() => {}
+            Some(_) = connections.open.join_next() => {}
         }
     }
     drop(listener);
-    let deadline = Instant::now() + state.config.shutdown_timeout;
-    let rest = deadline.saturating_duration_since(Instant::now());
-    let _ = timeout(rest, async { while connections.join_next().await.is_some() {} }).await;
-    connections.abort_all();
+    connections.finish().await;
+}
+
+/// Connections that the market-data port accepted, until the process stops.
+async fn take_over(mut accepted: mpsc::Receiver<Accepted>, routes: Router, state: Arc<State>) {
+    let mut connections = Connections::new(routes, state);
+    loop {
+        tokio::select! {
+            biased;
+            () = connections.state.stopped() => break,
+            Some(Accepted { stream, peer, read }) = accepted.recv() => match TcpStream::from_std(stream) {
+                Ok(stream) => connections.open(stream, peer, read).await,
+                Err(error) => tracing::warn!(%error, %peer, "a connection could not be given to the runtime"),
+            },
+            Some(_) = connections.open.join_next() => {}
+        }
+    }
+    drop(accepted);
+    connections.finish().await;
+}
+
+/// The open connections of one port, at most `connections_max`.
+struct Connections {
+    routes: Router,
+    state: Arc<State>,
+    room: Arc<Semaphore>,
+    open: JoinSet<()>,
+}
+
+impl Connections {
+    fn new(routes: Router, state: Arc<State>) -> Self {
+        let room = Arc::new(Semaphore::new(state.config.connections_max));
+        Self { routes, state, room, open: JoinSet::new() }
+    }
+
+    /// Serves a connection of which `read` was read already, or tells it that there is no room.
+    async fn open(&mut self, stream: TcpStream, peer: SocketAddr, read: Vec<u8>) {
+        match Arc::clone(&self.room).try_acquire_owned() {
+            Ok(permit) => {
+                let _ = stream.set_nodelay(true); // OK because it is only slower without
+                let stream = Rewound::new(read, stream);
+                self.open.spawn(serve(stream, peer, self.routes.clone(), Arc::clone(&self.state), permit));
+            }
+            Err(_) => {
+                self.state.http.count_refused_connection();
+                refuse(stream).await;
+            }
+        }
+    }
+
+    /// Waits for what is open, at most `shutdown_timeout`, then cuts it.
+    async fn finish(mut self) {
+        let limit = self.state.config.shutdown_timeout;
+        let _ = timeout(limit, async { while self.open.join_next().await.is_some() {} }).await;
+        self.open.abort_all();
+    }
 }
 
 /// Tells a connection that there is no room, if its socket takes that much at once, and closes it.
@@ -209,8 +262,13 @@ async fn refuse(mut stream: TcpStream) {
 }
 
 /// One connection, request after request.
-async fn serve(stream: TcpStream, peer: SocketAddr, routes: Router, state: Arc<State>, _permit: OwnedSemaphorePermit) {
-    let _ = stream.set_nodelay(true); // OK because it is only slower without
+async fn serve(
+    stream: Rewound<TcpStream>,
+    peer: SocketAddr,
+    routes: Router,
+    state: Arc<State>,
+    _permit: OwnedSemaphorePermit,
+) {
     let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
         let routes = routes.clone();
         async move {

@@ -247,3 +247,50 @@ fn passages_beyond_the_limit_are_refused_and_room_comes_back() {
         assert!(Instant::now() < deadline, "the passage closes with its client");
     }
 }
+
+/// A connection that somebody else accepted: our end, and the end that goes to the server.
+fn accepted() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    near.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (far, _) = listener.accept().unwrap();
+    far.set_nonblocking(true).unwrap();
+    (near, far)
+}
+
+#[test]
+fn a_connection_of_the_market_data_port_is_served_from_the_first_byte() {
+    let server = started(&fed(&market()), config());
+    let (mut near, far) = accepted();
+    let peer = near.local_addr().unwrap();
+    // One request and the beginning of the next were read by the other port, the rest was not.
+    let read = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nHEAD /metrics?verb".to_vec();
+    near.write_all(b"ose HTTP/1.1\r\nHost: x\r\n\r\nGET /api/v1/limits HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    near.write_all(b"GET /ws/v2/private HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    server.intake().offer(far, peer, read).expect("there is room");
+    let mut answers = String::new();
+    near.read_to_string(&mut answers).unwrap();
+    let statuses: Vec<_> = answers.match_indices("HTTP/1.1 ").map(|(at, _)| &answers[at + 9..at + 12]).collect();
+    assert_eq!(statuses, ["200", "200", "200", "404"], "{answers}");
+    let limited = answers.find("x-ratelimit-limit").or(answers.find("ratelimit-limit"));
+    assert!(limited.is_some_and(|at| at > answers.rfind("HTTP/1.1 200").unwrap()), "REST only: {answers}");
+    let metrics = ask(&format!("http://{}/metrics", server.admin_addr().unwrap())).2;
+    assert!(
+        metrics.contains(r#"http_requests_total{service="market-data",method="HEAD",status="200"} 1"#),
+        "{metrics}"
+    );
+    server.stop();
+}
+
+#[test]
+fn a_full_or_closed_intake_gives_the_connection_back() {
+    let server = started(&fed(&[]), Config { worker_threads: 1, ..config() });
+    let intake = server.intake();
+    server.stop();
+    let (mut near, far) = accepted();
+    let peer = near.local_addr().unwrap();
+    let (far, back, read) = intake.offer(far, peer, b"GET ".to_vec()).expect_err("nobody is there");
+    assert_eq!((back, &read[..]), (peer, &b"GET "[..]));
+    drop(far);
+    assert_eq!(near.read(&mut [0; 4]).unwrap(), 0, "closed by whoever offered it");
+}

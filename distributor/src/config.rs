@@ -1,4 +1,4 @@
-//! Every bound of the WebSocket server in one place, and what plain HTTP requests are answered with.
+//! Every bound of the WebSocket server in one place.
 //!
 //! Holds values only; the composition root fills them from its own configuration.
 
@@ -15,7 +15,7 @@ pub struct Config {
     pub name: &'static str,
     /// Let several fan-out threads listen on the same port; the kernel spreads the connections (`SO_REUSEPORT`).
     pub reuse_port: bool,
-    /// Open connections; at the bound a WebSocket is closed with 4409, pages are still answered.
+    /// Open connections; at the bound a WebSocket is closed with 4409; other connections are still handed over.
     pub connections_max: usize,
     /// Unsent bytes of a connection at which the slow-reader policy acts.
     pub queue_bytes: usize,
@@ -73,31 +73,5 @@ impl Default for Config {
             reconnect_after_ms_max: 5_000,
             send_buffer_bytes: None,
         }
-    }
-}
-
-/// Answer to a plain HTTP GET.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// HTTP status, 100..=599.
-    pub status: u16,
-    /// `Content-Type`.
-    pub content_type: &'static str,
-    /// Body.
-    pub body: Vec<u8>,
-}
-
-/// Answers plain HTTP GETs on the port of the WebSocket (health, metrics).
-///
-/// Called on the fan-out thread: it must not block, and what it takes delays frames.
-pub trait Pages: Send + Sync {
-    /// The page of `path` (with its query), or `None`: 404.
-    fn answer(&self, path: &str) -> Option<Page>;
-}
-
-/// No pages at all.
-impl Pages for () {
-    fn answer(&self, _path: &str) -> Option<Page> {
-        None
     }
 }

@@ -24,12 +24,13 @@ use book::ring::{Consumer, Notifier};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
-use crate::config::{Config, Pages};
+use crate::config::Config;
 use crate::market::Market;
 use crate::metrics::{Metrics, Refused};
 use crate::outlet::Outlet;
 use crate::round::Round;
 use crate::session::Session;
+use crate::slow_path::SlowPath;
 use crate::topic::{Key, Scratch, Topic};
 use orders::OrderInterests;
 
@@ -59,7 +60,7 @@ const SHUTDOWN: Duration = Duration::from_secs(1);
 /// New connections per turn.
 const ACCEPTS_PER_TURN_MAX: usize = 64;
 
-/// Connections above the limit that still get a page, or a WebSocket closed with 4409.
+/// Connections above the limit that are still handed over, or a WebSocket closed with 4409.
 const SURPLUS_MAX: usize = 128;
 
 /// Bytes read from a client per turn; the rest waits for the next one.
@@ -97,7 +98,7 @@ impl FanOut {
 
     /// Listens on `config.listen` and reads `consumer`, whose producer rings `notifier`.
     ///
-    /// `pages` answers plain HTTP. `clock` is only used to measure stages; the time that frames carry is handed to
+    /// `slow_path` gets every connection that asks for anything but the public socket. `clock` is only used to measure stages; the time that frames carry is handed to
     /// [`FanOut::do_work`].
     ///
     /// # Errors
@@ -106,13 +107,14 @@ impl FanOut {
         config: Config,
         consumer: Consumer,
         notifier: Arc<Notifier>,
-        pages: Arc<dyn Pages>,
+        slow_path: Arc<dyn SlowPath>,
         clock: fn() -> Nanos,
     ) -> io::Result<Self> {
         let mut listener = listen(&config)?;
         let address = listener.local_addr()?;
         let poll = Poll::new()?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let registry = poll.registry().try_clone()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         notifier.set_waker(move || {
             let _ = waker.wake(); // OK because a wake that fails costs one tick of delay, not an update
@@ -126,7 +128,7 @@ impl FanOut {
             polled_ns: 0,
             listener: Some(listener),
             address,
-            core: Core::new(config, pages, clock),
+            core: Core::new(config, slow_path, registry, clock),
         })
     }
 
@@ -290,7 +292,7 @@ impl FanOut {
         self.core.accept_more = false;
         for accepted in 0..ACCEPTS_PER_TURN_MAX {
             match listener.accept() {
-                Ok((socket, _)) => self.core.on_accept(socket, &self.poll),
+                Ok((socket, peer)) => self.core.on_accept(socket, peer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return accepted,
                 Err(_) => {
                     // Out of descriptors, or the client is gone already: the next tick tries again.
@@ -328,7 +330,9 @@ fn listen(config: &Config) -> io::Result<TcpListener> {
 /// Everything but the ring's end and the poll.
 struct Core {
     config: Config,
-    pages: Arc<dyn Pages>,
+    slow_path: Arc<dyn SlowPath>,
+    /// Where the sockets are registered.
+    registry: Registry,
     clock: fn() -> Nanos,
     metrics: Arc<Metrics>,
     now_ns: Nanos,
@@ -387,10 +391,11 @@ struct Core {
 }
 
 impl Core {
-    fn new(config: Config, pages: Arc<dyn Pages>, clock: fn() -> Nanos) -> Self {
+    fn new(config: Config, slow_path: Arc<dyn SlowPath>, registry: Registry, clock: fn() -> Nanos) -> Self {
         let metrics = Arc::new(Metrics { name: config.name, ..Metrics::default() });
         Self {
-            pages,
+            slow_path,
+            registry,
             clock,
             metrics,
             now_ns: 0,

@@ -1,6 +1,6 @@
-//! The HTTP/1.1 request that opens a connection: a WebSocket, a page, or a refusal.
+//! The HTTP/1.1 request that opens a connection: the public WebSocket, a refusal of it, or something that is not ours.
 //!
-//! Without a socket; never panics, whatever the bytes. Only the head is read: requests with a body are refused.
+//! Without a socket; never panics, whatever the bytes; answers nothing but handshakes of the public path.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -31,8 +31,8 @@ pub enum Asked {
         /// `?ts=rfc3339`.
         rfc3339: bool,
     },
-    /// A plain GET of this path, query included.
-    Page(String),
+    /// Anything but a GET of the public socket's path: to be handed over.
+    Other,
     /// Answer with this status and text, then close.
     Refuse(u16, String),
 }
@@ -51,9 +51,6 @@ pub fn read(buffer: &[u8], path: &str) -> Asked {
         Err(error) => return Asked::Refuse(400, format!("request head is not HTTP/1.1: {error}")),
     };
     let target = request.path.unwrap_or("/");
-    if request.method != Some("GET") {
-        return Asked::Refuse(405, format!("only GET is answered here; the WebSocket is {path}"));
-    }
     let field = |name: &str| {
         let found = request.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name));
         found.and_then(|field| std::str::from_utf8(field.value).ok())
@@ -67,15 +64,10 @@ pub fn read(buffer: &[u8], path: &str) -> Asked {
             .any(|value| value.split(',').any(|item| item.trim().eq_ignore_ascii_case(token)))
     };
     let (target_path, query) = target.split_once('?').unwrap_or((target, ""));
-    let upgrade = lists("upgrade", "websocket") && lists("connection", "upgrade");
-    if target_path != path {
-        return if upgrade {
-            Asked::Refuse(404, format!("no WebSocket at {target_path}; market data is at {path}"))
-        } else {
-            Asked::Page(target.to_owned())
-        };
+    if request.method != Some("GET") || target_path != path {
+        return Asked::Other;
     }
-    if !upgrade {
+    if !(lists("upgrade", "websocket") && lists("connection", "upgrade")) {
         return Asked::Refuse(426, format!("{path} is a WebSocket: connect with one, subprotocol {SUBPROTOCOL}"));
     }
     if request.version != Some(1) {
@@ -114,29 +106,21 @@ pub fn write_upgrade(out: &mut Vec<u8>, accept: &str, subprotocol: bool) {
     out.extend_from_slice(format!("Sec-WebSocket-Accept: {accept}\r\n\r\n").as_bytes());
 }
 
-/// Appends a whole answer after which the connection closes.
-pub fn write_page(out: &mut Vec<u8>, status: u16, content_type: &str, body: &[u8]) {
+/// Appends a whole answer of plain text, after which the connection closes.
+pub fn write_refusal(out: &mut Vec<u8>, status: u16, text: &str) {
     let reason = match status {
-        200 => "OK",
         400 => "Bad Request",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
         426 => "Upgrade Required",
         431 => "Request Header Fields Too Large",
-        503 => "Service Unavailable",
         _ => "-",
     };
-    let extra = match status {
-        405 => "Allow: GET\r\n",
-        426 => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
-        _ => "",
-    };
+    let extra = if status == 426 { "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" } else { "" };
     let head = format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{extra}Connection: close\r\n\r\n",
-        body.len()
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n{extra}Connection: close\r\n\r\n",
+        text.len()
     );
     out.extend_from_slice(head.as_bytes());
-    out.extend_from_slice(body);
+    out.extend_from_slice(text.as_bytes());
 }
 
 #[cfg(test)]
@@ -182,11 +166,24 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_gets_a_status_or_a_page() {
-        assert_eq!(read(b"GET /livez?x HTTP/1.1\r\n\r\n", "/ws/v2"), Asked::Page("/livez?x".to_owned()));
-        assert_eq!(status("POST /ws/v2 HTTP/1.1\r\n\r\n"), 405);
+    fn whatever_is_not_the_public_socket_is_handed_over() {
+        for head in [
+            "GET /livez?x HTTP/1.1\r\n\r\n",
+            "GET /metrics?verbose HTTP/1.0\r\n\r\n",
+            "HEAD /readyz HTTP/1.1\r\n\r\n",
+            "POST /ws/v2 HTTP/1.1\r\n\r\n",
+            "GET /ws/v2/ HTTP/1.1\r\n\r\n",
+            &request("/ws/v1", ""),
+            &request("/ws/v2/private?token=1", ""),
+            &request("/", "Sec-WebSocket-Protocol: graphql-ws\r\n"),
+        ] {
+            assert_eq!(read(head.as_bytes(), "/ws/v2"), Asked::Other, "{head}");
+        }
+    }
+
+    #[test]
+    fn a_bad_handshake_of_the_public_socket_gets_a_status() {
         assert_eq!(status("GET /ws/v2 HTTP/1.1\r\n\r\n"), 426);
-        assert_eq!(status(&request("/ws/v1", "")), 404);
         assert_eq!(status(&request("/ws/v2", "").replace("13", "8")), 426);
         assert_eq!(status(&request("/ws/v2", "").replace("dGhl", "")), 400);
         assert_eq!(status(&request("/ws/v2", "").replace("HTTP/1.1", "HTTP/1.0")), 400);

@@ -9,7 +9,7 @@
 //! the frames that are made most often), `outlet` (what a client has not taken yet), `round` (whom to write
 //! to next),
 //! `fanout/clients` and `session` (clients), `fanout/answers` and `request` (what they ask), `frame` and `handshake`
-//! (RFC 6455). [`BookFrames`] makes the frames of one channel without a server.
+//! (RFC 6455), [`slow_path`] (where connections go that are not ours). [`BookFrames`] makes the frames of one channel without a server.
 
 mod book_chain;
 mod book_frames;
@@ -27,8 +27,10 @@ mod outlet;
 pub mod request;
 mod round;
 mod session;
+pub mod slow_path;
 mod topic;
 
 pub use book_frames::BookFrames;
-pub use config::{Config, Page, Pages};
+pub use config::Config;
 pub use fanout::FanOut;
+pub use slow_path::{HandedOver, SlowPath};

@@ -8,7 +8,7 @@ use crate::topic::Channel;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Refused {
-    /// A request head that is no WebSocket and no page.
+    /// A request head that cannot be read, or a bad handshake of the public socket.
     Handshake,
     /// More connections than allowed.
     Connections,
@@ -26,11 +26,23 @@ pub enum Refused {
     Accept,
     /// An update whose number is not above the last one: repaired by a snapshot.
     Sequence,
+    /// A connection for the slow path, which had no room for it.
+    SlowPath,
 }
 
 impl Refused {
-    const NAMES: [&'static str; 9] =
-        ["handshake", "connections", "protocol", "malformed", "request", "rate", "silent", "accept", "sequence"];
+    const NAMES: [&'static str; 10] = [
+        "handshake",
+        "connections",
+        "protocol",
+        "malformed",
+        "request",
+        "rate",
+        "silent",
+        "accept",
+        "sequence",
+        "slow_path",
+    ];
 }
 
 /// What happened to slow readers.
@@ -67,6 +79,7 @@ pub struct Metrics {
     pub(crate) refused: [Counter; Refused::NAMES.len()],
     pub(crate) requests: Counter,
     pub(crate) delayed: Counter,
+    pub(crate) handed_over: Counter,
     pub(crate) gaps_upstream: Counter,
     pub(crate) gaps_slow: Counter,
     pub(crate) resumes_exact: Counter,
@@ -116,13 +129,18 @@ impl MetricSource for Metrics {
             &[],
             self.order_books.get() as f64,
         ));
-        let counters: [(&'static str, &'static str, &Counter); 6] = [
+        let counters: [(&'static str, &'static str, &Counter); 7] = [
             ("bist_ws_sent_bytes_total", "Bytes that sockets took.", &self.sent_bytes),
             ("bist_ws_sent_frames_total", "Data frames handed to clients.", &self.sent_frames),
             ("bist_ws_encoded_frames_total", "Data frames encoded, each for all its clients.", &self.encoded_frames),
             ("bist_ws_conflated_messages_total", "Publications that were merged into a later frame.", &self.conflated),
             ("bist_ws_requests_total", "Requests of clients.", &self.requests),
             ("bist_ws_delayed_requests_total", "Requests that waited for the rate limit.", &self.delayed),
+            (
+                "bist_ws_handed_over_total",
+                "Connections that asked for anything but the public socket and went to the slow path.",
+                &self.handed_over,
+            ),
         ];
         for (name, help, counter) in counters {
             samples.push(Sample::counter(name, help, &[], counter.get()));

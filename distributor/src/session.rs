@@ -3,6 +3,7 @@
 //! Holds state only; `fanout` acts on it.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 
 use book::Nanos;
 
@@ -98,6 +99,8 @@ pub struct Beat {
 
 /// One client.
 pub struct Session {
+    /// The other end.
+    pub peer: SocketAddr,
     /// Where it is in its life.
     pub stage: Stage,
     /// The upgrade was answered.

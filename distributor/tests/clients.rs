@@ -1,16 +1,16 @@
-//! Connections: handshakes, broken frames, limits, clocks, pages, shutdown, and the thread around it all.
+//! Connections: handshakes, broken frames, limits, clocks, hand-overs, shutdown, and the thread around it all.
 
 mod support;
 
-use std::io::Read;
-use std::sync::Arc;
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use book::ring::{Notifier, ring};
 use book::slot::{System, system};
 use book::{Phase, Side};
-use distributor::{Config, FanOut, Page, Pages};
+use distributor::{Config, FanOut, HandedOver, SlowPath};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -121,7 +121,6 @@ fn frames_within_the_rfc_are_understood_in_any_pieces() {
     all.extend(frame(0x81, request));
     let mut answer = Vec::new();
     for byte in all {
-        use std::io::Write;
         stream.write_all(&[byte]).unwrap();
         world.serve();
     }
@@ -145,42 +144,121 @@ fn subprotocols_are_negotiated() {
     }
 }
 
-struct Health;
+/// Keeps up to so many connections and never answers one.
+#[derive(Default)]
+struct Room {
+    max: usize,
+    taken: Mutex<Vec<HandedOver>>,
+}
 
-impl Pages for Health {
-    fn answer(&self, path: &str) -> Option<Page> {
-        (path == "/livez").then(|| Page { status: 200, content_type: "text/plain", body: b"ok".to_vec() })
+impl Room {
+    fn of(max: usize) -> Arc<Self> {
+        Arc::new(Self { max, ..Self::default() })
+    }
+
+    fn take(&self) -> HandedOver {
+        self.taken.lock().unwrap().pop().expect("a connection was handed over")
+    }
+}
+
+impl SlowPath for Room {
+    fn hand_over(&self, connection: HandedOver) -> Result<(), HandedOver> {
+        let mut taken = self.taken.lock().unwrap();
+        if taken.len() == self.max {
+            return Err(connection);
+        }
+        taken.push(connection);
+        Ok(())
     }
 }
 
 #[test]
-fn pages_are_answered_and_everything_else_gets_a_hint() {
-    let mut world = World::with(support::config(), 1 << 12, Arc::new(Health));
+fn whatever_is_not_the_public_socket_is_handed_over_with_every_byte() {
+    let room = Room::of(1);
+    let mut world = World::with(support::config(), 1 << 12, room.clone());
+    let private = UPGRADE.replace("/ws/v2", "/ws/v2/private");
+    for (n, request) in [
+        "GET /metrics?verbose HTTP/1.1\r\nHost: h\r\n\r\nGET /livez HTTP/1.1\r\n\r\n",
+        "HEAD /readyz HTTP/1.1\r\n\r\n",
+        "POST /ws/v2 HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody",
+        &private,
+    ]
+    .iter()
+    .enumerate()
+    {
+        let mut stream = world.raw();
+        // In two pieces, the second with what stands behind the head.
+        stream.write_all(&request.as_bytes()[..9]).unwrap();
+        world.serve();
+        assert_eq!(world.exchange(&mut stream, &request.as_bytes()[9..]), b"", "nothing is answered here");
+        let mut taken = room.take();
+        assert_eq!(String::from_utf8_lossy(&taken.read), *request);
+        assert_eq!(taken.peer, stream.local_addr().unwrap());
+        // The socket is the slow path's from now on: what comes is not read here, what goes out comes from there.
+        stream.write_all(b"more").unwrap();
+        world.serve();
+        let mut more = [0; 8];
+        assert_eq!(taken.stream.read(&mut more).unwrap(), 4);
+        taken.stream.write_all(b"answer").unwrap();
+        assert_eq!(world.exchange(&mut stream, b""), b"answer");
+        assert_eq!(world.metric("bist_ws_handed_over_total", ""), n as u64 + 1);
+    }
+    assert_eq!(world.metric("bist_ws_sent_bytes_total", ""), 0);
+    assert_eq!(world.metric("bist_ws_refused_total", ""), 0);
+}
+
+#[test]
+fn a_bad_handshake_of_the_public_socket_is_answered_here() {
+    let room = Room::of(1);
+    let mut world = World::with(support::config(), 1 << 12, room.clone());
     let mut ask = |request: &str| {
         let mut stream = world.raw();
         String::from_utf8(world.exchange(&mut stream, request.as_bytes())).unwrap()
     };
-    let live = ask("GET /livez HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert!(live.starts_with("HTTP/1.1 200 OK\r\n") && live.ends_with("\r\n\r\nok"), "{live}");
-    assert!(live.contains("Content-Length: 2\r\n"));
-    let none = ask("GET /other HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert!(none.starts_with("HTTP/1.1 404 ") && none.contains("/ws/v2"), "{none}");
-    assert!(ask("POST /livez HTTP/1.1\r\nHost: h\r\n\r\n").starts_with("HTTP/1.1 405 "));
     assert!(ask("GET /ws/v2 HTTP/1.1\r\nHost: h\r\n\r\n").starts_with("HTTP/1.1 426 "));
+    assert!(ask(&UPGRADE.replace("Version: 13", "Version: 8")).starts_with("HTTP/1.1 426 "));
     assert!(ask("\u{16}\u{3}\u{1}\0\r\n\r\n").starts_with("HTTP/1.1 400 "));
+    assert!(room.taken.lock().unwrap().is_empty());
 }
 
 #[test]
-fn above_the_connection_limit_clients_are_closed_and_pages_still_come() {
+fn a_slow_path_without_room_closes_and_counts_and_one_that_never_answers_holds_nobody_up() {
+    let room = Room::of(2);
+    let mut world = World::with(support::config(), 1 << 12, room.clone());
+    world.session(7);
+    world.list(1, "THYAO.E");
+    world.turn();
+    let mut client = world.connect();
+    world.subscribe(&mut client, "book", "THYAO", "");
+    let mut streams: Vec<_> = (0..5).map(|_| world.raw()).collect();
+    for stream in &mut streams {
+        stream.write_all(b"GET /metrics?verbose HTTP/1.1\r\n\r\n").unwrap();
+        world.turn();
+    }
+    let closed = |stream: &mut std::net::TcpStream| stream.read(&mut [0; 8]).is_ok_and(|read| read == 0);
+    assert_eq!(streams.iter_mut().map(closed).collect::<Vec<_>>(), [false, false, true, true, true]);
+    assert_eq!(world.metric("bist_ws_refused_total", "slow_path"), 3);
+    assert_eq!(world.metric("bist_ws_handed_over_total", ""), 2);
+    // With both still unanswered, the fan-out goes on, and their places are free again.
+    world.add(1, Side::Bid, 1, 100, 1);
+    let seen = world.until(&mut client, |seen| !frames(seen, "book").is_empty());
+    assert_eq!(frames(&seen, "book")[0]["type"], "update");
+    world.pass(61 * SECOND);
+    assert!(room.taken.lock().unwrap().len() == 2 && !closed(&mut streams[0]), "their clocks are not ours any more");
+}
+
+#[test]
+fn above_the_connection_limit_clients_are_closed_and_others_are_still_handed_over() {
     let config = Config { connections_max: 2, ..support::config() };
-    let mut world = World::with(config, 1 << 12, Arc::new(Health));
+    let room = Room::of(1);
+    let mut world = World::with(config, 1 << 12, room.clone());
     let (_one, mut two) = (world.connect(), world.connect());
     let mut three = world.connect();
     world.drain(&mut three);
     assert_eq!(three.closed, Some(4409));
     let mut stream = world.raw();
-    let page = world.exchange(&mut stream, b"GET /livez HTTP/1.1\r\n\r\n");
-    assert!(page.starts_with(b"HTTP/1.1 200"));
+    world.exchange(&mut stream, b"GET /livez HTTP/1.1\r\n\r\n");
+    assert_eq!(room.take().read, b"GET /livez HTTP/1.1\r\n\r\n");
     two.socket.close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() })).unwrap();
     world.drain(&mut two);
     assert_eq!(two.closed, Some(1000));
@@ -409,7 +487,6 @@ fn nonsense_never_panics() {
         if rng.random_bool(0.7) && bytes.len() > 1 {
             bytes[1] = 0x80 | (bytes[1] % 40);
         }
-        use std::io::Write;
         let mut stream = world.raw();
         let upgraded = rng.random_bool(0.9);
         let _ = stream.write_all(if upgraded { UPGRADE.as_bytes() } else { b"GET " });

@@ -4,10 +4,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read};
+use std::net::SocketAddr;
 
 use book::Nanos;
 use mio::net::TcpStream;
-use mio::{Interest, Poll, Token};
+use mio::{Interest, Token};
 
 use super::{Core, FAREWELL_NS, FIRST_CLIENT, PINGS, READ_BYTES_MAX, SURPLUS_MAX};
 use crate::frame::{self, Message, close, opcode};
@@ -16,6 +17,7 @@ use crate::json;
 use crate::metrics::{Refused, Slow};
 use crate::outlet::{Outlet, Written};
 use crate::session::{Bucket, Session, Stage};
+use crate::slow_path::HandedOver;
 use crate::topic::Moment;
 
 impl Core {
@@ -296,14 +298,14 @@ impl Core {
         }
     }
 
-    pub(super) fn on_accept(&mut self, mut socket: TcpStream, poll: &Poll) {
+    pub(super) fn on_accept(&mut self, mut socket: TcpStream, peer: SocketAddr) {
         if self.sockets_open >= self.config.connections_max + SURPLUS_MAX {
             self.metrics.count(Refused::Connections);
             return;
         }
         let at = self.free_sessions.pop().map_or(self.sessions.len(), |at| at as usize);
         let token = Token(at + FIRST_CLIENT);
-        let registered = poll.registry().register(&mut socket, token, Interest::READABLE | Interest::WRITABLE);
+        let registered = self.registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE);
         if registered.and_then(|()| socket.set_nodelay(true)).is_err() {
             self.metrics.count(Refused::Accept);
             if at < self.sessions.len() {
@@ -312,6 +314,7 @@ impl Core {
             return;
         }
         let session = Box::new(Session {
+            peer,
             stage: Stage::Head,
             is_websocket: false,
             surplus: self.sockets_open >= self.config.connections_max,
@@ -393,12 +396,14 @@ impl Core {
     pub(super) fn on_head(&mut self, at: usize) {
         let Some(session) = self.sessions[at].as_mut() else { return };
         let asked = handshake::read(&session.input, &self.config.path);
-        if asked == Asked::Incomplete {
-            return;
+        match asked {
+            Asked::Incomplete => return,
+            Asked::Other => return self.hand_over(at),
+            Asked::Upgrade { .. } | Asked::Refuse(..) => {}
         }
         let begin = self.turn.len();
         match asked {
-            Asked::Incomplete => {}
+            Asked::Incomplete | Asked::Other => {}
             Asked::Upgrade { head_bytes, accept, subprotocol, rfc3339 } => {
                 session.input.drain(..head_bytes);
                 session.rfc3339 = rfc3339;
@@ -409,17 +414,9 @@ impl Core {
                 self.sessions_count += 1;
                 self.metrics.connections.set(self.sessions_count as u64);
             }
-            Asked::Page(path) => match self.pages.answer(&path) {
-                Some(page) => handshake::write_page(&mut self.turn, page.status, page.content_type, &page.body),
-                None => {
-                    let hint = format!("nothing here; the market-data WebSocket is {}\n", self.config.path);
-                    handshake::write_page(&mut self.turn, 404, "text/plain; charset=utf-8", hint.as_bytes());
-                }
-            },
             Asked::Refuse(status, reason) => {
                 self.metrics.count(Refused::Handshake);
-                let body = format!("{reason}\n");
-                handshake::write_page(&mut self.turn, status, "text/plain; charset=utf-8", body.as_bytes());
+                handshake::write_refusal(&mut self.turn, status, &format!("{reason}\n"));
             }
         }
         let (is_websocket, surplus) = (session.is_websocket, session.surplus);
@@ -430,6 +427,25 @@ impl Core {
         } else if surplus {
             self.metrics.count(Refused::Connections);
             self.close(at, close::CONNECTION_LIMIT, "connection limit: try again later");
+        }
+    }
+
+    /// Takes a connection out of the poll and gives it away with all that was read of it; one that nobody has room for is
+    /// closed.
+    #[cold]
+    fn hand_over(&mut self, at: usize) {
+        let Some(session) = self.sessions[at].as_mut() else { return };
+        let Some(mut socket) = self.sockets[at].take() else { return };
+        session.stage = Stage::Ending;
+        self.outlets[at].open = false;
+        self.doomed.push(at as u32);
+        let (peer, read) = (session.peer, std::mem::take(&mut session.input));
+        if self.registry.deregister(&mut socket).is_err() {
+            return self.metrics.count(Refused::SlowPath); // dropped, which closes it
+        }
+        match self.slow_path.hand_over(HandedOver { stream: socket.into(), peer, read }) {
+            Ok(()) => self.metrics.handed_over.add(1),
+            Err(_) => self.metrics.count(Refused::SlowPath), // dropped, which closes it
         }
     }
 

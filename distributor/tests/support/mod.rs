@@ -19,7 +19,7 @@ use book::slot::{
 };
 use book::worker::{BookWorker, Detail};
 use book::{BookId, OrderId, Phase, Price, Side};
-use distributor::{Config, FanOut, Pages};
+use distributor::{Config, FanOut, SlowPath};
 use serde_json::Value;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{HandshakeError, Message, WebSocket};
@@ -56,7 +56,7 @@ impl World {
     }
 
     /// With a ring of `slots` towards the fan-out.
-    pub fn with(config: Config, slots: usize, pages: Arc<dyn Pages>) -> Self {
+    pub fn with(config: Config, slots: usize, slow_path: Arc<dyn SlowPath>) -> Self {
         let notifier = Notifier::new();
         let (events, consumer) = ring("events", 1 << 16, Notifier::new());
         let (updates, reader) = ring("fanout", slots, Arc::clone(&notifier));
@@ -73,7 +73,7 @@ impl World {
         let mut stage = BookWorker::new(consumer, Market::new(limits));
         let (sender, receiver) = order_interest(64, Notifier::new());
         stage.add_reader(updates, Detail::OnRequest(receiver), 64);
-        let server = FanOut::bind(config, reader, notifier, pages, || 0).expect("loopback can be listened on");
+        let server = FanOut::bind(config, reader, notifier, slow_path, || 0).expect("loopback can be listened on");
         let server = server.with_orders_on_request(sender);
         Self { events, stage, server, now_ns: TEN, exchange_ns: TEN, receive_buffer_bytes: None, match_id: 0 }
     }

@@ -166,8 +166,9 @@ pub fn handshake(data: &[u8]) {
             assert!(data.len() < HEAD_BYTES_MAX, "waits for more than it takes");
             return;
         }
-        Asked::Page(path) => {
-            assert!(data.len() >= path.len());
+        Asked::Other => {
+            let ours = request.method == Some("GET") && request.path.unwrap_or("/").split('?').next() == Some(PATH);
+            assert!(!ours, "a handshake of the public socket is answered here");
             return;
         }
         Asked::Upgrade { head_bytes, accept, subprotocol, .. } => {
@@ -182,7 +183,7 @@ pub fn handshake(data: &[u8]) {
         }
         Asked::Refuse(status, text) => {
             assert!(text.len() < 256 + data.len());
-            handshake::write_page(&mut out, *status, "text/plain; charset=utf-8", text.as_bytes());
+            handshake::write_refusal(&mut out, *status, text);
             *status
         }
     };
