@@ -23,13 +23,13 @@ use book::order_interest::order_interest;
 use book::ring::{Notifier, ring};
 use book::worker::{BookWorker, Detail};
 use distributor::{FanOut, HandedOver};
-use feed_handler::sequencer::{self, Recovery, Start};
+use feed_handler::decode::protocol::Protocol;
+use feed_handler::decode::{bistech, itch50};
+use feed_handler::feed::{FeedWorker, Finished, LiveOptions, ReplayOptions};
+use feed_handler::net::udp::{Line, UdpOptions, UdpSource};
+use feed_handler::recording::{Recording, RecordingOptions};
+use feed_handler::recovery::sequencer::{self, Recovery, Start};
 use feed_handler::sim;
-use feed_handler::source::protocol::Protocol;
-use feed_handler::source::recording;
-use feed_handler::source::udp::{Line, UdpOptions, UdpSource};
-use feed_handler::stage::{FeedWorker, Finished, LiveOptions, ReplayOptions};
-use feed_handler::{bistech, itch50};
 
 use crate::settings::{self, Layout, Settings, SimClock, SourceKind};
 use crate::threads::{Event, Idle, Plan, Stop, now_ns, spawn};
@@ -69,7 +69,7 @@ pub struct Platform {
     server: Option<api::Server>,
     view: api::View,
     book_metrics: Arc<book::worker::BookMetrics>,
-    feed_metrics: Arc<feed_handler::metrics::FeedMetrics>,
+    feed_metrics: Arc<feed_handler::feed::FeedMetrics>,
     progress: Option<Progress>,
     source: String,
     market_data: SocketAddr,
@@ -564,9 +564,9 @@ fn open_udp(settings: &Settings, address: SocketAddrV4, requests: Option<SocketA
 }
 
 fn live_options(settings: &Settings, from_the_start: bool) -> LiveOptions {
-    let config = sequencer::Config::default();
+    let config = sequencer::SequencerConfig::default();
     LiveOptions {
-        sequencer: sequencer::Config {
+        sequencer: sequencer::SequencerConfig {
             // The simulated exchange begins after us; a real line has usually begun long before.
             start: if from_the_start { Start::At(1) } else { Start::Join },
             gap_timeout_ns: settings.feed.gap_timeout_ms * 1_000_000,
@@ -583,7 +583,7 @@ fn open_replay(settings: &Settings, producer: book::ring::Producer) -> Result<So
     let replay = &settings.replay;
     let path = replay.file.clone().context("source replay needs a recording: `bist replay FILE`, or replay.file")?;
     let options = ReplayOptions {
-        recording: recording::Options { format: replay.format.parse()?, ..recording::Options::default() },
+        recording: RecordingOptions { format: replay.format.parse()?, ..RecordingOptions::default() },
         speed: replay.speed.parse()?,
         gap_max_ns: replay.gap_max_ms.saturating_mul(1_000_000),
         laps: if replay.repeat { None } else { std::num::NonZeroU32::new(1) },
@@ -591,7 +591,7 @@ fn open_replay(settings: &Settings, producer: book::ring::Producer) -> Result<So
     };
     let stage =
         FeedWorker::replay(options, producer, first_epoch()).map_err(|error| anyhow!("{} {error}", show(&path)))?;
-    let key = match stage.recording().and_then(recording::Recording::protocol) {
+    let key = match stage.recording().and_then(Recording::protocol) {
         Some(Protocol::Itch50) => OrderKey::Id,
         _ => OrderKey::BookSideId,
     };

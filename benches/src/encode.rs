@@ -15,7 +15,7 @@ use book::slot::{View, system};
 use book::worker::{BookWorker, Detail};
 use book::{Price, Side, Slot};
 use distributor::BookFrames;
-use feed_handler::sink::Received;
+use feed_handler::decode::sink::Received;
 use serde::Deserialize;
 
 use crate::environment::Environment;

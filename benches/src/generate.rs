@@ -456,8 +456,8 @@ mod tests {
     use super::*;
     use crate::run;
     use book::Slot;
-    use feed_handler::sink::Received;
-    use feed_handler::{bistech, itch50};
+    use feed_handler::decode::sink::Received;
+    use feed_handler::decode::{bistech, itch50};
 
     const BOTH: [Format; 2] = [Format::Itch50, Format::Bistech];
 

@@ -12,10 +12,10 @@ use book::market::{Limits, Market, OrderKey};
 use book::reference::ReferenceMarket;
 use book::replica::Level;
 use book::{BookId, Side, Slot};
-use feed_handler::sink::Received;
-use feed_handler::source::protocol::{Decoder, Protocol};
-use feed_handler::source::recording::{Loaded, OpenError, Options as ReadOptions, Recording, Step};
-use feed_handler::{bistech, itch50};
+use feed_handler::decode::protocol::{MessageDecoder, Protocol};
+use feed_handler::decode::sink::Received;
+use feed_handler::decode::{bistech, itch50};
+use feed_handler::recording::{Loaded, OpenError, Recording, RecordingOptions, Step};
 use flate2::read::MultiGzDecoder;
 use zstd::stream::read::Decoder as ZstdDecoder;
 
@@ -79,7 +79,7 @@ impl Input {
         if let Some(answer) = answer_beside(file)? {
             return Self::answered(file, answer, options);
         }
-        let loaded = Loaded::open(file, &ReadOptions::default(), BYTES_MAX).map_err(|error| {
+        let loaded = Loaded::open(file, &RecordingOptions::default(), BYTES_MAX).map_err(|error| {
             let why = match error {
                 OpenError::Unrecognised => "has no length-prefixed messages".to_owned(),
                 other => other.to_string(),
@@ -366,7 +366,7 @@ pub fn check_recording(file: &Path) -> Result<String, BenchError> {
 /// # Errors
 /// [`BenchError::Input`] with the file's name.
 pub fn open(file: &Path) -> Result<Recording, BenchError> {
-    Recording::open(file, &ReadOptions::default()).map_err(|error| {
+    Recording::open(file, &RecordingOptions::default()).map_err(|error| {
         let why = match error {
             OpenError::Unrecognised => "is in no format that is known (`bist inspect --help` lists them)".to_owned(),
             other => other.to_string(),
@@ -390,7 +390,7 @@ pub fn limits(key: OrderKey) -> Limits {
 
 /// A decoder that takes any number of books; times of ITCH 5.0 are times of day.
 #[must_use]
-pub fn decoder(format: Format) -> Decoder {
+pub fn decoder(format: Format) -> MessageDecoder {
     match format {
         Format::Itch50 => itch50::Decoder::new(0, 65_535).into(),
         Format::Bistech => bistech::Decoder::new(65_535, None).into(),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use book::Side;
 use book::anomaly::Anomaly;
 use book::market::{Limits, Market};
-use feed_handler::source::recording::Step;
+use feed_handler::recording::Step;
 
 use tempfile::TempDir;
 

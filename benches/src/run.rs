@@ -5,8 +5,8 @@
 use book::market::{Limits, Market, OrderKey};
 use book::worker::EVENTS_PER_TURN_MAX;
 use book::{BookId, Side, Slot};
-use feed_handler::sink::{Received, Sink};
-use feed_handler::{bistech, itch50};
+use feed_handler::decode::sink::{Received, Sink};
+use feed_handler::decode::{bistech, itch50};
 
 pub use crate::answer::Best;
 use crate::generate::{Format, Stream};

@@ -14,13 +14,13 @@ use book::replica::ticker;
 use book::slot::{System, rtype, system, text};
 use book::{BookId, Nanos, Side, Slot, View};
 
-use crate::layout::moldudp64::Session;
-use crate::sink::Refused;
-use crate::source::ReadError;
-use crate::source::date::Day;
-use crate::source::pcap::Skipped;
-use crate::source::protocol::{Protocol, exchange_ns};
-use crate::source::recording::{Counts, Format, OpenError, Options, Recording, Step};
+use crate::decode::protocol::{Protocol, exchange_ns};
+use crate::decode::sink::Refused;
+use crate::recording::ReadError;
+use crate::recording::date::Day;
+use crate::recording::pcap::Skipped;
+use crate::recording::{Format, OpenError, Recording, RecordingCounts, RecordingOptions, Step};
+use crate::wire::layout::moldudp64::Session;
 
 /// Most levels of a side that rows may have.
 pub const LEVELS_MAX: usize = 1_000;
@@ -66,7 +66,7 @@ pub struct Report {
     /// Messages by type, in order of their type; definitions made of names and metadata are not among them.
     pub kinds: Vec<(String, u64)>,
     /// Everything counted while reading.
-    pub counts: Counts,
+    pub counts: RecordingCounts,
     /// Frames of a capture that were passed over.
     pub skipped: Skipped,
     /// Instruments, by book number.
@@ -103,7 +103,7 @@ impl Report {
     /// names orders that it never added, and is whole nevertheless.
     #[must_use]
     pub fn has_findings(&self) -> bool {
-        let Counts { gaps, damaged_packets, .. } = self.counts;
+        let RecordingCounts { gaps, damaged_packets, .. } = self.counts;
         self.error.is_some() || self.counts.refused_total() > 0 || gaps > 0 || damaged_packets > 0
     }
 }
@@ -118,7 +118,7 @@ impl Report {
 /// The file cannot be opened, the rows cannot be written, or the query makes no sense.
 pub fn inspect(
     path: &Path,
-    options: &Options,
+    options: &RecordingOptions,
     query: Option<&BookQuery>,
     rows: &mut dyn Write,
     progress: &mut dyn FnMut(u64, u64),
@@ -150,28 +150,11 @@ pub fn inspect_recording(
             Ok(step) => step,
             Err(error) => break Some(error),
         };
-        let market = books.market(&recording);
-        if step == Step::Session {
-            begin_session(market);
-        }
-        for slot in &slots {
-            market.apply(slot, &mut ());
-        }
-        for slot in &slots {
-            books.count(slot);
-        }
-        if let (Some(writer), Step::Message(taken)) = (&mut writer, step) {
-            let market = books.market(&recording);
-            let mut touched = None;
-            for slot in &slots {
-                writer.look_for_book(slot);
-                if writer.is_about_book(slot) {
-                    touched = Some(exchange_ns(slot));
-                }
-            }
-            if let Some(exchange_ns) = touched {
-                writer.write(market, taken.position, exchange_ns, rows)?;
-            }
+        books.apply(&recording, step == Step::Session, &slots);
+        if let (Some(writer), Step::Message(message)) = (&mut writer, step)
+            && let Some(exchange_ns) = writer.touched_by(&slots)
+        {
+            writer.write(books.market(&recording), message.position, exchange_ns, rows)?;
         }
         steps += 1;
         if steps.is_multiple_of(10_000) {
@@ -183,16 +166,11 @@ pub fn inspect_recording(
     let (read, total) = recording.progress();
     progress(read, total);
     let counts = recording.counts().clone();
-    let kinds = (0..=u8::MAX)
-        .map(|kind| (kind, counts.by_kind[usize::from(kind)]))
-        .filter(|&(_, count)| count > 0)
-        .map(|(kind, count)| (kind_name(kind), count))
-        .collect();
     let (book, rows) = writer.map_or((None, 0), |writer| (writer.book_id, writer.rows));
     Ok(Report {
         format: recording.format(),
         protocol: recording.protocol(),
-        kinds,
+        kinds: kinds(&counts),
         counts,
         skipped: recording.skipped(),
         instruments: books.instruments(),
@@ -201,6 +179,15 @@ pub fn inspect_recording(
         book,
         rows,
     })
+}
+
+/// Messages by the text of their type; only types that occurred.
+fn kinds(counts: &RecordingCounts) -> Vec<(String, u64)> {
+    (0..=u8::MAX)
+        .map(|kind| (kind, counts.by_kind[usize::from(kind)]))
+        .filter(|&(_, count)| count > 0)
+        .map(|(kind, count)| (kind_name(kind), count))
+        .collect()
 }
 
 /// The type byte as text.
@@ -241,6 +228,20 @@ impl Books {
             begin_session(&mut market);
             market
         })
+    }
+
+    /// Applies the slots of one step, and counts them.
+    fn apply(&mut self, recording: &Recording, is_new_session: bool, slots: &[Slot]) {
+        let market = self.market(recording);
+        if is_new_session {
+            begin_session(market);
+        }
+        for slot in slots {
+            market.apply(slot, &mut ());
+        }
+        for slot in slots {
+            self.count(slot);
+        }
     }
 
     fn count(&mut self, slot: &Slot) {
@@ -312,6 +313,18 @@ impl Rows {
             line: header,
             sides: [Vec::with_capacity(query.levels), Vec::with_capacity(query.levels)],
         })
+    }
+
+    /// Exchange clock of the last slot that is about the book; `None` when none is.
+    fn touched_by(&mut self, slots: &[Slot]) -> Option<Nanos> {
+        let mut touched = None;
+        for slot in slots {
+            self.look_for_book(slot);
+            if self.is_about_book(slot) {
+                touched = Some(exchange_ns(slot));
+            }
+        }
+        touched
     }
 
     fn look_for_book(&mut self, slot: &Slot) {

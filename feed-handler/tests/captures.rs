@@ -6,8 +6,8 @@ use book::slot::system;
 use book::{Slot, View};
 use common::{bytes, data};
 use etherparse::PacketBuilder;
-use feed_handler::source::protocol::Protocol;
-use feed_handler::source::recording::{Counts, Format, Options, Recording, Step};
+use feed_handler::decode::protocol::Protocol;
+use feed_handler::recording::{Format, Recording, RecordingCounts, RecordingOptions, Step};
 
 const GARAN: &str = "bist-itch/GARAN.E_20220921_first6002.bistech2112.pcap.gz";
 
@@ -50,7 +50,7 @@ fn capture(mut frames: Vec<Frame>) -> Vec<u8> {
     file
 }
 
-fn read(file: Vec<u8>, options: &Options) -> (Vec<Slot>, Vec<Step>, Counts) {
+fn read(file: Vec<u8>, options: &RecordingOptions) -> (Vec<Slot>, Vec<Step>, RecordingCounts) {
     let mut recording = Recording::from_bytes(file, "made.pcap", options).unwrap();
     assert_eq!((recording.format(), recording.protocol()), (Format::Pcap, Some(Protocol::Bistech)));
     let (mut slots, mut marks) = (Vec::new(), Vec::new());
@@ -75,7 +75,7 @@ fn sequence(payload: &[u8]) -> u64 {
 #[test]
 fn two_lossy_lines_of_one_partition_make_one_whole_stream() {
     let Some(frames) = real() else { return };
-    let whole = read(capture(frames.clone()), &Options::default());
+    let whole = read(capture(frames.clone()), &RecordingOptions::default());
     // Both have the first packet, or one would start later. Each loses what the other one has; line B is 50 µs late and sometimes 3 ms.
     let line_a = frames.iter().enumerate().filter(|(at, _)| *at == 0 || at % 5 != 0).map(|(_, frame)| frame.clone());
     let line_b = frames.iter().enumerate().filter(|(at, _)| at % 7 != 1 || at % 5 == 0).map(|(at, frame)| {
@@ -83,14 +83,14 @@ fn two_lossy_lines_of_one_partition_make_one_whole_stream() {
         (frame.0 + late_ns, 21_002, frame.2.clone())
     });
     let both: Vec<Frame> = line_a.chain(line_b).collect();
-    let merged = read(capture(both.clone()), &Options { merged: true, ..Options::default() });
+    let merged = read(capture(both.clone()), &RecordingOptions { merged: true, ..RecordingOptions::default() });
     assert_eq!((merged.2.gaps, &merged.1[..]), (0, &[][..]));
     assert!(merged.2.repeats > 1_000);
     assert_eq!(said(&merged.0), said(&whole.0));
 
     // One line alone has gaps, and says which; those of line B are its own.
     for (port, missing_every) in [(21_001, 5), (21_002, 7)] {
-        let one = read(capture(both.clone()), &Options { ports: vec![port], ..Options::default() });
+        let one = read(capture(both.clone()), &RecordingOptions { ports: vec![port], ..RecordingOptions::default() });
         assert!(one.2.gaps > 100, "every {missing_every}th packet is missing");
         assert_eq!(one.1.len() as u64, one.2.gaps);
         assert_eq!(one.2.lost + one.2.messages, whole.2.messages, "lost or read, nothing else");
@@ -103,14 +103,15 @@ fn two_lossy_lines_of_one_partition_make_one_whole_stream() {
 #[test]
 fn partitions_have_their_own_numbers_and_seconds() {
     let Some(frames) = real() else { return };
-    let whole = read(capture(frames.clone()), &Options::default());
+    let whole = read(capture(frames.clone()), &RecordingOptions::default());
     // The second partition is the first one two and a half seconds later, under another session.
     let second = frames.iter().map(|(time_ns, _, payload)| {
         let mut payload = payload.clone();
         payload[..10].copy_from_slice(b"GARAN00002");
         (time_ns + 2_500_000_000, 21_003, payload)
     });
-    let (slots, marks, counts) = read(capture(frames.iter().cloned().chain(second).collect()), &Options::default());
+    let (slots, marks, counts) =
+        read(capture(frames.iter().cloned().chain(second).collect()), &RecordingOptions::default());
     assert_eq!((counts.messages, counts.gaps, marks), (2 * whole.2.messages, 0, Vec::new()));
     assert_eq!(counts.streams.len(), 2);
     // Which partition a slot is of stands in the channel of order events.
@@ -133,7 +134,8 @@ fn a_session_that_follows_another_is_told_and_knows_nothing_of_it() {
         payload[..10].copy_from_slice(b"GARAN00002");
         (time_ns + (end - frames[0].0) + 1_000_000_000, *port, payload)
     });
-    let (slots, marks, counts) = read(capture(frames.iter().cloned().chain(next).collect()), &Options::default());
+    let (slots, marks, counts) =
+        read(capture(frames.iter().cloned().chain(next).collect()), &RecordingOptions::default());
     assert_eq!((marks, counts.sessions, counts.gaps), (vec![Step::Session], 1, 0));
     assert!(said(&slots[..slots.len() / 2]) == said(&slots[slots.len() / 2..]));
 }
@@ -141,7 +143,7 @@ fn a_session_that_follows_another_is_told_and_knows_nothing_of_it() {
 #[test]
 fn the_tail_of_a_capture_is_given_up_at_its_end_not_lost_silently() {
     let Some(mut frames) = real() else { return };
-    let whole = read(capture(frames.clone()), &Options::default());
+    let whole = read(capture(frames.clone()), &RecordingOptions::default());
     // The packet before the last messages is missing, and nothing follows that would time it out.
     let last = frames.iter().rposition(|(_, _, payload)| payload[18..20] != [0, 0] && payload[18..20] != [0xFF, 0xFF]);
     let lost = last.unwrap() - 1;
@@ -149,7 +151,7 @@ fn the_tail_of_a_capture_is_given_up_at_its_end_not_lost_silently() {
     let to = sequence(&frames[lost + 1].2) - 1;
     frames.truncate(lost + 2);
     frames.remove(lost);
-    let (_, marks, counts) = read(capture(frames), &Options::default());
+    let (_, marks, counts) = read(capture(frames), &RecordingOptions::default());
     assert_eq!(marks, [Step::Gap { from, to }]);
     assert_eq!(counts.messages + counts.lost, whole.2.messages);
 }

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use book::Slot;
 use book::market::{Limits, Market};
 use common::{bytes, data};
-use feed_handler::moldudp64::PacketWriter;
-use feed_handler::source::ReadError;
-use feed_handler::source::recording::{Choice, Format, Options, Recording, Step};
+use feed_handler::recording::ReadError;
+use feed_handler::recording::{Format, FormatChoice, Recording, RecordingOptions, Step};
+use feed_handler::wire::moldudp64::PacketWriter;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -31,9 +31,9 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     files
 }
 
-fn options() -> Options {
+fn options() -> RecordingOptions {
     // A small table of books, so that opening a file thousands of times takes no gigabytes.
-    Options { books_max: 1_024, ..Options::default() }
+    RecordingOptions { books_max: 1_024, ..RecordingOptions::default() }
 }
 
 /// What came out of a recording that may be damaged.
@@ -295,7 +295,7 @@ fn gaps_that_are_longer_together_than_there_are_numbers_do_not_overflow_their_co
             bytes.extend_from_slice(writer.take().unwrap());
         }
     }
-    let options = Options { format: Choice::MoldPcap, ..options() };
+    let options = RecordingOptions { format: FormatChoice::MoldPcap, ..options() };
     let mut recording = Recording::from_bytes(bytes, "gaps.bistech.mold", &options).unwrap();
     while !matches!(recording.next(&mut |_| {}), Ok(Step::End)) {}
     let counts = recording.counts();

@@ -4,15 +4,15 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 
 use book::ring::{self, Notifier};
-use feed_handler::bistech;
-use feed_handler::layout::bistech_2112::{
+use feed_handler::decode::bistech;
+use feed_handler::feed::{FeedWorker, LiveOptions};
+use feed_handler::net::udp::{Line, UdpOptions, UdpSource};
+use feed_handler::recovery::sequencer::{Recovery, SequencerConfig};
+use feed_handler::wire::layout::bistech_2112::{
     AddOrder, EquilibriumPrice, OrderBookDirectory, OrderDelete, OrderExecuted, Seconds,
 };
-use feed_handler::layout::{Message, alpha};
-use feed_handler::moldudp64::PacketWriter;
-use feed_handler::sequencer::{Config, Recovery};
-use feed_handler::source::udp::{Line, UdpOptions, UdpSource};
-use feed_handler::stage::{FeedWorker, LiveOptions};
+use feed_handler::wire::layout::{Message, alpha};
+use feed_handler::wire::moldudp64::PacketWriter;
 use zerocopy::{Immutable, IntoBytes};
 
 /// How often `work` took memory, or gave back or moved what was taken before.
@@ -88,10 +88,10 @@ fn the_live_path_takes_no_memory() {
     let udp = UdpSource::open(&options).unwrap();
     let lines = udp.addresses();
     let recovery = Some(Recovery { delay_ns: 0, interval_ns: 1_000, messages_max: 100 });
-    let sequencer = Config { recovery, ..Config::default() };
+    let sequencer = SequencerConfig { recovery, ..SequencerConfig::default() };
     let live = LiveOptions { sequencer, ..LiveOptions::default() };
     let (producer, mut ring) = ring::ring("events", 65_536, Notifier::new());
-    let mut stage = FeedWorker::live(udp, bistech::Decoder::new(1_024, None), producer, 1, live).unwrap();
+    let mut worker = FeedWorker::live(udp, bistech::Decoder::new(1_024, None), producer, 1, live).unwrap();
 
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut slots = 0;
@@ -113,7 +113,7 @@ fn the_live_path_takes_no_memory() {
                 now_ns += 10_000_000;
                 let mut handled = 0;
                 let taken = taken(|| {
-                    stage.do_work(now_ns);
+                    worker.do_work(now_ns);
                     handled = ring.drain(usize::MAX, |_| {});
                 });
                 assert_eq!(taken, 0, "in the turn at {now_ns}");
@@ -121,7 +121,7 @@ fn the_live_path_takes_no_memory() {
             })
             .sum::<usize>();
     }
-    let metrics = stage.metrics();
+    let metrics = worker.metrics();
     assert!(metrics.gaps() == 2 && metrics.refused() > 0 && metrics.is_stale(), "all of it happened");
     assert!(metrics.decoded() > 2_000 && slots as u64 > metrics.decoded());
 }

@@ -17,7 +17,7 @@ use book::slot::{OrderEvent, QUANTITY_REST, Stamp, System, action, system};
 use book::{BookId, OrderId, Price, Side, Slot, View};
 use common::{bytes, data};
 use feed_handler::inspect::{self, BookQuery};
-use feed_handler::source::recording::{Options, Recording, Step};
+use feed_handler::recording::{Recording, RecordingOptions, Step};
 
 const SIDES: [Side; 2] = [Side::Bid, Side::Ask];
 
@@ -102,7 +102,7 @@ impl Twin {
 }
 
 fn open(path: &Path) -> Recording {
-    Recording::open(path, &Options::default()).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    Recording::open(path, &RecordingOptions::default()).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Runs a recording to its end; `each` sees the books after every message.
@@ -541,7 +541,7 @@ fn rows_of_a_book_stand_at_the_messages_that_the_oracle_counts() {
     let Some(path) = data("reencoded/GOOG_20120621.itch50.gz") else { return };
     let query = BookQuery { symbol: "goog".to_owned(), levels: 10 };
     let mut csv = Vec::new();
-    let report = inspect::inspect(&path, &Options::default(), Some(&query), &mut csv, &mut |_, _| {}).unwrap();
+    let report = inspect::inspect(&path, &RecordingOptions::default(), Some(&query), &mut csv, &mut |_, _| {}).unwrap();
     assert_eq!((report.book, report.rows, report.has_findings()), (Some(BookId(7)), 156_959, false));
     assert_eq!(report.instruments.len(), 1);
     assert_eq!((&report.instruments[0].symbol[..], report.instruments[0].price_decimals), ("GOOG", 4));
@@ -582,7 +582,7 @@ fn a_report_reads_like_its_readme() {
     let Some(path) = data(&format!("{GARAN}.bistech2112.pcap.gz")) else { return };
     let query = BookQuery { symbol: "GARAN".to_owned(), levels: 2 };
     let mut csv = Vec::new();
-    let report = inspect::inspect(&path, &Options::default(), Some(&query), &mut csv, &mut |_, _| {}).unwrap();
+    let report = inspect::inspect(&path, &RecordingOptions::default(), Some(&query), &mut csv, &mut |_, _| {}).unwrap();
     let text = report.to_string();
     for line in [
         "format       mold-pcap (bistech)",
@@ -604,7 +604,8 @@ fn a_report_reads_like_its_readme() {
     assert!(seqs.is_sorted_by(|a, b| a < b) && seqs[seqs.len() - 1] < 6_176, "the end of messages is no row");
 
     let Some(path) = data("bist-itch/bist_20140917_moldudp64_v1.2_directory.mold") else { return };
-    let report = inspect::inspect(&path, &Options::default(), None, &mut std::io::sink(), &mut |_, _| {}).unwrap();
+    let report =
+        inspect::inspect(&path, &RecordingOptions::default(), None, &mut std::io::sink(), &mut |_, _| {}).unwrap();
     assert!(report.has_findings() && report.to_string().contains("cut short at byte 1881"), "{report}");
     assert_eq!(report.instruments.len(), 19);
 }

@@ -3,13 +3,14 @@
 mod common;
 
 use common::{count_file, data, kinds};
-use feed_handler::source::ReadError;
-use feed_handler::source::recording::{Choice, Options, Recording, Step};
+use feed_handler::recording::ReadError;
+use feed_handler::recording::{FormatChoice, Recording, RecordingOptions, Step};
 
 #[track_caller]
 fn check(name: &str, format: &str, expected_kinds: &str) {
     let Some(path) = data(name) else { return };
-    let recording = Recording::open(&path, &Options::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let recording =
+        Recording::open(&path, &RecordingOptions::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert_eq!(recording.format().to_string(), format, "{name}");
     let (counts, error) = common::count(recording);
     assert!(error.is_none(), "{name}: {error:?}");
@@ -65,7 +66,7 @@ fn the_garan_capture_has_the_packets_of_its_readme() {
     assert_eq!((counts.packets, counts.heartbeats, counts.ends_of_session), (3_207, 1, 1));
     assert_eq!((counts.gaps, counts.repeats, counts.damaged_packets, counts.sessions), (0, 0, 0, 0));
     assert_eq!(counts.streams, [(Some("233.252.0.1:21001".parse().unwrap()), *b"GARAN00001")]);
-    let none = Options { ports: vec![1], ..Options::default() };
+    let none = RecordingOptions { ports: vec![1], ..RecordingOptions::default() };
     let (counts, _) = common::count(Recording::open(&path, &none).unwrap());
     assert_eq!((counts.messages, counts.other_ports), (0, 3_207));
 }
@@ -152,7 +153,7 @@ fn made_up_captures_without_numbers_lose_nothing() {
 fn captures_of_something_else_are_read_and_have_no_messages() {
     let Some(folder) = data("moldudp64-pcap/Nasdaq.Nsm.Ouch.v5.0") else { return };
     for entry in std::fs::read_dir(folder).unwrap() {
-        let mut recording = Recording::open(&entry.unwrap().path(), &Options::default()).unwrap();
+        let mut recording = Recording::open(&entry.unwrap().path(), &RecordingOptions::default()).unwrap();
         while recording.next(&mut |_| {}).unwrap() != Step::End {}
         assert_eq!((recording.counts().messages, recording.skipped().not_udp), (0, 1));
     }
@@ -162,12 +163,12 @@ fn captures_of_something_else_are_read_and_have_no_messages() {
 fn what_the_user_says_wins_over_what_it_looks_like() {
     let Some(path) = data("bist-itch/GARAN.E_20220921_first6002.bistech2112.gz") else { return };
     let open = |name: &str| {
-        let format: Choice = name.parse().unwrap();
-        Recording::open(&path, &Options { format, ..Options::default() })
+        let format: FormatChoice = name.parse().unwrap();
+        Recording::open(&path, &RecordingOptions { format, ..RecordingOptions::default() })
     };
     assert_eq!(open("bistech").unwrap().format().to_string(), "bistech");
     let (counts, _) = common::count(open("itch50").unwrap());
     assert!(counts.refused_total() > 0, "read as what it is not");
     assert!(open("dbn").is_err());
-    assert!("algolab".parse::<Choice>().is_err());
+    assert!("algolab".parse::<FormatChoice>().is_err());
 }

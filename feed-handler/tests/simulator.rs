@@ -10,13 +10,13 @@ use std::time::Instant;
 use book::market::{Limits as MarketLimits, Market};
 use book::{BookId, Nanos, Phase, Price, Side};
 use days::{SECOND_NS, START_NS, short_day};
-use feed_handler::bistech::Decoder;
-use feed_handler::layout::bistech_2112 as layout;
-use feed_handler::layout::moldudp64::Session;
-use feed_handler::layout::unpadded;
+use feed_handler::decode::bistech::Decoder;
+use feed_handler::decode::sink::Received;
 use feed_handler::sim::ticks::{self, Limits, Milli, NO_PRICE};
 use feed_handler::sim::{Clock, Compression, Exchange, Output, SimConfig};
-use feed_handler::sink::Received;
+use feed_handler::wire::layout::bistech_2112 as layout;
+use feed_handler::wire::layout::moldudp64::Session;
+use feed_handler::wire::layout::unpadded;
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 fn read<M: FromBytes + KnownLayout + Immutable + Unaligned>(message: &[u8]) -> &M {

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use book::Nanos;
 use book::metrics::MetricSource;
 use days::{SECOND_NS, START_NS, short_day};
-use feed_handler::layout::moldudp64::Session;
-use feed_handler::moldudp64::{Packet, PacketKind, Request};
+use feed_handler::recording::input::Input;
+use feed_handler::recording::pcap::Capture;
+use feed_handler::recording::raw::Framed;
 use feed_handler::sim::{Clock, Compression, Exchange, Output, Server, SimConfig, write_file};
-use feed_handler::source::input::Input;
-use feed_handler::source::pcap::Capture;
-use feed_handler::source::raw::Framed;
+use feed_handler::wire::layout::moldudp64::Session;
+use feed_handler::wire::moldudp64::{Packet, PacketKind, Request};
 
 /// Every message as it was given.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use feed_handler::inspect::{BookQuery, inspect};
-use feed_handler::source::recording::Options;
+use feed_handler::recording::RecordingOptions;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::Inspect;
@@ -17,7 +17,7 @@ const FINDINGS: u8 = 3;
 
 /// Prints the report (on standard error when the rows go to standard output); exit code 3 when something was wrong.
 pub fn run(arguments: &Inspect) -> Result<ExitCode> {
-    let options = Options { format: arguments.format.parse()?, ..Options::default() };
+    let options = RecordingOptions { format: arguments.format.parse()?, ..RecordingOptions::default() };
     let query = arguments.book.as_ref().map(|symbol| BookQuery { symbol: symbol.clone(), levels: arguments.levels });
     let to_stdout = arguments.csv.as_deref() == Some(Path::new("-"));
     let mut rows: Box<dyn Write> = match arguments.csv.as_deref() {

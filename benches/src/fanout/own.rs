@@ -12,8 +12,8 @@ use book::order_interest::order_interest;
 use book::ring::{Notifier, Producer, ring};
 use book::slot::{System, system};
 use book::worker::{BookWorker, Detail};
-use feed_handler::bistech;
-use feed_handler::sink::Received;
+use feed_handler::decode::bistech;
+use feed_handler::decode::sink::Received;
 use hdrhistogram::Histogram;
 
 use super::plant::{Load, Plant};

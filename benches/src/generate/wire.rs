@@ -2,9 +2,9 @@
 //!
 //! Knows layouts and clocks; decides nothing.
 
-use feed_handler::layout::Message;
-use feed_handler::layout::bistech_2112 as bistech;
-use feed_handler::layout::itch_5_0 as itch50;
+use feed_handler::wire::layout::Message;
+use feed_handler::wire::layout::bistech_2112 as bistech;
+use feed_handler::wire::layout::itch_5_0 as itch50;
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::Format;

@@ -7,8 +7,8 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
 use book::Nanos;
-use feed_handler::layout::bistech_2112 as layout;
-use feed_handler::moldudp64::{DATAGRAM_BYTES_MAX, PacketWriter, PushError};
+use feed_handler::wire::layout::bistech_2112 as layout;
+use feed_handler::wire::moldudp64::{DATAGRAM_BYTES_MAX, PacketWriter, PushError};
 use zerocopy::IntoBytes;
 
 use super::stream::Message;
@@ -127,7 +127,7 @@ impl Sender {
 mod tests {
     use super::*;
     use crate::load::stream::{Choice, Stream};
-    use feed_handler::moldudp64::Packet;
+    use feed_handler::wire::moldudp64::Packet;
 
     #[test]
     fn what_is_late_goes_out_at_once_and_keeps_its_planned_time() {

@@ -16,11 +16,10 @@ use book::order_interest::{OrderInterestSender, order_interest};
 use book::ring::{Consumer, Notifier, ring};
 use book::worker::{BookWorker, Detail};
 use distributor::FanOut;
-use feed_handler::bistech;
-use feed_handler::metrics::FeedMetrics;
-use feed_handler::sequencer::{self, Start};
-use feed_handler::source::udp::{Line, UdpOptions, UdpSource};
-use feed_handler::stage::{FeedWorker, LiveOptions};
+use feed_handler::decode::bistech;
+use feed_handler::feed::{FeedMetrics, FeedWorker, LiveOptions};
+use feed_handler::net::udp::{Line, UdpOptions, UdpSource};
+use feed_handler::recovery::sequencer::{self, Start};
 
 use super::now_ns;
 
@@ -111,7 +110,7 @@ impl Server {
         let book_notifier = Notifier::new();
         let (events, consumer) = ring("events", RING_SLOTS, Arc::clone(&book_notifier));
         let live = LiveOptions {
-            sequencer: sequencer::Config { start: Start::At(1), ..sequencer::Config::default() },
+            sequencer: sequencer::SequencerConfig { start: Start::At(1), ..sequencer::SequencerConfig::default() },
             stale_ns: u64::MAX,
             clock: Some(now_ns),
             ..LiveOptions::default()

@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 
-use feed_handler::layout::alpha;
-use feed_handler::layout::bistech_2112 as layout;
+use feed_handler::wire::layout::alpha;
+use feed_handler::wire::layout::bistech_2112 as layout;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use zerocopy::IntoBytes;
@@ -269,8 +269,8 @@ mod tests {
     use super::*;
     use book::market::{Limits, Market};
     use book::{BookId, Side, Slot};
-    use feed_handler::bistech;
-    use feed_handler::sink::Received;
+    use feed_handler::decode::bistech;
+    use feed_handler::decode::sink::Received;
 
     #[test]
     fn the_books_are_what_the_generator_says_and_every_message_changes_one_shown_level() {

@@ -5,7 +5,7 @@
 use book::Nanos;
 
 use super::Clock;
-use crate::source::date::Day;
+use crate::recording::date::Day;
 
 const SECOND_NS: u64 = 1_000_000_000;
 const MINUTE_NS: u64 = 60 * SECOND_NS;

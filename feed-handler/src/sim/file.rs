@@ -16,8 +16,8 @@ use flate2::write::GzEncoder;
 use super::exchange::Exchange;
 use super::wire::Output;
 use super::{BadConfig, SimConfig};
-use crate::layout::moldudp64::Session;
-use crate::moldudp64::{DATAGRAM_BYTES_MAX, PacketWriter, PushError};
+use crate::wire::layout::moldudp64::Session;
+use crate::wire::moldudp64::{DATAGRAM_BYTES_MAX, PacketWriter, PushError};
 
 /// Multicast group of a capture whose configuration names none: the range set aside for documentation.
 const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(233, 252, 0, 1), 21_001);

@@ -20,8 +20,8 @@ use super::exchange::{DAY_GAP_NS, Exchange};
 use super::history::{HISTORY_BYTES, HISTORY_MESSAGES, History};
 use super::wire::Output;
 use super::{BadConfig, SimConfig};
-use crate::layout::moldudp64::Session;
-use crate::moldudp64::{DATAGRAM_BYTES_MAX, HEADER_BYTES, PacketWriter, PushError, Request};
+use crate::wire::layout::moldudp64::Session;
+use crate::wire::moldudp64::{DATAGRAM_BYTES_MAX, HEADER_BYTES, PacketWriter, PushError, Request};
 
 const MILLISECOND_NS: u64 = 1_000_000;
 /// A quiet line sends a heartbeat this often (MoldUDP64: about one per second).

@@ -9,9 +9,9 @@ use zerocopy::{Immutable, IntoBytes};
 use super::matching::{Change, Order};
 use super::shares::Share;
 use super::ticks::{Limits, Milli, NO_PRICE};
-use crate::layout::bistech_2112 as layout;
-use crate::layout::moldudp64::Session;
-use crate::layout::{Message, alpha};
+use crate::wire::layout::bistech_2112 as layout;
+use crate::wire::layout::moldudp64::Session;
+use crate::wire::layout::{Message, alpha};
 
 /// Takes what the exchange says. Messages of one exchange time belong into one packet as far as they fit.
 pub trait Output {

@@ -5,8 +5,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use feed_handler::source::ReadError;
-use feed_handler::source::recording::{Counts, Options, Recording, Step};
+use feed_handler::recording::ReadError;
+use feed_handler::recording::{Recording, RecordingCounts, RecordingOptions, Step};
 
 /// A file of the shared data; `None` (and a line that says so) where there is no such data on this machine.
 pub fn data(name: &str) -> Option<PathBuf> {
@@ -38,7 +38,7 @@ pub fn bytes(path: &Path) -> Vec<u8> {
 }
 
 /// Reads a recording to its end.
-pub fn count(mut recording: Recording) -> (Counts, Option<ReadError>) {
+pub fn count(mut recording: Recording) -> (RecordingCounts, Option<ReadError>) {
     loop {
         match recording.next(&mut |_| {}) {
             Ok(Step::End) => return (recording.counts().clone(), None),
@@ -50,15 +50,15 @@ pub fn count(mut recording: Recording) -> (Counts, Option<ReadError>) {
 
 /// Opens with the defaults and reads to the end.
 #[track_caller]
-pub fn count_file(path: &Path) -> (Counts, Option<ReadError>) {
-    match Recording::open(path, &Options::default()) {
+pub fn count_file(path: &Path) -> (RecordingCounts, Option<ReadError>) {
+    match Recording::open(path, &RecordingOptions::default()) {
         Ok(recording) => count(recording),
         Err(error) => panic!("{}: {error}", path.display()),
     }
 }
 
 /// `A 3, D 1`: what a README says of the types, as the counters have it.
-pub fn kinds(counts: &Counts) -> String {
+pub fn kinds(counts: &RecordingCounts) -> String {
     let mut kinds: Vec<(u64, u8)> =
         counts.by_kind.iter().enumerate().filter(|&(_, &n)| n > 0).map(|(kind, &n)| (n, kind as u8)).collect();
     kinds.sort_by_key(|&(n, kind)| (std::cmp::Reverse(n), kind));

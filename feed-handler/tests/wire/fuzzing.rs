@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use book::Slot;
-use feed_handler::moldudp64::{BadPacket, Packet, PacketWriter};
-use feed_handler::sequencer::{Config, Sequencer, Start};
-use feed_handler::sink::Received;
-use feed_handler::{bistech, itch50};
+use feed_handler::decode::sink::Received;
+use feed_handler::decode::{bistech, itch50};
+use feed_handler::recovery::sequencer::{Sequencer, SequencerConfig, Start};
+use feed_handler::wire::moldudp64::{BadPacket, Packet, PacketWriter};
 use proptest::collection::vec;
 use proptest::prelude::any;
 use rand::{Rng, SeedableRng};
@@ -161,7 +161,8 @@ fn a_million_mutated_packets_are_counted_and_nothing_breaks() {
     for message in &samples::bistech()[..2] {
         bistech.decode(message, Received::default(), &mut |_slot: Slot| {}).unwrap();
     }
-    let mut sequencer = Sequencer::new(Config { start: Start::Join, packets_parked_max: 16, ..Config::default() });
+    let mut sequencer =
+        Sequencer::new(SequencerConfig { start: Start::Join, packets_parked_max: 16, ..SequencerConfig::default() });
     let (mut packets, mut messages, mut slots) = (0_u64, 0_u64, 0_u64);
     let mut refused: BTreeMap<&str, u64> = BTreeMap::new();
     let mut damaged: BTreeMap<&str, u64> = BTreeMap::new();

@@ -2,8 +2,8 @@
 
 use book::slot::{QUANTITY_REST, View, action, conditions, flags, system};
 use book::{Phase, Price, Slot};
-use feed_handler::itch50::{Decoder, length_of};
-use feed_handler::sink::{Received, Refused};
+use feed_handler::decode::itch50::{Decoder, length_of};
+use feed_handler::decode::sink::{Received, Refused};
 
 use crate::samples;
 

@@ -2,9 +2,9 @@
 
 use book::slot::View;
 use book::{Price, Slot};
-use feed_handler::moldudp64::{BadPacket, Packet, PacketKind};
-use feed_handler::sink::{Received, Refused};
-use feed_handler::{bistech, itch50};
+use feed_handler::decode::sink::{Received, Refused};
+use feed_handler::decode::{bistech, itch50};
+use feed_handler::wire::moldudp64::{BadPacket, Packet, PacketKind};
 
 use crate::data::{count_by_type, framed, read, udp_payloads};
 

@@ -1,6 +1,6 @@
 //! One message of every type with a different value in every field, written by filling the layout structs.
 
-use feed_handler::layout::{Message, alpha, bistech_2112 as bistech, itch_5_0 as itch};
+use feed_handler::wire::layout::{Message, alpha, bistech_2112 as bistech, itch_5_0 as itch};
 use zerocopy::{Immutable, IntoBytes};
 
 fn bytes(message: impl Message + IntoBytes + Immutable) -> Vec<u8> {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use feed_handler::moldudp64::{PacketWriter, PushError, Request, Session};
-use feed_handler::sequencer::{Config, Counters, Outcome, Recovery, Sequencer, Start};
+use feed_handler::recovery::sequencer::{Recovery, Sequenced, Sequencer, SequencerConfig, SequencerCounters, Start};
+use feed_handler::wire::moldudp64::{PacketWriter, PushError, Request, Session};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -18,21 +18,21 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(config: Config) -> Self {
+    fn new(config: SequencerConfig) -> Self {
         Self { sequencer: Sequencer::new(config), said: Vec::new() }
     }
 
-    fn say(said: &mut Vec<String>, outcome: Outcome<'_>) {
+    fn say(said: &mut Vec<String>, outcome: Sequenced<'_>) {
         said.push(match outcome {
-            Outcome::Session { next, restarted: false, .. } => format!("s{next}"),
-            Outcome::Session { next, restarted: true, .. } => format!("r{next}"),
-            Outcome::Message { sequence, message } => {
+            Sequenced::Session { next, restarted: false, .. } => format!("s{next}"),
+            Sequenced::Session { next, restarted: true, .. } => format!("r{next}"),
+            Sequenced::Message { sequence, message } => {
                 assert_eq!(message, sequence.to_be_bytes(), "the bytes of another message");
                 sequence.to_string()
             }
-            Outcome::Gap { from, to } => format!("-{from}..{to}"),
-            Outcome::Request(Request { from, count, .. }) => format!("?{from}+{count}"),
-            Outcome::EndOfSession { next } => format!(".{next}"),
+            Sequenced::Gap { from, to } => format!("-{from}..{to}"),
+            Sequenced::Request(Request { from, count, .. }) => format!("?{from}+{count}"),
+            Sequenced::EndOfSession { next } => format!(".{next}"),
         });
     }
 
@@ -83,7 +83,7 @@ fn end(name: u8, next: u64) -> [u8; 20] {
 
 #[test]
 fn packets_in_order_pass_through() {
-    let mut scene = Scene::new(Config::default());
+    let mut scene = Scene::new(SequencerConfig::default());
     scene.packet(0, 1, 2).packet(1, 3, 1).datagram(2, &heartbeat(b'A', 4)).said("s1 1 2 3");
     assert_eq!(scene.sequencer.next_sequence(), 4);
     assert_eq!(scene.sequencer.deadline_ns(), None);
@@ -91,14 +91,14 @@ fn packets_in_order_pass_through() {
 
 #[test]
 fn repeats_and_packets_partly_old_give_each_message_once() {
-    let mut scene = Scene::new(Config::default());
+    let mut scene = Scene::new(SequencerConfig::default());
     scene.packet(0, 1, 3).packet(1, 1, 3).packet(2, 2, 4).said("s1 1 2 3 4 5");
     assert_eq!(scene.sequencer.counters.repeats, 5);
 }
 
 #[test]
 fn packets_that_overtake_wait_for_the_others() {
-    let mut scene = Scene::new(Config::default());
+    let mut scene = Scene::new(SequencerConfig::default());
     scene.packet(0, 1, 1).packet(1, 5, 2).packet(2, 4, 1).packet(2, 5, 2).packet(2, 5, 1).said("s1 1");
     scene.packet(3, 2, 2).said("2 3 4 5 6");
     let counters = scene.sequencer.counters;
@@ -108,7 +108,7 @@ fn packets_that_overtake_wait_for_the_others() {
 
 #[test]
 fn a_gap_is_given_up_once_and_the_rest_goes_on() {
-    let mut scene = Scene::new(Config::default());
+    let mut scene = Scene::new(SequencerConfig::default());
     scene.packet(0, 1, 1).packet(10, 4, 2).packet(20, 8, 1).idle(209).said("s1 1");
     assert_eq!(scene.sequencer.deadline_ns(), Some(210 * MS));
     scene.idle(210).said("-2..3 4 5");
@@ -121,14 +121,14 @@ fn a_gap_is_given_up_once_and_the_rest_goes_on() {
 
 #[test]
 fn a_heartbeat_shows_a_loss_at_the_end() {
-    let mut scene = Scene::new(Config::default());
+    let mut scene = Scene::new(SequencerConfig::default());
     scene.packet(0, 1, 1).datagram(5, &heartbeat(b'A', 4)).idle(204).said("s1 1").idle(205).said("-2..3");
     scene.packet(206, 4, 1).said("4");
 }
 
 #[test]
 fn many_gaps_are_waited_for_together() {
-    let mut scene = Scene::new(Config::default());
+    let mut scene = Scene::new(SequencerConfig::default());
     scene.packet(0, 1, 1);
     for hole in 1..=5 {
         scene.packet(hole, 1 + 2 * hole, 1);
@@ -138,18 +138,18 @@ fn many_gaps_are_waited_for_together() {
 
 #[test]
 fn a_gap_that_is_filled_in_part_gets_its_time_anew_while_it_is_asked_for() {
-    let mut scene = Scene::new(Config::default());
+    let mut scene = Scene::new(SequencerConfig::default());
     scene.packet(0, 1, 1).packet(0, 10, 1).packet(150, 2, 3).idle(199).said("s1 1 2 3 4");
     scene.idle(200).said("-5..9 10");
     let recovery = Some(Recovery { delay_ns: 1_000 * MS, ..RECOVERY });
-    let mut scene = Scene::new(Config { recovery, ..Config::default() });
+    let mut scene = Scene::new(SequencerConfig { recovery, ..SequencerConfig::default() });
     scene.packet(0, 1, 1).packet(0, 10, 1).packet(150, 2, 3).idle(349).said("s1 1 2 3 4");
     scene.idle(350).said("-5..9 10");
 }
 
 #[test]
 fn missing_messages_are_asked_for_at_most_once_per_interval() {
-    let mut scene = Scene::new(Config { recovery: Some(RECOVERY), ..Config::default() });
+    let mut scene = Scene::new(SequencerConfig { recovery: Some(RECOVERY), ..SequencerConfig::default() });
     scene.packet(0, 1, 1).packet(0, 300, 1).idle(1).said("s1 1");
     assert_eq!(scene.sequencer.deadline_ns(), Some(2 * MS));
     scene.idle(2).said("?2+100").idle(3).idle(11).said("").idle(12).said("?2+100");
@@ -160,22 +160,24 @@ fn missing_messages_are_asked_for_at_most_once_per_interval() {
 
 #[test]
 fn a_short_gap_is_asked_for_in_its_length() {
-    let mut scene = Scene::new(Config { recovery: Some(RECOVERY), ..Config::default() });
+    let mut scene = Scene::new(SequencerConfig { recovery: Some(RECOVERY), ..SequencerConfig::default() });
     scene.packet(0, 1, 1).packet(0, 5, 1).idle(5).said("s1 1 ?2+3");
     scene.packet(6, 2, 3).said("2 3 4 5");
 }
 
 #[test]
 fn a_session_may_be_joined_in_the_middle_or_wanted_from_its_start() {
-    Scene::new(Config { start: Start::Join, ..Config::default() }).packet(0, 700, 2).said("s700 700 701");
-    Scene::new(Config::default()).packet(0, 4, 1).idle(200).said("s1 -1..3 4");
-    Scene::new(Config { start: Start::At(3), ..Config::default() }).packet(0, 1, 4).said("s3 3 4");
-    Scene::new(Config::default()).packet(0, 0, 3).said("s1 1 2");
+    Scene::new(SequencerConfig { start: Start::Join, ..SequencerConfig::default() })
+        .packet(0, 700, 2)
+        .said("s700 700 701");
+    Scene::new(SequencerConfig::default()).packet(0, 4, 1).idle(200).said("s1 -1..3 4");
+    Scene::new(SequencerConfig { start: Start::At(3), ..SequencerConfig::default() }).packet(0, 1, 4).said("s3 3 4");
+    Scene::new(SequencerConfig::default()).packet(0, 0, 3).said("s1 1 2");
 }
 
 #[test]
 fn a_new_session_begins_at_one_and_late_packets_of_the_old_one_are_ignored() {
-    let mut scene = Scene::new(Config { start: Start::At(5), ..Config::default() });
+    let mut scene = Scene::new(SequencerConfig { start: Start::At(5), ..SequencerConfig::default() });
     scene.packet(0, 5, 1).packet(1, 9, 1).datagram(2, &packet(b'B', 1, 2)).said("s5 5 -6..9 s1 1 2");
     scene.packet(3, 6, 1).datagram(4, &packet(b'B', 3, 1)).said("3");
     let counters = scene.sequencer.counters;
@@ -186,7 +188,7 @@ fn a_new_session_begins_at_one_and_late_packets_of_the_old_one_are_ignored() {
 
 #[test]
 fn a_session_whose_numbers_begin_again_is_noticed() {
-    let mut scene = Scene::new(Config::default());
+    let mut scene = Scene::new(SequencerConfig::default());
     scene.packet(0, 1, 9).said("s1 1 2 3 4 5 6 7 8 9");
     scene.packet(1_000, 1, 1).datagram(3_000, &heartbeat(b'A', 2)).packet(5_999, 2, 1).said("");
     scene.packet(6_000, 3, 1).said("r1");
@@ -196,7 +198,7 @@ fn a_session_whose_numbers_begin_again_is_noticed() {
 
 #[test]
 fn a_lagging_line_is_no_restart() {
-    let mut scene = Scene::new(Config::default());
+    let mut scene = Scene::new(SequencerConfig::default());
     scene.packet(0, 1, 9).said("s1 1 2 3 4 5 6 7 8 9");
     for second in 1..20 {
         scene.packet(second * 1_000, 1, 1).datagram(second * 1_000 + 500, &heartbeat(b'A', 10));
@@ -206,16 +208,16 @@ fn a_lagging_line_is_no_restart() {
 
 #[test]
 fn the_end_is_told_once_and_after_everything_else() {
-    let mut scene = Scene::new(Config::default());
+    let mut scene = Scene::new(SequencerConfig::default());
     scene.packet(0, 1, 1).datagram(1, &end(b'A', 4)).datagram(2, &end(b'A', 4)).said("s1 1");
     scene.packet(3, 2, 1).said("2").idle(203).said("-3..3 .4").datagram(204, &end(b'A', 4)).idle(500).said("");
-    let mut scene = Scene::new(Config::default());
+    let mut scene = Scene::new(SequencerConfig::default());
     scene.packet(0, 1, 1).datagram(1, &end(b'A', 2)).datagram(2, &end(b'A', 2)).said("s1 1 .2");
 }
 
 #[test]
 fn a_session_that_goes_on_behind_its_end_ends_again() {
-    let mut scene = Scene::new(Config::default());
+    let mut scene = Scene::new(SequencerConfig::default());
     scene.packet(0, 1, 1).datagram(1, &end(b'A', 3)).packet(2, 2, 3).datagram(3, &end(b'A', 5)).said("s1 1 2 3 4 .5");
     scene.packet(4, 5, 1).datagram(5, &end(b'A', 6)).said("5 .6");
     // A slower line's word of an earlier end is not the end.
@@ -224,7 +226,7 @@ fn a_session_that_goes_on_behind_its_end_ends_again() {
 
 #[test]
 fn a_damaged_packet_changes_nothing() {
-    let mut scene = Scene::new(Config::default());
+    let mut scene = Scene::new(SequencerConfig::default());
     let mut torn = packet(b'A', 1, 3);
     torn.pop();
     scene.datagram(0, &torn).datagram(0, b"").said("");
@@ -234,7 +236,7 @@ fn a_damaged_packet_changes_nothing() {
 
 #[test]
 fn without_recovery_a_full_parking_gives_up_at_once() {
-    let config = Config { packets_parked_max: 2, ..Config::default() };
+    let config = SequencerConfig { packets_parked_max: 2, ..SequencerConfig::default() };
     let mut scene = Scene::new(config);
     scene.packet(0, 1, 1).packet(1, 5, 1).packet(2, 7, 1).said("s1 1").packet(3, 9, 1).said("-2..4 5");
     // Full again (7 and 9); the packet at hand comes right behind the hole and is not lost with it.
@@ -244,7 +246,7 @@ fn without_recovery_a_full_parking_gives_up_at_once() {
 
 #[test]
 fn without_recovery_a_packet_before_the_parked_ones_ends_the_hole() {
-    let config = Config { packets_parked_max: 2, ..Config::default() };
+    let config = SequencerConfig { packets_parked_max: 2, ..SequencerConfig::default() };
     let mut scene = Scene::new(config);
     scene.packet(0, 1, 1).packet(1, 7, 1).packet(2, 9, 1).packet(3, 4, 2).said("s1 1 -2..3 4 5");
     scene.idle(201).said("-6..6 7").idle(202).said("-8..8 9");
@@ -252,7 +254,7 @@ fn without_recovery_a_packet_before_the_parked_ones_ends_the_hole() {
 
 #[test]
 fn with_recovery_a_full_parking_drops_the_packet_farthest_ahead() {
-    let config = Config { packets_parked_max: 2, recovery: Some(RECOVERY), ..Config::default() };
+    let config = SequencerConfig { packets_parked_max: 2, recovery: Some(RECOVERY), ..SequencerConfig::default() };
     let mut scene = Scene::new(config);
     scene.packet(0, 1, 1).packet(0, 5, 1).packet(0, 7, 1).packet(0, 9, 1).packet(0, 3, 1).said("s1 1");
     assert_eq!(scene.sequencer.counters.parked_dropped, 2, "9 found no place, 7 lost its own");
@@ -262,7 +264,7 @@ fn with_recovery_a_full_parking_drops_the_packet_farthest_ahead() {
 
 #[test]
 fn a_packet_too_long_to_park_is_asked_for_again() {
-    let config = Config { datagram_bytes_max: 64, recovery: Some(RECOVERY), ..Config::default() };
+    let config = SequencerConfig { datagram_bytes_max: 64, recovery: Some(RECOVERY), ..SequencerConfig::default() };
     let mut scene = Scene::new(config);
     scene.packet(0, 1, 1).packet(0, 3, 100).said("s1 1").idle(2).said("?2+100");
     assert_eq!(scene.sequencer.counters.parked_dropped, 1);
@@ -270,7 +272,7 @@ fn a_packet_too_long_to_park_is_asked_for_again() {
 
 #[test]
 fn one_call_delivers_a_bounded_number_of_parked_packets() {
-    let config = Config { packets_released_max: 2, ..Config::default() };
+    let config = SequencerConfig { packets_released_max: 2, ..SequencerConfig::default() };
     let mut scene = Scene::new(config);
     scene.packet(0, 1, 1);
     for first in 3..9 {
@@ -286,7 +288,7 @@ fn one_call_delivers_a_bounded_number_of_parked_packets() {
 
 #[test]
 fn what_a_snapshot_covers_is_neither_awaited_nor_lost() {
-    let mut scene = Scene::new(Config::default());
+    let mut scene = Scene::new(SequencerConfig::default());
     scene.packet(0, 5, 3).packet(1, 9, 1).said("s1");
     let said = &mut scene.said;
     scene.sequencer.skip_to(2 * MS, 6, &mut |outcome| Scene::say(said, outcome));
@@ -297,7 +299,7 @@ fn what_a_snapshot_covers_is_neither_awaited_nor_lost() {
 #[test]
 fn numbers_next_to_the_end_of_64_bits_do_not_run_over() {
     let last = u64::MAX - 1;
-    let mut scene = Scene::new(Config::default());
+    let mut scene = Scene::new(SequencerConfig::default());
     scene.datagram(0, &end(b'A', u64::MAX)).packet(1, last, 1).said("s1");
     scene.idle(200).said(&format!("-1..{} {last} .{}", last - 1, u64::MAX));
     assert_eq!((scene.sequencer.counters.lost, scene.sequencer.next_sequence()), (u64::MAX - 2, u64::MAX));
@@ -321,7 +323,7 @@ struct Line {
 struct Run {
     seed: u64,
     lines: Vec<Line>,
-    config: Config,
+    config: SequencerConfig,
     messages: u64,
     /// Chance out of 1,000 that a request or its answer is lost; only with recovery.
     answer_loss: u32,
@@ -335,7 +337,7 @@ struct Arrival {
 }
 
 struct Ran {
-    counters: Counters,
+    counters: SequencerCounters,
     /// Numbers named as lost.
     lost: BTreeSet<u64>,
     /// Numbers of which no whole copy ever arrived.
@@ -392,7 +394,7 @@ fn run(run: &Run) -> Ran {
                 if !is_end && random.random_ratio(line.truncate, 1_000) {
                     datagram.truncate(random.random_range(0..datagram.len()));
                 } else {
-                    let parsed = feed_handler::moldudp64::Packet::parse(&datagram).unwrap();
+                    let parsed = feed_handler::wire::moldudp64::Packet::parse(&datagram).unwrap();
                     arrived.extend(parsed.messages().map(|(number, _)| number));
                 }
                 arrive(&mut network, at_ns + random.random_range(0..=line.delay_ns_max), datagram);
@@ -409,24 +411,24 @@ fn run(run: &Run) -> Ran {
     let mut idle_turns_after_end = 0;
     while idle_turns_after_end < 6_000 {
         let mut requests = Vec::new();
-        let mut each = |outcome: Outcome<'_>| match outcome {
-            Outcome::Session { next, restarted, .. } => assert_eq!((next, restarted, expected), (1, false, 1)),
-            Outcome::Message { sequence, message } => {
+        let mut each = |outcome: Sequenced<'_>| match outcome {
+            Sequenced::Session { next, restarted, .. } => assert_eq!((next, restarted, expected), (1, false, 1)),
+            Sequenced::Message { sequence, message } => {
                 assert_eq!(sequence, expected, "seed {seed}");
                 assert_eq!(message, sent[&sequence], "seed {seed}, message {sequence}");
                 assert_eq!(ended, 0, "seed {seed}: a message after the end");
                 expected += 1;
             }
-            Outcome::Gap { from, to } => {
+            Sequenced::Gap { from, to } => {
                 assert!(from == expected && to >= from, "seed {seed}: gap {from}..{to} at {expected}");
                 lost.extend(from..=to);
                 expected = to + 1;
             }
-            Outcome::Request(request) => {
+            Sequenced::Request(request) => {
                 assert_eq!(request.from, expected, "seed {seed}");
                 requests.push(request);
             }
-            Outcome::EndOfSession { next: end } => {
+            Sequenced::EndOfSession { next: end } => {
                 assert_eq!((end, expected), (next, next), "seed {seed}");
                 ended += 1;
             }
@@ -472,7 +474,8 @@ const BAD: Line = Line { loss: 100, duplicate: 50, truncate: 30, delay_ns_max: 5
 #[test]
 fn a_bad_line_loses_exactly_what_never_arrived() {
     for seed in 0..20 {
-        let ran = run(&Run { seed, lines: vec![BAD], config: Config::default(), messages: 3_000, answer_loss: 0 });
+        let ran =
+            run(&Run { seed, lines: vec![BAD], config: SequencerConfig::default(), messages: 3_000, answer_loss: 0 });
         assert_eq!(ran.lost, ran.never_arrived, "seed {seed}");
         assert!(ran.counters.damaged > 0 && ran.counters.repeats > 0 && ran.counters.gaps > 0, "seed {seed}");
     }
@@ -482,7 +485,7 @@ fn a_bad_line_loses_exactly_what_never_arrived() {
 fn two_bad_lines_lose_only_what_both_lost() {
     for seed in 100..120 {
         let lines = vec![BAD, Line { delay_ns_max: 8 * MS, ..BAD }];
-        let ran = run(&Run { seed, lines, config: Config::default(), messages: 3_000, answer_loss: 0 });
+        let ran = run(&Run { seed, lines, config: SequencerConfig::default(), messages: 3_000, answer_loss: 0 });
         assert_eq!(ran.lost, ran.never_arrived, "seed {seed}");
     }
 }
@@ -491,7 +494,8 @@ fn two_bad_lines_lose_only_what_both_lost() {
 fn requests_bring_back_what_was_lost() {
     for seed in 200..220 {
         let recovery = Recovery { delay_ns: MS, interval_ns: 4 * MS, messages_max: 50 };
-        let config = Config { recovery: Some(recovery), gap_timeout_ns: 1_000 * MS, ..Config::default() };
+        let config =
+            SequencerConfig { recovery: Some(recovery), gap_timeout_ns: 1_000 * MS, ..SequencerConfig::default() };
         let ran = run(&Run { seed, lines: vec![BAD], config, messages: 3_000, answer_loss: 200 });
         assert!(ran.lost.is_empty(), "seed {seed}: {:?}", ran.lost);
         assert!(ran.counters.requests > 0, "seed {seed}");
@@ -504,13 +508,13 @@ fn requests_bring_back_what_was_lost() {
 fn with_hardly_a_place_to_park_every_number_is_still_accounted_for() {
     for seed in 300..330 {
         let recovery = (seed % 2 == 0).then_some(Recovery { delay_ns: 0, interval_ns: MS, messages_max: 9 });
-        let config = Config {
+        let config = SequencerConfig {
             packets_parked_max: 3,
             packets_released_max: 1,
             datagram_bytes_max: 300,
             gap_timeout_ns: 20 * MS,
             recovery,
-            ..Config::default()
+            ..SequencerConfig::default()
         };
         run(&Run { seed, lines: vec![BAD, BAD], config, messages: 2_000, answer_loss: 500 });
     }

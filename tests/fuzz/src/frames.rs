@@ -6,10 +6,10 @@ use book::ring::{Notifier, ring};
 use book::worker::{BookWorker, Detail};
 use book::{Price, Slot};
 use distributor::{BookFrames, frame};
-use feed_handler::bistech;
-use feed_handler::layout::alpha;
-use feed_handler::layout::bistech_2112::{OrderBookDirectory, Seconds};
-use feed_handler::sink::Received;
+use feed_handler::decode::bistech;
+use feed_handler::decode::sink::Received;
+use feed_handler::wire::layout::alpha;
+use feed_handler::wire::layout::bistech_2112::{OrderBookDirectory, Seconds};
 use zerocopy::IntoBytes;
 
 use self::client_book::ClientBook;

@@ -4,22 +4,22 @@
 use std::io::Write;
 
 use book::Slot;
-use feed_handler::source::ReadError;
-use feed_handler::source::dbn_file::DbnFile;
-use feed_handler::source::input::Input;
-use feed_handler::source::mold::MoldFile;
-use feed_handler::source::pcap::{Capture, is_capture};
-use feed_handler::source::protocol::Protocol;
-use feed_handler::source::raw::Framed;
-use feed_handler::source::recording::{Choice, Format, Options, Recording, Step};
-use feed_handler::{bistech, itch50};
+use feed_handler::decode::protocol::Protocol;
+use feed_handler::decode::{bistech, itch50};
+use feed_handler::recording::ReadError;
+use feed_handler::recording::dbn::DbnFile;
+use feed_handler::recording::input::Input;
+use feed_handler::recording::mold::MoldFile;
+use feed_handler::recording::pcap::{Capture, is_capture};
+use feed_handler::recording::raw::Framed;
+use feed_handler::recording::{Format, FormatChoice, Recording, RecordingOptions, Step};
 
 /// One step and its slots.
 type Given = (Step, Vec<Slot>);
 
-fn options(format: Choice) -> Options {
+fn options(format: FormatChoice) -> RecordingOptions {
     // A small table of books: opening takes no megabytes.
-    Options { format, books_max: 64, ..Options::default() }
+    RecordingOptions { format, books_max: 64, ..RecordingOptions::default() }
 }
 
 /// What came out of a file.
@@ -32,7 +32,7 @@ struct Outcome {
 /// Reads all of it; `None` when it cannot be opened.
 ///
 /// What was counted is what was given out, and after an error comes the end.
-fn read(bytes: &[u8], name: &str, options: &Options) -> Option<Outcome> {
+fn read(bytes: &[u8], name: &str, options: &RecordingOptions) -> Option<Outcome> {
     let mut recording = Recording::from_bytes(bytes.to_vec(), name, options).ok()?;
     let mut given: Vec<Given> = Vec::new();
     let error = loop {
@@ -75,7 +75,7 @@ fn check_counts(recording: &Recording, given: &[Given]) {
 }
 
 /// A file that is cut gives what the whole one gives, except for its last piece.
-fn check_cut(bytes: &[u8], name: &str, options: &Options, whole: &Outcome) {
+fn check_cut(bytes: &[u8], name: &str, options: &RecordingOptions, whole: &Outcome) {
     let cut = bytes.iter().fold(0_usize, |sum, &byte| sum * 31 % 65_521 + usize::from(byte)) % bytes.len().max(1);
     let Some(part) = read(&bytes[..cut], name, options) else { return };
     if part.format != whole.format {
@@ -102,7 +102,7 @@ pub fn framed(data: &[u8]) {
     let [choice, bytes @ ..] = data else { return };
     let protocol = if choice & 1 == 0 { Protocol::Bistech } else { Protocol::Itch50 };
     let decimals = (choice & 2 != 0).then_some(3);
-    let options = Options { default_decimals: decimals, ..options(Choice::Messages(protocol)) };
+    let options = RecordingOptions { default_decimals: decimals, ..options(FormatChoice::Messages(protocol)) };
     if let Some(whole) = read(bytes, "fuzz", &options)
         && matches!(whole.format, Format::Framed(_))
         && !is_packed(bytes)
@@ -132,7 +132,7 @@ pub fn framed(data: &[u8]) {
 /// Datagrams without a capture around them are all bytes up to the end or the error; a captured one is part of the file.
 pub fn capture(data: &[u8]) {
     for merged in [false, true] {
-        read(data, "fuzz", &Options { merged, ..options(Choice::MoldPcap) });
+        read(data, "fuzz", &RecordingOptions { merged, ..options(FormatChoice::MoldPcap) });
     }
     if is_packed(data) {
         return;
@@ -162,7 +162,7 @@ pub fn capture(data: &[u8]) {
 
 /// A DBN file: every record and the head are all bytes up to the end or the error.
 pub fn dbn(data: &[u8]) {
-    let options = options(Choice::Dbn);
+    let options = options(FormatChoice::Dbn);
     let Some(whole) = read(data, "fuzz.dbn", &options) else { return };
     if is_packed(data) {
         return;
@@ -180,7 +180,7 @@ pub fn dbn(data: &[u8]) {
 
 /// A LOBSTER file.
 pub fn lobster(data: &[u8]) {
-    let (name, options) = ("AAPL_2012-06-21_34200000_57600000_message_10.csv", options(Choice::Lobster));
+    let (name, options) = ("AAPL_2012-06-21_34200000_57600000_message_10.csv", options(FormatChoice::Lobster));
     let Some(whole) = read(data, name, &options) else { return };
     if is_packed(data) {
         return;
@@ -195,7 +195,7 @@ pub fn lobster(data: &[u8]) {
 ///
 /// Packed (again) by gzip or zstd it gives the same.
 pub fn unknown(data: &[u8]) {
-    let options = options(Choice::Auto);
+    let options = options(FormatChoice::Auto);
     let plain = read(data, "fuzz", &options);
     let given = |read: Option<Outcome>| read.map(|outcome| (outcome.format, outcome.given));
     if is_packed(data) {

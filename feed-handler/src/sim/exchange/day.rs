@@ -7,12 +7,12 @@ use super::agenda::{Event, Stage, Step};
 use super::listed::first_id;
 use super::pace::{CONTROLS_PER_SECOND, FIRST_MESSAGES_PER_DECISION};
 use super::{DAILY_LIMIT_PERCENT, DAY_GAP_NS, Exchange, SECOND_NS};
+use crate::recording::date::Day;
 use crate::sim::Clock;
 use crate::sim::calendar::{self, Schedule, Timeline};
 use crate::sim::matching::Matching;
 use crate::sim::ticks::Limits;
 use crate::sim::wire::Output;
-use crate::source::date::Day;
 
 /// Limits of the closing auction, percent of the last price of continuous trading.
 const CLOSING_LIMIT_PERCENT: u8 = 3;

@@ -4,12 +4,12 @@ use book::{Nanos, Side};
 use rand::Rng;
 
 use super::agenda::Stage;
+use crate::recording::date::Day;
 use crate::sim::auction::Equilibrium;
 use crate::sim::flow::Flow;
 use crate::sim::matching::Matching;
 use crate::sim::shares::Share;
 use crate::sim::ticks::{Limits, Milli};
-use crate::source::date::Day;
 
 pub(super) struct Listed {
     pub(super) book_id: u32,

@@ -1,0 +1,9 @@
+//! Messages to slots: one decoder per protocol. Knows neither packets nor files.
+
+pub mod bistech;
+mod frequent_messages;
+pub mod itch50;
+mod price_units;
+pub mod protocol;
+mod record;
+pub mod sink;

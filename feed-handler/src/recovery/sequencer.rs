@@ -1,0 +1,561 @@
+//! Brings the packets of one partition into order: every message exactly once, in order, or named as lost.
+//!
+//! No socket and no clock: datagrams and time come in, [`Sequenced`]s go out. Both lines, answers to requests and
+//! repeats go through the same door; whichever comes first counts. Never allocates after construction, never
+//! delivers a part of a damaged packet, never waits longer than `gap_timeout_ns` for a number that does not come.
+
+use book::Nanos;
+
+use super::parking::{Parked, Parking};
+use crate::wire::moldudp64::{BadPacket, Packet, PacketKind, Request, Session};
+
+/// Which number a session is expected to begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// The first session goes on at this number (1 = its beginning), later ones begin at 1: whatever is missing
+    /// from there on is a gap.
+    At(u64),
+    /// Whatever comes first, in every session; what was before is nobody's loss.
+    Join,
+}
+
+/// How lost messages are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// How long the other line may take to fill a gap before the first request.
+    pub delay_ns: Nanos,
+    /// Least time between two requests of this partition.
+    pub interval_ns: Nanos,
+    /// Most messages of one request.
+    pub messages_max: u16,
+}
+
+/// Bounds and times of a [`Sequencer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SequencerConfig {
+    /// Where a session begins.
+    pub start: Start,
+    /// Packets kept while a number before them is missing (at least 1). When all places are taken: with `recovery`
+    /// the packet farthest ahead is dropped, to be asked for later; without it the gap is given up at once, because
+    /// waiting on would only lose more.
+    pub packets_parked_max: usize,
+    /// Bytes kept per parked packet; a longer one that comes too early is dropped and counted.
+    pub datagram_bytes_max: usize,
+    /// How long a missing number is waited for, from the arrival of what comes after it; with `recovery`, anew
+    /// whenever something that was missing came.
+    pub gap_timeout_ns: Nanos,
+    /// A session whose numbers are all below the expected one for this long was started over by the exchange.
+    /// Must be several heartbeats (1 s each) long, or a lagging line looks like one.
+    pub restart_after_ns: Nanos,
+    /// Most parked packets delivered by one call, so that one call cannot fill the ring behind it (at least 1).
+    pub packets_released_max: usize,
+    /// Whether and how lost messages are asked for.
+    pub recovery: Option<Recovery>,
+}
+
+impl Default for SequencerConfig {
+    /// 1,024 parked packets of 1,500 bytes (1.5 MB), a gap is given up after 200 ms, nothing is asked for.
+    fn default() -> Self {
+        Self {
+            start: Start::At(1),
+            packets_parked_max: 1_024,
+            datagram_bytes_max: 1_500,
+            gap_timeout_ns: 200_000_000,
+            restart_after_ns: 5_000_000_000,
+            packets_released_max: 16,
+            recovery: None,
+        }
+    }
+}
+
+/// What the sequencer has to say, in the order in which it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sequenced<'a> {
+    /// A session begins: numbering starts over, and all books with it.
+    Session {
+        /// Its name.
+        session: Session,
+        /// Number of the first message that is awaited.
+        next: u64,
+        /// The name is the old one, but its numbers began again.
+        restarted: bool,
+    },
+    /// The next message.
+    Message {
+        /// Its number.
+        sequence: u64,
+        /// Its bytes; may be empty.
+        message: &'a [u8],
+    },
+    /// These messages will not be delivered. Said once, before the message that follows them.
+    Gap {
+        /// First lost number.
+        from: u64,
+        /// Last lost number.
+        to: u64,
+    },
+    /// These messages are missing: whoever has a socket may ask for them.
+    Request(Request),
+    /// Every message of the session was delivered or named as lost. Said once.
+    EndOfSession {
+        /// The number that would have come next.
+        next: u64,
+    },
+}
+
+/// What became of a packet as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketOutcome {
+    /// It brought at least one message that had not come before.
+    First,
+    /// All of its messages had come before, as from the other line.
+    Duplicate,
+    /// It has no messages: a heartbeat or an end of session.
+    Heartbeat,
+    /// It is of the session before, and was ignored.
+    Stale,
+    /// It came too early and found no place.
+    Dropped,
+}
+
+/// What was counted since the start, sessions and all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SequencerCounters {
+    /// Datagrams taken, good and bad.
+    pub packets: u64,
+    /// Heartbeats and end-of-session packets among them.
+    pub heartbeats: u64,
+    /// Datagrams that are no whole packet.
+    pub damaged: u64,
+    /// Packets of the session before, that came late and were ignored.
+    pub stale: u64,
+    /// Messages delivered.
+    pub messages: u64,
+    /// Messages that had been delivered, parked or given up before.
+    pub repeats: u64,
+    /// Packets parked because a number before them was missing.
+    pub parked: u64,
+    /// Packets that could not be parked: too long, or no place left.
+    pub parked_dropped: u64,
+    /// Most packets parked at one time.
+    pub parked_high_water: u64,
+    /// Gaps given up.
+    pub gaps: u64,
+    /// Messages in them.
+    pub lost: u64,
+    /// Requests made.
+    pub requests: u64,
+    /// Sessions begun.
+    pub sessions: u64,
+    /// Sessions among them that began again under their old name.
+    pub restarts: u64,
+}
+
+/// The hole that is being waited for.
+#[derive(Clone, Copy, Debug)]
+struct Hole {
+    /// Its first number: a hole that is filled in part is a new one.
+    from: u64,
+    since_ns: Nanos,
+}
+
+/// The order of one partition.
+#[derive(Debug)]
+pub struct Sequencer {
+    config: SequencerConfig,
+    session: Option<Session>,
+    /// The session before this one, and when it was left: its late packets are not a new session.
+    left: Option<(Session, Nanos)>,
+    /// Number of the next message to deliver.
+    next: u64,
+    /// One above the highest number known to exist.
+    horizon: u64,
+    hole: Option<Hole>,
+    /// Whether something arrived and was delivered since the hole was found.
+    filled: bool,
+    requested_ns: Option<Nanos>,
+    /// Since when everything that comes is below `next`.
+    behind_since_ns: Option<Nanos>,
+    end: Option<u64>,
+    end_told: bool,
+    parking: Parking,
+    /// What was counted.
+    pub counters: SequencerCounters,
+}
+
+impl Sequencer {
+    /// A sequencer; takes `packets_parked_max` × `datagram_bytes_max` bytes and touches them.
+    #[must_use]
+    pub fn new(config: SequencerConfig) -> Self {
+        let config = SequencerConfig {
+            packets_parked_max: config.packets_parked_max.max(1),
+            packets_released_max: config.packets_released_max.max(1),
+            ..config
+        };
+        Self {
+            parking: Parking::new(config.packets_parked_max, config.datagram_bytes_max),
+            config,
+            session: None,
+            left: None,
+            next: 0,
+            horizon: 0,
+            hole: None,
+            filled: false,
+            requested_ns: None,
+            behind_since_ns: None,
+            end: None,
+            end_told: false,
+            counters: SequencerCounters::default(),
+        }
+    }
+
+    /// Takes one datagram from any line at `now_ns` (any clock that does not go back).
+    ///
+    /// Gives out at most the messages of this packet and of `packets_released_max` parked ones; when
+    /// [`Sequencer::has_ready`] says so, [`Sequencer::on_idle`] gives out more.
+    ///
+    /// # Errors
+    /// [`BadPacket`]: it was counted, nothing else changed.
+    #[inline]
+    pub fn on_packet(
+        &mut self,
+        now_ns: Nanos,
+        datagram: &[u8],
+        each: &mut impl FnMut(Sequenced<'_>),
+    ) -> Result<PacketOutcome, BadPacket> {
+        self.counters.packets += 1;
+        let packet = Packet::parse(datagram).inspect_err(|_| self.counters.damaged += 1)?;
+        if self.session != Some(packet.session) && !self.on_other_session(now_ns, &packet, each) {
+            return Ok(PacketOutcome::Stale);
+        }
+        let mut outcome = PacketOutcome::First;
+        let is_next = packet.kind == PacketKind::Messages && packet.sequence == self.next;
+        if is_next && self.parking.is_empty() && self.end.is_none() {
+            // Nearly every packet: the next one, with nothing waiting behind it.
+            self.behind_since_ns = None;
+            self.deliver(&packet, each);
+            if self.horizon == self.next {
+                self.hole = None;
+                return Ok(outcome);
+            }
+        } else {
+            outcome = self.on_unusual_packet(now_ns, &packet, datagram, each);
+        }
+        self.settle(now_ns, each);
+        Ok(outcome)
+    }
+
+    /// To be called when nothing came in, and at [`Sequencer::deadline_ns`]: delivers what is ready, asks for what
+    /// is missing, gives up what did not come.
+    pub fn on_idle(&mut self, now_ns: Nanos, each: &mut impl FnMut(Sequenced<'_>)) {
+        if self.session.is_some() {
+            self.settle(now_ns, each);
+        }
+    }
+
+    /// Everything below `next` is known from elsewhere (a snapshot): it is neither awaited nor lost. Without effect
+    /// before the first packet, and for a number that is not ahead.
+    pub fn skip_to(&mut self, now_ns: Nanos, next: u64, each: &mut impl FnMut(Sequenced<'_>)) {
+        if self.session.is_some() && next > self.next {
+            self.reopen(next);
+            self.next = next;
+            self.horizon = self.horizon.max(next);
+            self.settle(now_ns, each);
+        }
+    }
+
+    /// Number of the next message to deliver.
+    #[must_use]
+    pub const fn next_sequence(&self) -> u64 {
+        self.next
+    }
+
+    /// The session, once a packet of one came.
+    #[must_use]
+    pub const fn session(&self) -> Option<Session> {
+        self.session
+    }
+
+    /// Whether parked packets can be delivered without waiting.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        self.parking.first().is_some_and(|first| first <= self.next)
+    }
+
+    /// Whether a number is missing before one that is known to exist.
+    #[must_use]
+    pub fn has_gap(&self) -> bool {
+        self.next < self.horizon
+    }
+
+    /// When [`Sequencer::on_idle`] has something to do if no packet comes; `None`: never.
+    #[must_use]
+    pub fn deadline_ns(&self) -> Option<Nanos> {
+        let hole = self.hole?;
+        let give_up_ns = hole.since_ns.saturating_add(self.config.gap_timeout_ns);
+        let Some(recovery) = self.config.recovery else { return Some(give_up_ns) };
+        Some(give_up_ns.min(self.request_ns(hole, recovery)))
+    }
+
+    /// Delivers the messages of a packet that are not older than `next`; the packet must not begin after it.
+    #[inline]
+    fn deliver(&mut self, packet: &Packet<'_>, each: &mut impl FnMut(Sequenced<'_>)) {
+        for (sequence, message) in packet.messages() {
+            if sequence < self.next {
+                self.counters.repeats += 1;
+                continue;
+            }
+            self.counters.messages += 1;
+            each(Sequenced::Message { sequence, message });
+        }
+        self.next = self.next.max(packet.next_sequence());
+        self.horizon = self.horizon.max(self.next);
+    }
+
+    /// A heartbeat, an end, a repeat, a packet that comes too early, or one that fills a gap.
+    #[cold]
+    fn on_unusual_packet(
+        &mut self,
+        now_ns: Nanos,
+        packet: &Packet<'_>,
+        datagram: &[u8],
+        each: &mut impl FnMut(Sequenced<'_>),
+    ) -> PacketOutcome {
+        let after = packet.next_sequence();
+        if after < self.next {
+            let since_ns = *self.behind_since_ns.get_or_insert(now_ns);
+            if now_ns.saturating_sub(since_ns) >= self.config.restart_after_ns {
+                self.leave(each);
+                self.counters.restarts += 1;
+                self.begin(packet, true, each);
+            }
+        } else {
+            self.behind_since_ns = None;
+        }
+        self.reopen(after);
+        if packet.kind != PacketKind::Messages {
+            self.counters.heartbeats += 1;
+        }
+        // An end before a number that exists is not the end.
+        if packet.kind == PacketKind::EndOfSession && after >= self.horizon {
+            self.end = Some(after);
+        }
+        self.horizon = self.horizon.max(after);
+        if packet.sequence <= self.next {
+            self.filled |= after > self.next;
+            self.deliver_late(packet, each)
+        } else if packet.count > 0 {
+            self.park(now_ns, packet, datagram, each)
+        } else {
+            PacketOutcome::Heartbeat
+        }
+    }
+
+    /// Delivers a packet of which some or all may have come before.
+    fn deliver_late(&mut self, packet: &Packet<'_>, each: &mut impl FnMut(Sequenced<'_>)) -> PacketOutcome {
+        let is_new = packet.next_sequence() > self.next;
+        self.deliver(packet, each);
+        match packet.kind {
+            PacketKind::Messages if is_new => PacketOutcome::First,
+            PacketKind::Messages => PacketOutcome::Duplicate,
+            PacketKind::Heartbeat | PacketKind::EndOfSession => PacketOutcome::Heartbeat,
+        }
+    }
+
+    /// Numbers up to `after` exist: a session that ended before them goes on.
+    fn reopen(&mut self, after: u64) {
+        if self.end.is_some_and(|end| after > end) {
+            self.end = None;
+            self.end_told = false;
+        }
+    }
+
+    /// Keeps a packet that comes too early.
+    fn park(
+        &mut self,
+        now_ns: Nanos,
+        packet: &Packet<'_>,
+        datagram: &[u8],
+        each: &mut impl FnMut(Sequenced<'_>),
+    ) -> PacketOutcome {
+        if self.parking.is_full() && self.config.recovery.is_none() {
+            self.release(1, each);
+            if !self.has_ready() && packet.sequence > self.next {
+                // The packet at hand may be what comes next behind the hole.
+                let after_hole = self.parking.first().map_or(packet.sequence, |first| first.min(packet.sequence));
+                self.give_up(after_hole, each);
+                self.release(1, each);
+            }
+            if packet.sequence <= self.next {
+                return self.deliver_late(packet, each);
+            }
+        }
+        let outcome = match self.parking.insert(now_ns, packet, datagram) {
+            Parked::Kept => {
+                self.counters.parked += 1;
+                PacketOutcome::First
+            }
+            Parked::KeptInsteadOfAnother => {
+                self.counters.parked += 1;
+                self.counters.parked_dropped += 1;
+                PacketOutcome::First
+            }
+            Parked::Repeat => {
+                self.counters.repeats += u64::from(packet.count);
+                PacketOutcome::Duplicate
+            }
+            Parked::Dropped => {
+                self.counters.parked_dropped += 1;
+                PacketOutcome::Dropped
+            }
+        };
+        self.counters.parked_high_water = self.counters.parked_high_water.max(self.parking.len() as u64);
+        outcome
+    }
+
+    /// Delivers what is ready and deals with the holes in front of what is not.
+    fn settle(&mut self, now_ns: Nanos, each: &mut impl FnMut(Sequenced<'_>)) {
+        let mut packets_left = self.config.packets_released_max;
+        loop {
+            packets_left -= self.release(packets_left, each);
+            if self.has_ready() {
+                // The bound of one call was reached; the rest comes with the next one.
+                return;
+            }
+            if !self.has_gap() {
+                self.hole = None;
+                return self.tell_end(each);
+            }
+            let hole = self.find_hole(now_ns);
+            if now_ns.saturating_sub(hole.since_ns) < self.config.gap_timeout_ns {
+                return self.request(now_ns, hole, each);
+            }
+            self.give_up(self.after_hole(), each);
+        }
+    }
+
+    /// The hole at `next` and since when it is waited for.
+    fn find_hole(&mut self, now_ns: Nanos) -> Hole {
+        if let Some(hole) = self.hole
+            && hole.from == self.next
+        {
+            return hole;
+        }
+        // A hole behind another one was known before its turn came. Its time runs from then on: else many holes
+        // would be waited for one after the other, and the feed fall behind. But while a recovery, which asks for
+        // one hole after the other, brings things back, each has its own time.
+        let recovering = self.config.recovery.is_some() && self.filled;
+        let since_ns = self.parking.first_arrived_ns().filter(|_| !recovering).unwrap_or(now_ns);
+        self.filled = false;
+        *self.hole.insert(Hole { from: self.next, since_ns })
+    }
+
+    /// Asks for the hole if it is time.
+    fn request(&mut self, now_ns: Nanos, hole: Hole, each: &mut impl FnMut(Sequenced<'_>)) {
+        if let Some(recovery) = self.config.recovery
+            && now_ns >= self.request_ns(hole, recovery)
+            && let Some(session) = self.session
+        {
+            self.requested_ns = Some(now_ns);
+            self.counters.requests += 1;
+            let missing = self.after_hole() - self.next;
+            let count = u16::try_from(missing).unwrap_or(u16::MAX).min(recovery.messages_max);
+            each(Sequenced::Request(Request { session, from: self.next, count }));
+        }
+    }
+
+    /// Earliest time of the next request.
+    fn request_ns(&self, hole: Hole, recovery: Recovery) -> Nanos {
+        let after_delay_ns = hole.since_ns.saturating_add(recovery.delay_ns);
+        let requested_ns = self.requested_ns.map_or(0, |at_ns| at_ns.saturating_add(recovery.interval_ns));
+        after_delay_ns.max(requested_ns)
+    }
+
+    /// The number that exists right after the hole at `next`.
+    fn after_hole(&self) -> u64 {
+        self.parking.first().unwrap_or(self.horizon)
+    }
+
+    /// Names the hole from `next` to the number before `after_hole` as lost and goes on behind it.
+    fn give_up(&mut self, after_hole: u64, each: &mut impl FnMut(Sequenced<'_>)) {
+        debug_assert!(self.next < after_hole);
+        self.lose(self.next, after_hole - 1, each);
+        self.next = after_hole;
+        self.hole = None;
+        self.filled = false;
+    }
+
+    fn lose(&mut self, from: u64, to: u64, each: &mut impl FnMut(Sequenced<'_>)) {
+        self.counters.gaps += 1;
+        self.counters.lost = self.counters.lost.saturating_add(to - from + 1);
+        each(Sequenced::Gap { from, to });
+    }
+
+    /// Delivers up to `packets_max` parked packets from `next` on, and returns how many.
+    fn release(&mut self, packets_max: usize, each: &mut impl FnMut(Sequenced<'_>)) -> usize {
+        let mut released = 0;
+        while released < packets_max && self.has_ready() {
+            let Some(place) = self.parking.take_first() else { break };
+            // The places move out for the call, so that the packet does not borrow all of `self`.
+            let bytes = std::mem::take(&mut self.parking.bytes);
+            match Packet::parse(&bytes[place]) {
+                Ok(packet) => self.deliver(&packet, each),
+                Err(_) => debug_assert!(false, "a parked packet was whole when it was parked"),
+            }
+            self.parking.bytes = bytes;
+            released += 1;
+        }
+        released
+    }
+
+    fn tell_end(&mut self, each: &mut impl FnMut(Sequenced<'_>)) {
+        if self.end.is_some_and(|end| end <= self.next) && !self.end_told {
+            self.end_told = true;
+            each(Sequenced::EndOfSession { next: self.next });
+        }
+    }
+
+    /// Whether to go on with a packet of another session than the current one.
+    #[cold]
+    fn on_other_session(&mut self, now_ns: Nanos, packet: &Packet<'_>, each: &mut impl FnMut(Sequenced<'_>)) -> bool {
+        if let Some((left, at_ns)) = self.left
+            && left == packet.session
+            && now_ns.saturating_sub(at_ns) < self.config.gap_timeout_ns
+        {
+            // The slower line still tells the old session.
+            self.counters.stale += 1;
+            return false;
+        }
+        if let Some(old) = self.session {
+            self.leave(each);
+            self.left = Some((old, now_ns));
+        }
+        self.begin(packet, false, each);
+        true
+    }
+
+    /// Names all that is missing of a session that is over as lost, parked packets included: what they would
+    /// change begins anew anyway.
+    fn leave(&mut self, each: &mut impl FnMut(Sequenced<'_>)) {
+        if self.has_gap() {
+            self.lose(self.next, self.horizon - 1, each);
+        }
+    }
+
+    fn begin(&mut self, packet: &Packet<'_>, restarted: bool, each: &mut impl FnMut(Sequenced<'_>)) {
+        self.next = match self.config.start {
+            Start::Join => packet.sequence,
+            Start::At(_) if self.session.is_some() => 1,
+            Start::At(first) => first,
+        };
+        self.session = Some(packet.session);
+        self.horizon = self.next;
+        self.hole = None;
+        self.behind_since_ns = None;
+        self.end = None;
+        self.end_told = false;
+        self.parking.clear();
+        self.counters.sessions += 1;
+        each(Sequenced::Session { session: packet.session, next: self.next, restarted });
+    }
+}
