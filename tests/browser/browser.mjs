@@ -68,6 +68,8 @@ export function look(page) {
     const number = (selector) => Number((text(selector) ?? '').replace(/[^0-9]/g, ''));
     return {
       connection: document.getElementById('status-connection').dataset.state,
+      truth: document.body.dataset.truth,
+      book: document.body.dataset.book,
       symbol: text('#symbol-name'),
       last: text('#symbol-last'),
       verified: number('#checks-ok'),

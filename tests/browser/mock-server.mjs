@@ -8,6 +8,7 @@ import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
 import { crc32 } from '../../api/web/js/book.js';
+import { generator, NAMES, nowNs, Share } from './mock-share.mjs';
 
 const ROOT = fileURLToPath(new URL('../../api/web/', import.meta.url));
 const TYPES = {
@@ -15,154 +16,6 @@ const TYPES = {
   '.woff2': 'font/woff2', '.json': 'application/json',
 };
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const NAMES = [
-  ['THYAO', 'TÜRK HAVA YOLLARI', 31250], ['GARAN', 'GARANTİ BANKASI', 14230], ['AKBNK', 'AKBANK', 7185], ['ASELS', 'ASELSAN', 18460], ['BIMAS', 'BİM MAĞAZALAR', 54250],
-  ['EREGL', 'EREĞLİ DEMİR ÇELİK', 2794], ['FROTO', 'FORD OTOSAN', 10870], ['ISCTR', 'İŞ BANKASI (C)', 1478], ['KCHOL', 'KOÇ HOLDİNG', 17290], ['KRDMD', 'KARDEMİR (D)', 2960],
-  ['PETKM', 'PETKİM', 1943], ['PGSUS', 'PEGASUS', 24120], ['SAHOL', 'SABANCI HOLDİNG', 8965], ['SASA', 'SASA POLYESTER', 412], ['SISE', 'ŞİŞE CAM', 3884], ['TCELL', 'TURKCELL', 9720],
-  ['TOASO', 'TOFAŞ OTO. FAB.', 22590], ['TUPRS', 'TÜPRAŞ', 16440], ['ULKER', 'ÜLKER BİSKÜVİ', 11580], ['YKBNK', 'YAPI VE KREDİ BANKASI', 3318],
-];
-const LEVELS = 60;
-const INTERVALS = { 'ohlcv-1s': 1, 'ohlcv-1m': 60, 'ohlcv-1h': 3600, 'ohlcv-1d': 86400 };
-
-const nowNs = () => BigInt(Date.now()) * 1_000_000n + BigInt(Math.floor(Math.random() * 1e6));
-const price = (cents) => `${Math.floor(cents / 100)}.${String(cents % 100).padStart(2, '0')}`;
-
-/** A generator with a seed, so that a picture is the same each time. */
-function generator(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let value = Math.imul(state ^ (state >>> 15), 1 | state);
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
-    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-class Share {
-  constructor([symbol, name, cents], seed) {
-    this.symbol = symbol;
-    this.name = name;
-    this.random = generator(seed);
-    this.reference = cents;
-    this.tick = cents > 20_000 ? 25 : cents > 5_000 ? 5 : 1;
-    this.mid = Math.round(cents / this.tick) * this.tick;
-    this.phase = 'continuous';
-    this.sides = [new Map(), new Map()];
-    this.volume = 0n;
-    this.turnover = 0n;
-    this.count = 0;
-    this.open = null;
-    this.high = null;
-    this.low = null;
-    this.last = null;
-    this.trades = [];
-    this.candles = Object.fromEntries(Object.keys(INTERVALS).map((channel) => [channel, []]));
-    this.#history();
-    this.#fill();
-  }
-
-  #quantity() {
-    const base = Math.exp(this.random() * 6 + 2);
-    return Math.max(1, Math.round(this.random() < 0.3 ? Math.round(base / 100) * 100 : base));
-  }
-
-  #history() {
-    const now = Math.floor(Date.now() / 1000);
-    for (const [channel, seconds] of Object.entries(INTERVALS)) {
-      let at = this.reference * (1 + (this.random() - 0.5) / 20);
-      const list = [];
-      for (let i = 300; i >= 1; i--) {
-        const open = at;
-        const step = this.reference * 0.0006 * Math.sqrt(seconds / 6 + 1);
-        at += (this.random() - 0.5) * step + (this.reference - at) * 0.02;
-        const round = (value) => Math.round(value / this.tick) * this.tick;
-        const high = Math.max(round(open), round(at)) + Math.floor(this.random() * 3) * this.tick;
-        const low = Math.min(round(open), round(at)) - Math.floor(this.random() * 3) * this.tick;
-        const start = Math.floor((now + 10800) / seconds - i) * seconds - (seconds === 86400 ? 10800 : 10800 % seconds ? 10800 : 10800);
-        list.push({
-          start: `${start}000000000`, open: price(round(open)), high: price(high), low: price(low), close: price(round(at)), volume: String(this.#quantity() * 20),
-          turnover: '0.00', trades: 12, closed: true,
-        });
-      }
-      this.candles[channel] = list;
-      if (seconds === 60) this.mid = Math.round(at / this.tick) * this.tick;
-    }
-  }
-
-  #fill() {
-    for (let i = 1; i <= LEVELS; i++) {
-      this.sides[0].set(this.mid - i * this.tick, [this.#quantity() * 3, 1 + Math.floor(this.random() * 40)]);
-      this.sides[1].set(this.mid + (i - 1) * this.tick, [this.#quantity() * 3, 1 + Math.floor(this.random() * 40)]);
-    }
-  }
-
-  best(side) {
-    const prices = [...this.sides[side].keys()];
-    return side === 0 ? Math.max(...prices) : Math.min(...prices);
-  }
-
-  /** One event; returns a trade or null. */
-  step() {
-    const side = this.random() < 0.5 ? 0 : 1;
-    const away = Math.floor(this.random() ** 3 * 14);
-    const best = this.best(side);
-    const at = side === 0 ? best - away * this.tick : best + away * this.tick;
-    const dice = this.random();
-    if (dice < 0.22) return this.#trade(side, best);
-    const level = this.sides[side].get(at);
-    if (dice < 0.62 || !level) {
-      const inner = side === 0 ? at + this.tick : at - this.tick;
-      const improves = away === 0 && this.random() < 0.35 && !this.sides[1 - side].has(inner);
-      const target = improves ? inner : at;
-      const [quantity, orders] = this.sides[side].get(target) ?? [0, 0];
-      this.sides[side].set(target, [quantity + this.#quantity(), orders + 1]);
-    } else if (level[1] <= 1 || dice > 0.97) {
-      if (this.sides[side].size > 55) this.sides[side].delete(at);
-    } else {
-      const gone = Math.max(1, Math.floor(level[0] / level[1]));
-      this.sides[side].set(at, [Math.max(1, level[0] - gone), level[1] - 1]);
-    }
-    this.#refill(side);
-    return null;
-  }
-
-  #refill(side) {
-    const map = this.sides[side];
-    while (this.best(1) - this.best(0) > this.tick * 2) {
-      const inner = this.random() < 0.5 ? 0 : 1;
-      this.sides[inner].set(this.best(inner) + (inner === 0 ? this.tick : -this.tick), [this.#quantity(), 1]);
-    }
-    let edge = side === 0 ? Math.min(...map.keys()) : Math.max(...map.keys());
-    while (map.size < LEVELS) {
-      edge += side === 0 ? -this.tick : this.tick;
-      if (edge <= 0) break;
-      map.set(edge, [this.#quantity() * 3, 3]);
-    }
-  }
-
-  #trade(side, cents) {
-    const level = this.sides[side].get(cents);
-    const wanted = this.random() < 0.03 ? this.#quantity() * 8 : Math.ceil(this.#quantity() / 3);
-    const quantity = Math.min(level[0], wanted);
-    if (quantity === level[0]) this.sides[side].delete(cents);
-    else this.sides[side].set(cents, [level[0] - quantity, Math.max(1, level[1] - 1)]);
-    this.#refill(side);
-    this.last = cents;
-    this.open ??= cents;
-    this.high = Math.max(this.high ?? cents, cents);
-    this.low = Math.min(this.low ?? cents, cents);
-    this.volume += BigInt(quantity);
-    this.turnover += BigInt(quantity) * BigInt(cents);
-    this.count++;
-    return { price: price(cents), quantity: String(quantity), side: side === 0 ? 'A' : 'B' };
-  }
-
-  levels(depth) {
-    return this.sides.map((map, side) =>
-      [...map.entries()].sort((a, b) => (side === 0 ? b[0] - a[0] : a[0] - b[0])).slice(0, depth)
-        .map(([cents, [quantity, orders]]) => [price(cents), String(quantity), orders]));
-  }
-}
 
 function checksum(bids, asks) {
   const bare = (text) => text.replace('.', '').replace(/^0+/, '');
@@ -170,24 +23,58 @@ function checksum(bids, asks) {
   return crc32(text(asks) + text(bids));
 }
 
-/**
- * Starts it. `rate`: events a second over all shares; `symbols`: how many shares, named after `names`.
- * The result has `url`, `fault(name)` (see `FAULTS` below), `requests` (all that clients sent) and `close()`.
- */
-export async function start({ port = 0, rate = 400, symbols = NAMES.length, seed = 7, names = NAMES } = {}) {
-  let seq = 1000;
-  let epoch = 3;
-  let faults = new Set();
-  const requests = [];
-  const shares = Array.from({ length: symbols }, (_, i) => {
+/** Names of a market of any size: the known ones, then three letters and a number. */
+function named(names, symbols) {
+  const digits = String(symbols).length;
+  return Array.from({ length: symbols }, (_, i) => {
     const [symbol, name, cents] = names[i % names.length];
-    return new Share([i < names.length ? symbol : `${symbol.slice(0, 3)}${String(i).padStart(3, '0')}`, name, cents], seed * 1000 + i);
+    return [i < names.length ? symbol : `${symbol.slice(0, 3)}${String(i).padStart(Math.max(3, digits), '0')}`, name, cents];
   });
+}
+
+const STATED = {
+  real: { source: 'itch', simulated: false }, sim: { source: 'sim', simulated: true }, replay: { source: 'replay', simulated: false, replay_of: '2026-11-23.itch.gz' },
+};
+
+/**
+ * Starts it. `rate`: events a second over all shares; `symbols`: how many shares, named after `names`; `epoch`; `origin`: `real`,
+ * `sim`, `replay` or null for a server that does not say it; `late`: the exchange has sent nothing yet; `young`: no candles of
+ * the past; `subscriptionsMax`; `info`: more of `feed` in `/actuator/info`; `receivedAt`: every `ts_recv`, as of a replay.
+ * The result has `url`, `fault(name)` (see below), `requests` (all that clients sent), `open()` subscriptions and `close()`.
+ */
+export async function start({
+  port = 0, rate = 400, symbols = NAMES.length, seed = 7, names = NAMES, epoch: firstEpoch = 3, origin = 'real', late = false, young = false,
+  subscriptionsMax = 1_024, info = {}, receivedAt = null,
+} = {}) {
+  let seq = 1000;
+  const epoch = firstEpoch;
+  const faults = new Set();
+  const requests = [];
+  const shares = named(names, symbols).map((name, i) => new Share(name, seed * 1000 + i, young));
   const bySymbol = new Map(shares.map((share) => [share.symbol, share]));
   const clients = new Set();
+  /** The feed as heartbeats tell it; `mark`: the reason that books are marked with. */
+  const feed = { session: late ? 'waiting' : 'open', stale: null, mark: null, isMute: false };
+  const listed = () => (feed.session === 'waiting' ? [] : shares);
+
+  const rest = (url) => {
+    const offset = Number(url.searchParams.get('offset') ?? 0);
+    const limit = Number(url.searchParams.get('limit') ?? 100);
+    const page = (key) => ({ success: true, message: null, data: { items: listed().slice(offset, offset + limit).map((share) => share[key]), total: listed().length, offset, limit } });
+    if (url.pathname === '/api/v1/market-data/symbols') return page('instrument');
+    if (url.pathname === '/api/v1/market-data/quotes') return page('quote');
+    if (url.pathname === '/actuator/info') return { build: { version: 'mock' }, ...(origin === null ? {} : { feed: { ...STATED[origin], ...info } }) };
+    return null;
+  };
 
   const server = createServer(async (request, response) => {
-    const path = normalize(decodeURIComponent(new URL(request.url, 'http://x').pathname));
+    const url = new URL(request.url, 'http://x');
+    const answer = rest(url);
+    if (answer !== null) {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+      return;
+    }
+    const path = normalize(decodeURIComponent(url.pathname));
     const file = join(ROOT, path === '/' ? 'index.html' : path);
     try {
       if (!file.startsWith(ROOT)) throw new Error('outside');
@@ -220,7 +107,7 @@ export async function start({ port = 0, rate = 400, symbols = NAMES.length, seed
           }
           return out;
         });
-        if (changed[0].length + changed[1].length === 0) return null;
+        if (changed[0].length + changed[1].length === 0 && !faults.has('tell')) return null;
         return { bids: changed[0], asks: changed[1], checksum: faults.delete('checksum') ? sum ^ 1 : sum };
       }
       case 'trades': {
@@ -229,29 +116,13 @@ export async function start({ port = 0, rate = 400, symbols = NAMES.length, seed
         return fresh.length === 0 ? null : { trades: fresh };
       }
       case 'definition':
-        return {
-          definition: {
-            symbol: share.symbol, exchange_symbol: `${share.symbol}.E`, book_id: 70000, name: share.name, isin: null, currency: 'TRY', price_decimals: 2, lot: 1, product: 5,
-            expiration: null, strike: null, short_sell: null, reference: price(share.reference), limit_low: null, limit_high: null, ticks: [],
-          },
-        };
+        return { definition: share.definition };
       case 'status':
         return { phase: share.phase, state: 'P_SUREKLI_ISLEM', since: String(nowNs()) };
-      case 'statistics': {
-        const change = share.last === null ? null : share.last - share.reference;
-        return {
-          open: share.open && price(share.open), high: share.high && price(share.high), low: share.low && price(share.low), last: share.last && price(share.last), close: null,
-          reference: price(share.reference), limit_low: price(Math.round(share.reference * 0.9)), limit_high: price(Math.round(share.reference * 1.1)),
-          change: change === null ? null : `${change < 0 ? '-' : ''}${price(Math.abs(change))}`, change_bp: change === null ? null : Math.round((change * 10_000) / share.reference),
-          vwap: share.volume === 0n ? null : `${price(Number(share.turnover / share.volume))}00`, volume: String(share.volume), turnover: price(Number(share.turnover)), trades: share.count,
-        };
-      }
+      case 'statistics':
+        return share.statistics;
       case 'imbalance':
-        return {
-          auction: share.phase === 'opening_collection'
-            ? { price: price(share.mid), bid_quantity: '152340', ask_quantity: '148002', best_bid: price(share.mid), best_bid_quantity: '100', best_ask: price(share.mid), best_ask_quantity: '700' }
-            : null,
-        };
+        return { auction: share.auction };
       default: {
         const list = share.candles[subscription.channel];
         return { candles: first ? list : list.slice(-2) };
@@ -259,76 +130,89 @@ export async function start({ port = 0, rate = 400, symbols = NAMES.length, seed
     }
   };
 
-  const send = (client, message) => client.socket.send(JSON.stringify(message));
+  const send = (client, message) => {
+    if (!feed.isMute) client.socket.send(JSON.stringify(message));
+  };
+  const tellAll = (message) => {
+    for (const client of clients) send(client, { channel: 'system', ts_out: String(nowNs()), ...message });
+  };
   const emit = (client, subscription, share, first) => {
     const content = body(share, subscription, first);
     if (content === null) return;
     const stamp = String(nowNs());
     const frame = {
       channel: subscription.channel, type: first ? 'snapshot' : 'update', symbol: share.symbol, epoch, seq, prev_seq: first ? 0 : subscription.seq, ts_event: stamp,
-      ts_recv: stamp, ts_out: String(BigInt(stamp) + 40_000n), ...content,
+      ts_recv: receivedAt ?? stamp, ts_out: String(BigInt(stamp) + 40_000n), ...(feed.mark === null ? {} : { maybe_bad: true, reason: feed.mark }), ...content,
     };
     subscription.seq = seq;
     if (!first && subscription.channel === 'book' && faults.delete('hole')) return;
     send(client, frame);
   };
-
-  sockets.on('connection', (socket) => {
-    const client = { socket, subscriptions: new Map(), wildcards: new Map(), nextId: 1 };
-    clients.add(client);
-    socket.on('close', () => clients.delete(client));
-    socket.on('message', (data) => {
-      const request = JSON.parse(data);
-      requests.push(request);
-      const { method, params = {}, req_id } = request;
-      const reply = (result) => send(client, { method, req_id, success: true, result, warnings: [], time_in: String(nowNs()), time_out: String(nowNs()) });
-      const list = params.symbol?.[0] === '*' ? shares.map((share) => share.symbol) : (params.symbol ?? []);
-      if (params.channel === 'heartbeat') {
-        reply({ channel: 'heartbeat', interval_s: 1, sub_id: client.nextId++ });
-        return;
+  /** Sends what changed of the named channels to everybody. */
+  const emitAll = (channels, first = false) => {
+    seq++;
+    faults.add('tell');
+    for (const client of clients) {
+      for (const subscription of client.subscriptions.values()) {
+        if (channels.includes(subscription.channel)) emit(client, subscription, bySymbol.get(subscription.symbol), first);
       }
-      if (params.symbol?.[0] === '*' && method === 'subscribe') reply({ channel: params.channel, symbol: '*', symbols: list.length, sub_id: client.nextId++ });
-      for (const symbol of list) {
-        const share = bySymbol.get(symbol);
-        const key = `${params.channel} ${symbol}`;
-        if (!share) {
-          send(client, { method, req_id, success: false, error: { code: 'SYMBOL_NOT_FOUND', message: `no symbol ${symbol}`, retryable: true }, symbol });
-        } else if (method === 'subscribe') {
+    }
+    faults.delete('tell');
+  };
+
+  const answer = (client, request) => {
+    const { method, params = {}, req_id } = request;
+    const reply = (result) => send(client, { method, req_id, success: true, result, warnings: [], time_in: String(nowNs()), time_out: String(nowNs()) });
+    const refuse = (symbol, code, retryable) => send(client, { method, req_id, success: false, error: { code, message: code, retryable }, symbol, time_in: '0', time_out: '0' });
+    const list = params.symbol?.[0] === '*' ? shares.map((share) => share.symbol) : (params.symbol ?? []);
+    if (params.channel === 'heartbeat') {
+      reply({ channel: 'heartbeat', interval_s: 1, sub_id: client.nextId++ });
+      beat(client);
+      return;
+    }
+    if (params.symbol?.[0] === '*' && method === 'subscribe') reply({ channel: params.channel, symbol: '*', symbols: list.length, sub_id: client.nextId++ });
+    for (const symbol of list) {
+      const share = feed.session === 'waiting' ? undefined : bySymbol.get(symbol);
+      const key = `${params.channel} ${symbol}`;
+      if (!share) {
+        refuse(symbol, 'SYMBOL_NOT_FOUND', feed.session === 'waiting');
+      } else if (method === 'subscribe') {
+        if (client.subscriptions.has(key)) refuse(symbol, 'ALREADY_SUBSCRIBED', false);
+        else if (client.subscriptions.size >= subscriptionsMax) refuse(symbol, 'SUBSCRIPTION_LIMIT', false);
+        else {
           const subscription = { channel: params.channel, symbol, depth: params.depth ?? 10, conflate: params.conflate_ms ?? 0, sentAt: 0, seq, subId: client.nextId++ };
           client.subscriptions.set(key, subscription);
           reply({ channel: params.channel, symbol, sub_id: subscription.subId, epoch, seq });
           emit(client, subscription, share, true);
-        } else if (method === 'unsubscribe') {
-          client.subscriptions.delete(key);
-          reply({ channel: params.channel, symbol });
-        } else if (method === 'get_snapshot') {
-          reply({ channel: params.channel, symbol, epoch, seq });
-          const subscription = client.subscriptions.get(key);
-          if (subscription) emit(client, subscription, share, true);
         }
-      }
-    });
-  });
-
-  const candle = (share, trade, ns) => {
-    for (const [channel, seconds] of Object.entries(INTERVALS)) {
-      const shift = seconds === 86_400 ? 10_800 : 0;
-      const start = `${Math.floor((Number(ns / 1_000_000_000n) + shift) / seconds) * seconds - shift}000000000`;
-      const list = share.candles[channel];
-      const last = list.at(-1);
-      if (last?.start === start) {
-        last.high = Number(trade.price) > Number(last.high) ? trade.price : last.high;
-        last.low = Number(trade.price) < Number(last.low) ? trade.price : last.low;
-        last.close = trade.price;
-        last.volume = String(BigInt(last.volume) + BigInt(trade.quantity));
-        last.trades++;
-      } else if (!last || start > last.start) {
-        if (last) last.closed = true;
-        list.push({ start, open: trade.price, high: trade.price, low: trade.price, close: trade.price, volume: trade.quantity, turnover: '0.00', trades: 1, closed: false });
-        if (list.length > 500) list.shift();
+      } else if (method === 'unsubscribe') {
+        client.subscriptions.delete(key);
+        reply({ channel: params.channel, symbol });
+      } else if (method === 'get_snapshot') {
+        if (faults.delete('unavailable')) {
+          refuse(symbol, 'SNAPSHOT_UNAVAILABLE', true);
+          continue;
+        }
+        reply({ channel: params.channel, symbol, epoch, seq });
+        const subscription = client.subscriptions.get(key);
+        if (subscription) emit(client, subscription, share, true);
       }
     }
   };
+
+  sockets.on('connection', (socket) => {
+    const client = { socket, subscriptions: new Map(), nextId: 1 };
+    clients.add(client);
+    socket.on('close', () => clients.delete(client));
+    if (origin !== null) {
+      send(client, { channel: 'system', type: 'hello', version: '0.1.0', epoch, ...STATED[origin], subscriptions_max: subscriptionsMax, ts_out: String(nowNs()) });
+    }
+    socket.on('message', (data) => {
+      const request = JSON.parse(data);
+      requests.push({ ...request, at: Date.now() });
+      answer(client, request);
+    });
+  });
 
   const pick = generator(seed);
   let due = 0;
@@ -337,6 +221,7 @@ export async function start({ port = 0, rate = 400, symbols = NAMES.length, seed
     const now = Date.now();
     due += ((now - last) / 1000) * rate;
     last = now;
+    if (feed.session !== 'open' || feed.isMute) due = 0;
     while (due >= 1) {
       due--;
       seq++;
@@ -344,9 +229,9 @@ export async function start({ port = 0, rate = 400, symbols = NAMES.length, seed
       const trade = share.step();
       if (trade) {
         const ns = nowNs();
-        share.trades.push({ seq, ts_event: String(ns), ts_recv: String(ns), match_id: String(seq), ...trade, conditions: [] });
+        share.trades.push({ seq, ts_event: String(ns), ts_recv: receivedAt ?? String(ns), match_id: String(seq), ...trade, conditions: [] });
         if (share.trades.length > 50) share.trades.shift();
-        candle(share, trade, ns);
+        share.candle(trade, ns);
       }
       for (const client of clients) {
         for (const channel of trade ? ['book', 'trades', 'statistics', 'ohlcv-1s', 'ohlcv-1m', 'ohlcv-1h', 'ohlcv-1d'] : ['book']) {
@@ -360,12 +245,14 @@ export async function start({ port = 0, rate = 400, symbols = NAMES.length, seed
   };
   const timer = setInterval(turn, 5);
   let bursting = false;
+  const beat = (client) => {
+    // In a burst the chains are ahead of what was sent: the heartbeat keeps the line alive and counts nothing.
+    const subscriptions = bursting ? {} : Object.fromEntries([...client.subscriptions.values()].map((s) => [s.subId, s.seq]));
+    const age = feed.session === 'waiting' ? null : feed.stale === null ? 3 : Date.now() - feed.stale;
+    send(client, { channel: 'heartbeat', type: 'heartbeat', epoch, seq, server_time: String(nowNs()), feed_age_ms: age, session_state: feed.session, subscriptions });
+  };
   const heart = setInterval(() => {
-    for (const client of clients) {
-      // In a burst the chains are ahead of what was sent: the heartbeat keeps the line alive and counts nothing.
-      const subscriptions = bursting ? {} : Object.fromEntries([...client.subscriptions.values()].map((s) => [s.subId, s.seq]));
-      send(client, { channel: 'heartbeat', type: 'heartbeat', epoch, seq, server_time: String(nowNs()), feed_age_ms: 3, session_state: 'open', subscriptions });
-    }
+    for (const client of clients) beat(client);
   }, 1000);
 
   await new Promise((done) => server.listen(port, '127.0.0.1', done));
@@ -394,38 +281,89 @@ export async function start({ port = 0, rate = 400, symbols = NAMES.length, seed
     return { frames: made.length, seconds: (Date.now() - begun) / 1000, seq };
   };
 
+  const phase = (name) => {
+    for (const share of shares) share.phase = name;
+    emitAll(['status', 'imbalance']);
+  };
+  const FAULTS = {
+    /** The next book update carries a wrong checksum; is not sent; the next `get_snapshot` is refused as retryable. */
+    checksum: () => faults.add('checksum'),
+    hole: () => faults.add('hole'),
+    unavailable: () => faults.add('unavailable'),
+    /** All connections end. */
+    drop: () => {
+      for (const client of clients) client.socket.terminate();
+    },
+    /** Sockets stay open and nothing comes over them; or again. */
+    mute: () => (feed.isMute = true),
+    unmute: () => (feed.isMute = false),
+    /** The feed falls silent and the server says so; it speaks again; the day ends; a late exchange begins. */
+    stale: () => {
+      Object.assign(feed, { session: 'stale', stale: Date.now() });
+      tellAll({ type: 'feed', state: 'stale' });
+    },
+    alive: () => {
+      Object.assign(feed, { session: 'open', stale: null });
+      tellAll({ type: 'feed', state: 'alive' });
+    },
+    ended: () => {
+      feed.session = 'ended';
+      tellAll({ type: 'feed', state: 'end_of_messages' });
+    },
+    begin: () => {
+      feed.session = 'open';
+      tellAll({ type: 'feed', state: 'start_of_messages' });
+    },
+    /** All books are marked; are whole again. */
+    mark: () => {
+      feed.mark = 'unknown_order';
+      emitAll(['book']);
+    },
+    unmark: () => {
+      feed.mark = null;
+      emitAll(['book', 'statistics', 'status', 'imbalance']);
+    },
+    /** All shares collect orders; and show none of them; trade; are closed without an order. */
+    auction: () => phase('opening_collection'),
+    'hidden auction': () => {
+      for (const share of shares) share.empty();
+      phase('opening_collection');
+      emitAll(['book'], true);
+    },
+    continuous: () => {
+      for (const share of shares) share.refill();
+      phase('continuous');
+      emitAll(['book'], true);
+    },
+    closed: () => {
+      for (const share of shares) share.empty();
+      phase('closed');
+      emitAll(['book'], true);
+    },
+    /** A gap of the feed; a slow-reader gap and snapshot on every book. */
+    upstream: () => tellAll({ type: 'gap', sub_id: null, channel_of: null, symbol: '*', epoch, from_seq: seq, to_seq: seq, reason: 'upstream', venue_from: '88120', venue_to: '88190' }),
+    gap: () => {
+      for (const client of clients) {
+        for (const subscription of client.subscriptions.values()) {
+          if (subscription.channel !== 'book') continue;
+          send(client, { channel: 'system', type: 'gap', sub_id: subscription.subId, channel_of: 'book', symbol: subscription.symbol, epoch, from_seq: subscription.seq + 1, to_seq: seq, reason: 'slow_reader', ts_out: String(nowNs()) });
+          emit(client, subscription, bySymbol.get(subscription.symbol), true);
+        }
+      }
+    },
+  };
+
   return {
     burst,
     url: `http://127.0.0.1:${server.address().port}`,
+    port: server.address().port,
     requests,
-    /**
-     * `checksum`: the next book update carries a wrong one; `hole`: the next book update is not sent; `gap`: a slow-reader gap and
-     * snapshot on every book; `upstream`: a gap of the feed; `auction`: all shares collect orders; `drop`: all connections end.
-     */
+    symbols: shares.map(({ symbol }) => symbol),
+    /** `channel symbol` of everything that is subscribed now, over all clients. */
+    open: () => [...clients].flatMap((client) => [...client.subscriptions.keys()]),
     fault(name) {
-      if (name === 'checksum' || name === 'hole') faults.add(name);
-      else if (name === 'drop') for (const client of clients) client.socket.terminate();
-      else if (name === 'auction') {
-        for (const share of shares) share.phase = 'opening_collection';
-        seq++;
-        for (const client of clients) {
-          for (const subscription of client.subscriptions.values()) {
-            if (subscription.channel === 'status' || subscription.channel === 'imbalance') emit(client, subscription, bySymbol.get(subscription.symbol), false);
-          }
-        }
-      } else if (name === 'upstream') {
-        for (const client of clients) {
-          send(client, { channel: 'system', type: 'gap', sub_id: null, channel_of: null, symbol: '*', epoch, from_seq: seq, to_seq: seq, reason: 'upstream', venue_from: '88120', venue_to: '88190', ts_out: String(nowNs()) });
-        }
-      } else if (name === 'gap') {
-        for (const client of clients) {
-          for (const subscription of client.subscriptions.values()) {
-            if (subscription.channel !== 'book') continue;
-            send(client, { channel: 'system', type: 'gap', sub_id: subscription.subId, channel_of: 'book', symbol: subscription.symbol, epoch, from_seq: subscription.seq + 1, to_seq: seq, reason: 'slow_reader', ts_out: String(nowNs()) });
-            emit(client, subscription, bySymbol.get(subscription.symbol), true);
-          }
-        }
-      } else throw new Error(`no fault ${name}`);
+      if (!(name in FAULTS)) throw new Error(`no fault ${name}`);
+      FAULTS[name]();
     },
     close() {
       clearInterval(timer);
@@ -438,6 +376,7 @@ export async function start({ port = 0, rate = 400, symbols = NAMES.length, seed
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const server = await start({ port: Number(process.env.PORT ?? 8099), rate: Number(process.env.RATE ?? 400), symbols: Number(process.env.SYMBOLS ?? 20) });
+  const { PORT = 8099, RATE = 400, SYMBOLS = 20, ORIGIN = 'real' } = process.env;
+  const server = await start({ port: Number(PORT), rate: Number(RATE), symbols: Number(SYMBOLS), origin: ORIGIN });
   console.log(server.url);
 }

@@ -2,12 +2,14 @@
 // The only place where a price becomes a float: to be drawn, never to be compared or summed.
 
 import { CandlestickSeries, ColorType, createChart, CrosshairMode, HistogramSeries } from '../vendor/lightweight-charts/lightweight-charts.js';
-import { istanbulOffsetMs } from './clock.js';
+import { placesOfHoles, priceFormat, timeOf } from './axis.js';
 import { formatCompact, formatPrice } from './decimal.js';
 import * as frames from './frames.js';
-import { element } from './frames.js';
+import { element, setText } from './frames.js';
 import * as i18n from './i18n.js';
+import { tickOf } from './market.js';
 import * as theme from './theme.js';
+import { whyNoCandle } from './why.js';
 
 export const INTERVALS = ['1s', '1m', '1h', '1d'];
 /** Width of a candle when a symbol is opened. */
@@ -33,10 +35,16 @@ export class Chart {
   #hovered = null;
   #colors = {};
   #byTime = new Map();
+  #holes;
+  #blanks = 0;
+  #holesVersion = -1;
+  #tick = null;
+  #canvas = document.getElementById('chart-canvas');
+  #why = document.getElementById('chart-why');
 
   constructor(market) {
     this.#market = market;
-    this.#chart = createChart(document.getElementById('chart-canvas'), {
+    this.#chart = createChart(this.#canvas, {
       autoSize: true,
       // The logo would add an inline <style>; the attribution stands below the chart instead.
       layout: { attributionLogo: false, fontFamily: 'Inter, system-ui, sans-serif', fontSize: 11 },
@@ -53,9 +61,12 @@ export class Chart {
       priceScaleId: 'volume', priceFormat: { type: 'custom', formatter: (value) => formatCompact(BigInt(Math.round(value)), i18n.current()), minMove: 1 },
       lastValueVisible: false, priceLineVisible: false,
     });
+    // Where nothing was seen: columns as high as the chart, on a scale of their own.
+    this.#holes = this.#chart.addSeries(HistogramSeries, { priceScaleId: 'hole', lastValueVisible: false, priceLineVisible: false });
+    this.#chart.priceScale('hole').applyOptions({ scaleMargins: { top: 0, bottom: 0 }, visible: false });
     this.#chart.priceScale('volume').applyOptions({ scaleMargins: { top: 0.82, bottom: 0 }, visible: false });
     for (const touch of ['wheel', 'pointerdown']) {
-      document.getElementById('chart-canvas').addEventListener(touch, () => (this.#follows = false), { passive: true });
+      this.#canvas.addEventListener(touch, () => (this.#follows = false), { passive: true });
     }
     this.#chart.subscribeCrosshairMove((event) => {
       this.#hovered = event.time === undefined ? null : (this.#byTime.get(event.time) ?? null);
@@ -75,7 +86,7 @@ export class Chart {
 
   themeChanged() {
     this.#colors = Object.fromEntries(
-      ['panel', 'text-2', 'text-3', 'line', 'line-strong', 'up', 'down', 'up-flash', 'down-flash', 'raised'].map((name) => [name, theme.color(`--${name}`)]),
+      ['panel', 'text-2', 'text-3', 'line', 'line-strong', 'up', 'down', 'up-flash', 'down-flash', 'raised', 'hole'].map((name) => [name, theme.color(`--${name}`)]),
     );
     const c = this.#colors;
     this.#chart.applyOptions({
@@ -96,16 +107,23 @@ export class Chart {
   draw = () => {
     const market = this.#market;
     const { candles } = market;
-    if (market.candlesVersion !== this.#version) {
+    const tick = tickOf(market.row?.definition);
+    if (market.candlesVersion !== this.#version || market.outages.version !== this.#holesVersion || tick !== this.#tick) {
       this.#version = market.candlesVersion;
+      this.#holesVersion = market.outages.version;
+      this.#tick = tick;
       this.#byTime.clear();
       for (const candle of candles) this.#byTime.set(timeOf(candle), candle);
-      const { decimals } = market;
-      this.#candles.applyOptions({ priceFormat: { type: 'price', precision: decimals, minMove: 1 / 10 ** decimals } });
+      this.#candles.applyOptions({ priceFormat: priceFormat(tick, market.decimals) });
       this.#chart.applyOptions({ timeScale: { secondsVisible: market.interval === '1s', timeVisible: market.interval !== '1d' } });
-      this.#candles.setData(candles.map((candle) => this.#bar(candle)));
+      const { blanks, shaded } = placesOfHoles(market.outages.holes, candles, market.interval);
+      const places = blanks.map((time) => ({ time }));
+      this.#candles.setData([...candles.map((candle) => this.#bar(candle)), ...places].sort((a, b) => a.time - b.time));
       this.#volumes.setData(candles.map((candle) => this.#column(candle)));
-      this.#newest = candles.length === 0 ? -Infinity : timeOf(candles.at(-1));
+      this.#holes.setData(shaded.map((time) => ({ time, value: 1, color: this.#colors.hole })));
+      this.#blanks = blanks.length;
+      this.#canvas.dataset.holes = String(shaded.length);
+      this.#newest = Math.max(-Infinity, ...(candles.length === 0 ? [] : [timeOf(candles.at(-1))]), ...blanks);
       const view = `${market.selected} ${market.interval}`;
       if (candles.length > 0 && this.#viewed !== view) {
         this.#viewed = view;
@@ -126,10 +144,17 @@ export class Chart {
       }
     }
     market.candleFrom = candles.length;
-    this.#fit(candles.length);
+    this.#fit(candles.length + this.#blanks);
+    this.#drawWhy(candles.length === 0);
     this.#hovered = this.#hovered === null ? null : (this.#byTime.get(timeOf(this.#hovered)) ?? null);
     this.#drawLegend();
   };
+
+  #drawWhy(isEmpty) {
+    const market = this.#market;
+    this.#why.hidden = !isEmpty || market.selected === null;
+    if (!this.#why.hidden) setText(this.#why, i18n.t(whyNoCandle({ book: market.bookVerdict, phase: market.row?.phase ?? 'unknown' }), { symbol: market.selected }));
+  }
 
   /** Few candles are drawn wide, many at their usual width; whoever moves the chart has it to themselves. */
   #fit(count) {
@@ -171,12 +196,6 @@ export class Chart {
 }
 
 const PLACES = { '{open}': 'open', '{high}': 'high', '{low}': 'low', '{close}': 'close', '{volume}': 'volume' };
-
-/** The chart knows no zones: its times are moved to Istanbul's wall clock. Seconds. */
-function timeOf(candle) {
-  const seconds = Number(candle.start.slice(0, -9));
-  return seconds + istanbulOffsetMs(seconds * 1000) / 1000;
-}
 
 function dateTime(time, interval) {
   const locale = i18n.current() === 'tr' ? 'tr-TR' : 'en-GB';

@@ -35,3 +35,12 @@ export function clockOfMs(ms) {
 function two(value) {
   return value < 10 ? `0${value}` : String(value);
 }
+
+/** `12 s`, `3 min 05 s`, `2 h 07 min`: how long something lasts, in the units of the language. */
+export function durationOf(ms, language) {
+  const [hour, minute, second] = language === 'tr' ? ['sa', 'dk', 'sn'] : ['h', 'min', 's'];
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  if (seconds < 60) return `${seconds} ${second}`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? `${minutes} ${minute} ${two(seconds % 60)} ${second}` : `${Math.floor(minutes / 60)} ${hour} ${two(minutes % 60)} ${minute}`;
+}

@@ -90,10 +90,13 @@ export function changeBasisPoints(price, base) {
   return (change + half) / (from * 2n);
 }
 
-/** Separators and words of the two languages of the page. */
+/**
+ * Separators and words of the two languages of the page. No unit may be mistaken for one of the other language: `B` alone would be
+ * a thousand (bin) in Turkish and a billion in English.
+ */
 const STYLES = {
-  tr: { group: '.', point: ',', units: ['', ' B', ' Mn', ' Mr', ' Tn'], percent: (text, sign) => `${sign}%${text}` },
-  en: { group: ',', point: '.', units: ['', 'K', 'M', 'B', 'T'], percent: (text, sign) => `${sign}${text}%` },
+  tr: { group: '.', point: ',', units: ['', ' bin', ' mn', ' mr', ' trn'], percent: (text, sign) => `${sign}%${text}` },
+  en: { group: ',', point: '.', units: ['', 'K', 'M', 'bn', 'tn'], percent: (text, sign) => `${sign}${text}%` },
 };
 
 function grouped(whole, separator) {
@@ -152,7 +155,7 @@ export function formatBasisPoints(value, language, withSign = false) {
   return withSign ? STYLES[language].percent(text, sign) : sign + text;
 }
 
-/** A count in at most four digits and a unit: `12,3 Mn`, `1.25B`; digits below are cut off. */
+/** A count in at most four digits and a unit: `12,3 mn`, `1.25bn`; digits below are cut off. */
 export function formatCompact(value, language) {
   if (value === null) return '–';
   const style = STYLES[language];

@@ -5,6 +5,7 @@ import { formatDecimal } from './decimal.js';
 import * as frames from './frames.js';
 import { element, setText } from './frames.js';
 import * as i18n from './i18n.js';
+import { insideUs, wireMs } from './stamps.js';
 import { reasonText } from './status.js';
 
 const DRAW_EVERY_MS = 250;
@@ -58,7 +59,7 @@ export class Details {
     this.#values.clear();
     this.#body.replaceChildren();
     this.chainTitle = this.#group('', ['epoch', 'seq', 'prev_seq', 'ts_event', 'ts_recv', 'ts_out', 'inside', 'wire', 'checksum']);
-    this.#group('details.feed', ['session', 'head']);
+    this.#group('details.feed', ['source', 'session', 'head']);
     this.#group('details.connection', [
       'url', 'rate', 'throughput', 'frames', 'subscriptions', 'dropped', 'ignored', 'resyncs', 'reconnects', 'last_close', 'refused',
     ]);
@@ -96,6 +97,7 @@ export class Details {
     const market = this.#market;
     const { counters, lastClose, url } = this.#feed;
     const count = (value) => (value === null || value === undefined ? '–' : formatDecimal(String(value), language));
+    const withUnit = (value, unit) => (value === null ? '–' : `${count(value)} ${unit}`);
     const set = (name, text) => setText(this.#values.get(name), text);
     setText(this.chainTitle, i18n.t('details.chain', { symbol: market.selected ?? '–' }));
     const frame = market.bookFrame;
@@ -106,8 +108,8 @@ export class Details {
       set('ts_event', clockOf(frame.ts_event, 9));
       set('ts_recv', clockOf(frame.ts_recv, 9));
       set('ts_out', clockOf(frame.ts_out, 9));
-      set('inside', `${count(microseconds(frame.ts_recv, frame.ts_out))} µs`);
-      set('wire', frame.arrivedMs === undefined ? '–' : `${count(Math.round(frame.arrivedMs - Number(BigInt(frame.ts_out) / 1_000n) / 1000))} ms`);
+      set('inside', withUnit(insideUs(frame, market.serverNow), 'µs'));
+      set('wire', withUnit(wireMs(frame, frame.arrivedMs), 'ms'));
       const { last } = market.checks;
       set('checksum', last === null ? '–' : last.computed === last.expected ? `${hex(last.computed)} ✓` : `${hex(last.computed)} ≠ ${hex(last.expected)}`);
     } else {
@@ -116,6 +118,7 @@ export class Details {
     set('session', market.heartbeat ? i18n.t(`session.${market.heartbeat.session_state}`) : '–');
     set('head', count(market.heartbeat?.seq));
     set('url', url);
+    set('source', i18n.t(`details.source.${market.origin}`));
     set('rate', count(this.#rate.perSecond));
     set('throughput', `${count(Math.round(this.#rate.bytesPerSecond / 1024))} KiB`);
     set('frames', count(counters.frames));
@@ -134,10 +137,6 @@ export class Details {
 
 function gapLine(gap) {
   return element('li', 'num', `${clockOfMs(gap.at)}  ${gap.symbol ?? ''} ${gap.channel ?? ''}  ${reasonText(gap.reason)}  ${gap.range}`);
-}
-
-function microseconds(from, to) {
-  return BigInt(to) < BigInt(from) ? null : (BigInt(to) - BigInt(from)) / 1000n;
 }
 
 function hex(value) {

@@ -4,7 +4,9 @@ import { compareDecimals, formatBasisPoints, formatCompact, formatDecimal, forma
 import * as frames from './frames.js';
 import { element, setAttribute, setText } from './frames.js';
 import * as i18n from './i18n.js';
+import { markText } from './standing.js';
 import { isAuction } from './symbol.js';
+import { whyNoDepth } from './why.js';
 
 export const DEPTHS = [10, 20, 50];
 /** Bars are drawn in steps of a thousandth of the width; smaller changes are not worth a repaint. */
@@ -19,6 +21,7 @@ export class Ladder {
   #bidTotal = document.getElementById('balance-bid');
   #askTotal = document.getElementById('balance-ask');
   #meter = document.getElementById('balance-meter');
+  #why = document.getElementById('book-why');
   #levels = [];
   #fields = {};
 
@@ -42,7 +45,13 @@ export class Ladder {
     }
     this.#fields.share = element('dd', 'num share');
     this.#fields.spread.parentNode.append(this.#fields.share);
-    this.#fields.equilibrium.parentNode.hidden = true;
+    const chip = this.#fields.equilibrium.parentNode;
+    for (const side of ['bid', 'ask']) {
+      const value = element('dd', 'num', '–');
+      chip.append(element('dt', '', '', { 'data-i18n': `book.equilibrium.${side}` }), value);
+      this.#fields[`auction-${side}`] = value;
+    }
+    chip.hidden = true;
   }
 
   changed() {
@@ -78,7 +87,18 @@ export class Ladder {
     }
     this.#drawMiddle(bids[0], asks[0], decimals, language);
     this.#drawState();
+    this.#drawWhy(bids.length + asks.length === 0);
   };
+
+  #drawWhy(isEmpty) {
+    const market = this.#market;
+    const shown = isEmpty && market.selected !== null;
+    this.#why.hidden = !shown;
+    setAttribute(this.#panel, 'data-empty', String(shown));
+    if (!shown) return;
+    const key = whyNoDepth({ verdict: market.verdict(), book: market.bookVerdict, phase: market.row?.phase ?? 'unknown' });
+    setText(this.#why, i18n.t(key, { symbol: market.selected }));
+  }
 
   #drawMiddle(bid, ask, decimals, language) {
     const twoSided = bid !== undefined && ask !== undefined;
@@ -100,17 +120,20 @@ export class Ladder {
     if (shown) {
       const bidQuantity = auction.bid_quantity === null ? '–' : formatCompact(BigInt(auction.bid_quantity), language);
       const askQuantity = auction.ask_quantity === null ? '–' : formatCompact(BigInt(auction.ask_quantity), language);
-      setText(this.#fields.equilibrium, `${formatPrice(auction.price, decimals, language)}  ${bidQuantity} / ${askQuantity}`);
+      setText(this.#fields.equilibrium, formatPrice(auction.price, decimals, language));
+      setText(this.#fields['auction-bid'], bidQuantity);
+      setText(this.#fields['auction-ask'], askQuantity);
     }
   }
 
   #drawState() {
-    const { book, bookFrame, bookBad } = this.#market;
+    const { book, bookFrame, bookBad, bookReason } = this.#market;
     let key = '';
-    if (bookFrame === null) key = 'book.waiting';
+    if (this.#market.isMissing) key = '';
+    else if (bookFrame === null) key = 'book.waiting';
     else if (book.waiting) key = 'book.resync';
     else if (bookBad) key = 'book.maybe_bad';
-    setText(this.#state, key === '' ? '' : i18n.t(key));
+    setText(this.#state, key === '' ? '' : key === 'book.maybe_bad' ? i18n.t(key, { reason: markText(bookReason) }) : i18n.t(key));
     setAttribute(this.#state, 'data-level', key === '' ? 'none' : 'warn');
   }
 

@@ -34,7 +34,7 @@ export class Tabs {
 
 /**
  * Fills `root` with one radio button per value; `onChoose(value)` is called when another one is
- * chosen. With `texts`, the text of a button is the i18n key `texts.value`.
+ * chosen. With `texts`, the text of a button is the i18n key `texts.value`. Returns `next()`, which chooses the following value.
  */
 export function segments(root, values, chosen, onChoose, texts = null) {
   const buttons = values.map((value) => {
@@ -65,4 +65,5 @@ export function segments(root, values, chosen, onChoose, texts = null) {
   });
   root.append(...buttons);
   mark(chosen);
+  return () => choose(values[(buttons.findIndex((button) => button.getAttribute('aria-checked') === 'true') + 1) % values.length]);
 }

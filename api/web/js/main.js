@@ -3,10 +3,13 @@
 
 import { Chart, INTERVALS } from './chart.js';
 import { Details } from './details.js';
+import { Directory } from './directory.js';
+import { Help } from './help.js';
 import * as i18n from './i18n.js';
 import { DEPTHS, Ladder } from './ladder.js';
 import { segments, Tabs } from './layout.js';
 import { Market } from './market.js';
+import { Standing } from './standing.js';
 import { Status } from './status.js';
 import { load, store } from './storage.js';
 import { SymbolHead } from './symbol.js';
@@ -22,7 +25,10 @@ const LIST_WAIT_MS = 400;
 
 const market = new Market((part) => onChanged[part]?.());
 const feed = new Feed(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws/v2`, {
-  onState: () => {
+  onState: (state) => {
+    market.onLink(state, feed.heardAt);
+    if (state === 'live') directory.restart();
+    else directory.stop();
     status.changed();
     status.announce(i18n.t(`connection.${feed.state}`, { seconds: String(Math.ceil(feed.retryInMs / 1000)) }));
   },
@@ -35,20 +41,36 @@ const feed = new Feed(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${loca
 market.depth = DEPTHS.find((depth) => String(depth) === load('depth')) ?? DEPTHS[0];
 market.interval = INTERVALS.includes(load('interval')) ? load('interval') : '1m';
 
+const directory = new Directory({
+  onSymbols: (items, symbols) => market.onSymbols(items, symbols),
+  onQuotes: (items) => market.onQuotes(items),
+  onInfo: (info) => market.onInfo(info),
+});
 const tabs = new Tabs();
 const status = new Status(market, feed);
-const watchlist = new Watchlist(market, choose);
-const head = new SymbolHead(market);
+const announce = (text) => status.announce(text);
+const watchlist = new Watchlist(market, { onSelect: choose, onSort: (byNumbers) => directory.setSorted(byNumbers), announce });
+const head = new SymbolHead(market, (symbol) => choose(symbol, true));
 const ladder = new Ladder(market);
 const tape = new Tape(market);
 const chart = new Chart(market);
 const details = new Details(market, feed);
-const panels = [status, watchlist, head, ladder, tape, chart, details];
+const help = new Help();
+const standing = new Standing(market, { onShade: () => chart.themeChanged(), announce });
+const panels = [standing, status, watchlist, head, ladder, tape, chart, details];
 
 const onChanged = {
+  market: () => directory.restart(),
+  truth: () => {
+    standing.changed();
+    status.changed();
+    ladder.changed();
+    chart.changed();
+  },
   list: () => {
     watchlist.listChanged();
     if (market.selected === null) chooseFirst();
+    else head.changed();
   },
   row: () => watchlist.rowsChanged(),
   quote: () => head.changed(),
@@ -63,7 +85,8 @@ const onChanged = {
   },
 };
 
-const wished = symbolOfAddress() || load('symbol', '');
+const addressed = symbolOfAddress();
+const wished = addressed || load('symbol', '');
 let wishUntil = null;
 
 function symbolOfAddress() {
@@ -74,10 +97,18 @@ function symbolOfAddress() {
   }
 }
 
+/** The ticker of a name: the exchange's own name means the same share. */
+function known(name) {
+  if (market.rows.has(name)) return name;
+  for (const row of market.rows.values()) if (row.exchangeSymbol === name) return row.symbol;
+  return name;
+}
+
 /** The symbol of the address, or of the last visit, or else the busiest. */
 function chooseFirst() {
-  if (wished !== '' && market.rows.has(wished)) {
-    choose(wished, false);
+  // Whoever names a symbol gets this one, or is told that there is none; nobody is shown another in its place.
+  if (addressed !== '' || market.rows.has(wished)) {
+    choose(known(wished), false);
     return;
   }
   if (wishUntil === null) {
@@ -99,11 +130,11 @@ function choose(symbol, byPointer) {
 
 const narrow = matchMedia('(max-width: 859.98px)');
 
-segments(document.getElementById('book-depths'), DEPTHS, market.depth, (depth) => {
+const nextDepth = segments(document.getElementById('book-depths'), DEPTHS, market.depth, (depth) => {
   store('depth', String(depth));
   market.setDepth(depth);
 });
-segments(document.getElementById('chart-intervals'), INTERVALS, market.interval, (interval) => {
+const nextInterval = segments(document.getElementById('chart-intervals'), INTERVALS, market.interval, (interval) => {
   store('interval', interval);
   market.setInterval(interval);
 }, 'interval');
@@ -126,14 +157,18 @@ const KEYS = {
   t: theme.toggle,
   l: i18n.toggle,
   d: () => details.toggle(),
+  s: (event) => watchlist.sortNext(event.shiftKey),
+  b: () => nextDepth(),
+  i: () => nextInterval(),
+  '?': () => help.open(),
 };
 
 document.addEventListener('keydown', (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.('input, textarea, select')) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.('input, textarea, select, dialog')) return;
   const action = KEYS[event.key.toLowerCase()];
   if (!action) return;
   event.preventDefault();
-  action();
+  action(event);
 });
 
 addEventListener('online', () => feed.hurry());
@@ -141,8 +176,8 @@ document.addEventListener('visibilitychange', () => {
   if (document.visibilityState === 'visible') feed.hurry();
 });
 addEventListener('hashchange', () => {
-  const symbol = symbolOfAddress();
-  if (market.rows.has(symbol)) choose(symbol, false);
+  const symbol = known(symbolOfAddress());
+  if (symbol !== '' && market.rows.size > 0) choose(symbol, false);
 });
 
 i18n.apply();

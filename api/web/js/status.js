@@ -48,6 +48,14 @@ export class Status {
     this.changed();
   }
 
+  /** An open socket is called live only where a real market comes over it and is not old. */
+  #connectionText(state, verdict) {
+    if (state !== 'live') return i18n.t(`connection.${state}`, { seconds: String(Math.ceil(this.#feed.retryInMs / 1000)) });
+    if (verdict.level === 'dead') return i18n.t(verdict.key === 'connecting' ? 'connection.connecting' : 'connection.dead');
+    const { origin } = this.#market;
+    return i18n.t(origin === 'real' ? 'connection.live' : `connection.${origin}`);
+  }
+
   draw = () => {
     const language = i18n.current();
     const market = this.#market;
@@ -55,9 +63,12 @@ export class Status {
 
     const { state } = this.#feed;
     setAttribute(this.#connection, 'data-state', state);
-    const seconds = Math.ceil(this.#feed.retryInMs / 1000);
-    setText(this.#connection.querySelector('.value'), i18n.t(`connection.${state}`, { seconds: String(seconds) }));
-    setAttribute(this.#connection, 'title', i18n.t(`connection.${state}`, { seconds: String(seconds) }));
+    const verdict = market.verdict();
+    const text = this.#connectionText(state, verdict);
+    setAttribute(this.#connection, 'data-level', state === 'live' ? verdict.level : 'dead');
+    setAttribute(this.#connection, 'data-origin', market.origin);
+    setText(this.#connection.querySelector('.value'), text);
+    setAttribute(this.#connection, 'title', text);
 
     const session = market.heartbeat?.session_state;
     const age = state === 'live' ? market.feedAgeMs(performance.now()) : null;
@@ -78,9 +89,9 @@ export class Status {
       this.#gaps.classList.remove('flash-a', 'flash-b');
       this.#gaps.classList.add(`flash-${this.#turn}`);
       // Said once a reason, not once a symbol: a wildcard may report hundreds.
-      const text = i18n.t('announce.gap', { reason: reasonText(last?.reason ?? '') });
-      if (text !== this.#announced) this.announce(text);
-      this.#announced = text;
+      const said = i18n.t('announce.gap', { reason: reasonText(last?.reason ?? '') });
+      if (said !== this.#announced) this.announce(said);
+      this.#announced = said;
     }
 
     setText(this.#good, count(market.checks.verified));

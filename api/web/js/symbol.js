@@ -4,6 +4,7 @@ import { formatBasisPoints, formatCompact, formatDecimal, formatPrice, formatSig
 import * as frames from './frames.js';
 import { element, setAttribute, setText } from './frames.js';
 import * as i18n from './i18n.js';
+import { nearNames } from './near.js';
 
 const AUCTIONS = new Set(['opening_collection', 'margin_publication', 'uncross', 'volatility_auction', 'closing_collection']);
 const STOPPED = new Set(['halt', 'break']);
@@ -42,6 +43,9 @@ function cut(text, decimals) {
   return point < 0 ? text : text.slice(0, point + 1 + decimals);
 }
 
+/** What is shown of a symbol of which nothing is known. */
+const NO_ROW = { symbol: '', name: '', phase: 'unknown', state: '', last: null, decimals: 2, direction: 0, change: null, changeBp: null, statistics: null };
+
 export class SymbolHead {
   #market;
   #name = document.getElementById('symbol-name');
@@ -49,10 +53,15 @@ export class SymbolHead {
   #phase = document.getElementById('symbol-phase');
   #last = document.getElementById('symbol-last');
   #change = document.getElementById('symbol-change');
+  #near = document.getElementById('symbol-near');
   #facts = [];
+  #onChoose;
+  #nearOf = '';
 
-  constructor(market) {
+  /** `onChoose(symbol)` is called when one of the near names of an unknown symbol is taken. */
+  constructor(market, onChoose) {
     this.#market = market;
+    this.#onChoose = onChoose;
     const list = document.getElementById('symbol-facts');
     for (const [key] of FACTS) {
       const group = element('div', key);
@@ -70,9 +79,8 @@ export class SymbolHead {
 
   draw = () => {
     const language = i18n.current();
-    const { row } = this.#market;
-    if (!row) return;
-    setText(this.#name, row.symbol);
+    const row = this.#market.row ?? NO_ROW;
+    setText(this.#name, this.#market.selected ?? '–');
     setText(this.#long, row.name);
     setAttribute(this.#long, 'title', row.name);
     setText(this.#phase, i18n.has(`phase.${row.phase}`) ? i18n.t(`phase.${row.phase}`) : row.phase);
@@ -87,7 +95,24 @@ export class SymbolHead {
     setAttribute(this.#change, 'class', `change num ${!known || row.changeBp === 0 ? '' : row.changeBp > 0 ? 'up' : 'down'}`);
     const statistics = row.statistics ?? { limit_low: null, limit_high: null };
     FACTS.forEach(([, text], at) => setText(this.#facts[at], text(statistics, language, row.decimals)));
-    const title = i18n.t('page.title', { symbol: row.symbol, last });
-    if (document.title !== title) document.title = title;
+    this.#drawNear(language);
   };
+
+  /** A symbol that is none of this market: its name is said to be unknown, and near ones are offered. */
+  #drawNear(language) {
+    const { isMissing, selected, rows } = this.#market;
+    this.#near.hidden = !isMissing;
+    const state = isMissing ? `${selected} ${rows.size} ${language}` : '';
+    if (state === this.#nearOf) return;
+    this.#nearOf = state;
+    if (!isMissing) return;
+    const names = nearNames(selected, rows.keys());
+    const buttons = names.map((symbol) => {
+      const button = element('button', '', symbol, { type: 'button' });
+      button.addEventListener('click', () => this.#onChoose(symbol));
+      return button;
+    });
+    const text = element('span', '', i18n.t('truth.no_symbol', { symbol: selected }));
+    this.#near.replaceChildren(text, element('span', 'quiet', i18n.t(names.length > 0 ? 'unknown.near' : 'unknown.none')), ...buttons);
+  }
 }

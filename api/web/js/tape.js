@@ -1,7 +1,7 @@
 // Time and sales: newest first, the aggressor's colour, large trades stressed, holes shown as such.
 
 import { formatDecimal, formatPrice } from './decimal.js';
-import { clockOf } from './clock.js';
+import { clockOf, clockOfMs } from './clock.js';
 import * as frames from './frames.js';
 import { element, setAttribute, setText } from './frames.js';
 import * as i18n from './i18n.js';
@@ -23,7 +23,9 @@ export class Tape {
     this.#market = market;
     const heads = document.getElementById('tape-heads');
     for (const key of ['time', 'price', 'quantity']) heads.append(element('span', '', '', { role: 'columnheader', 'data-i18n': `tape.${key}` }));
-    heads.append(element('span', '', '', { role: 'columnheader', 'data-i18n-label': 'tape.side' }));
+    const side = element('span', '', '', { role: 'columnheader' });
+    side.append(element('span', 'sr-only', '', { 'data-i18n': 'tape.side' }));
+    heads.append(side);
   }
 
   changed() {
@@ -65,12 +67,12 @@ export class Tape {
   };
 
   #drawRate(trades) {
-    const now = BigInt(Date.now() + Math.round(this.#market.serverOffsetMs)) * 1_000_000n;
-    const from = String(now - BigInt(RATE_WINDOW_MS) * 1_000_000n);
+    // By when the page got them: the stamps of a replay are of another clock.
+    const from = performance.now() - RATE_WINDOW_MS;
     let count = 0;
     for (const trade of trades) {
       if (trade.hole) continue;
-      if (trade.ts_recv < from) break;
+      if (trade.arrivedMs === null || trade.arrivedMs < from) break;
       count++;
     }
     const full = count === trades.length && count > 0 && trades.length >= 400;
@@ -88,6 +90,13 @@ function newRow() {
   return row;
 }
 
+/** What a line says that stands where nothing was seen. */
+function holeText(hole) {
+  if (hole.from === undefined) return i18n.t('tape.hole', { reason: i18n.has(`gap.${hole.reason}`) ? i18n.t(`gap.${hole.reason}`) : hole.reason });
+  const text = i18n.t(`gap.${hole.kind}`, { from: clockOfMs(hole.from), to: clockOfMs(hole.to) });
+  return hole.missing === null ? text : `${text}: ${i18n.t(hole.missing ? 'tape.missing' : 'tape.whole')}`;
+}
+
 const ARROWS = { B: '▲', A: '▼', N: '◆' };
 const SIDES = { B: 'tape.buy', A: 'tape.sell', N: 'tape.cross' };
 
@@ -96,7 +105,7 @@ function fill(row, trade, decimals, language) {
   if (trade.hole) {
     setText(row.time, '⋯');
     setText(row.price, '');
-    setText(row.quantity, i18n.t('tape.hole', { reason: i18n.t(`gap.${trade.reason}`) }));
+    setText(row.quantity, holeText(trade));
     setText(row.side, '');
     setAttribute(row, 'data-side', 'none');
     setAttribute(row, 'data-large', 'false');

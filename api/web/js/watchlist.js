@@ -4,7 +4,7 @@ import { compareDecimals, formatBasisPoints, formatCompact, formatPrice } from '
 import * as frames from './frames.js';
 import { element, setAttribute, setText } from './frames.js';
 import * as i18n from './i18n.js';
-import { tone } from './symbol.js';
+import { isAuction, tone } from './symbol.js';
 
 /** Rows drawn above and below the view. */
 const OVERSCAN = 4;
@@ -19,6 +19,7 @@ const COLUMNS = [
   { key: 'symbol', first: 1, compare: (a, b) => (a.symbol < b.symbol ? -1 : a.symbol > b.symbol ? 1 : 0) },
   { key: 'last', first: -1, compare: (a, b) => decimal(a.last, b.last) },
   { key: 'change', first: -1, compare: (a, b) => number(a.changeBp, b.changeBp) },
+  { key: 'equilibrium', first: -1, compare: (a, b) => decimal(a.auction?.price ?? null, b.auction?.price ?? null) },
   { key: 'volume', first: -1, compare: (a, b) => decimal(a.volume, b.volume) },
   { key: 'phase', first: 1, compare: (a, b) => (a.phase < b.phase ? -1 : a.phase > b.phase ? 1 : 0) },
 ];
@@ -45,14 +46,22 @@ export class Watchlist {
   #sortedAt = 0;
   #listDirty = true;
   #selectTimer = null;
+  #announce;
+  #onSort;
+  #inAuction = false;
 
-  /** `onSelect(symbol, byPointer)` is called when the person chooses a symbol. */
-  constructor(market, onSelect) {
+  /**
+   * `onSelect(symbol, byPointer)` is called when the person chooses a symbol, `onSort(byNumbers)` when the order changes,
+   * `announce(text)` says something to people who listen.
+   */
+  constructor(market, { onSelect, onSort, announce }) {
     this.#market = market;
     this.#onSelect = onSelect;
+    this.#onSort = onSort;
+    this.#announce = announce;
     for (const column of COLUMNS) {
-      const head = element('div', '', '', { role: 'columnheader' });
-      const button = element('button', '', '', { type: 'button', tabindex: '-1', 'data-column': column.key });
+      const head = element('div', ['equilibrium', 'volume'].includes(column.key) ? column.key : '', '', { role: 'columnheader' });
+      const button = element('button', '', '', { type: 'button', 'data-column': column.key });
       button.addEventListener('click', () => this.#sortBy(column));
       head.append(button);
       this.#heads.append(head);
@@ -64,7 +73,10 @@ export class Watchlist {
     });
     this.#grid.addEventListener('scroll', () => frames.request(this.draw), { passive: true });
     new ResizeObserver(() => frames.request(this.draw)).observe(this.#grid);
-    this.#grid.addEventListener('keydown', (event) => this.#onKey(event));
+    this.#grid.addEventListener('keydown', (event) => {
+      // A focused column head keeps Enter and the space bar to itself.
+      if (event.target === this.#grid) this.#onKey(event);
+    });
     this.#search.addEventListener('input', () => this.listChanged());
     this.#search.addEventListener('keydown', (event) => {
       if (event.key === 'ArrowDown' || event.key === 'ArrowUp') this.#onKey(event);
@@ -105,6 +117,12 @@ export class Watchlist {
     this.listChanged();
   }
 
+  /** Sorts by the next column, or turns the order round. */
+  sortNext(turnRound) {
+    const shown = COLUMNS.filter(({ key }) => key !== 'equilibrium' || this.#inAuction);
+    this.#sortBy(turnRound ? this.#sort.column : shown[(shown.indexOf(this.#sort.column) + 1) % shown.length]);
+  }
+
   draw = (now) => {
     const moving = this.#sort.column.key !== 'symbol';
     if (this.#listDirty || (moving && now - this.#sortedAt > RESORT_EVERY_MS)) this.#arrange(now);
@@ -126,9 +144,23 @@ export class Watchlist {
       }
       this.#fill(node, this.#shown[index], index, language);
     }
+    this.#tell(first, last);
     const total = `${this.#shown.length * height}px`;
     if (this.#body.style.height !== total) this.#body.style.height = total;
   };
+
+  /** Says which rows are in view, and what cannot be seen by them. */
+  #tell(first, last) {
+    const inView = this.#shown.slice(first, last);
+    this.#market.show(inView.map(({ symbol }) => symbol));
+    if (!inView.some(({ symbol }) => symbol === this.#cursor)) this.#grid.removeAttribute('aria-activedescendant');
+    // The column of equilibrium prices is there while somebody collects orders.
+    const inAuction = inView.some((row) => isAuction(row.phase) && row.auction !== null);
+    if (inAuction === this.#inAuction) return;
+    this.#inAuction = inAuction;
+    document.body.dataset.auction = String(inAuction);
+    if (!inAuction && this.#sort.column.key === 'equilibrium') this.#sortBy(COLUMNS[0]);
+  }
 
   #newRow() {
     const node = element('div', 'watch-row', '', { role: 'row' });
@@ -136,7 +168,8 @@ export class Watchlist {
       name: element('span', 'name', '', { role: 'gridcell' }),
       last: element('span', 'num last', '', { role: 'gridcell' }),
       change: element('span', 'num change', '', { role: 'gridcell' }),
-      volume: element('span', 'num quiet', '', { role: 'gridcell' }),
+      equilibrium: element('span', 'num equilibrium', '', { role: 'gridcell' }),
+      volume: element('span', 'num quiet volume', '', { role: 'gridcell' }),
       phase: element('span', 'phase-text', '', { role: 'gridcell' }),
     };
     node.append(...Object.values(cells));
@@ -152,7 +185,6 @@ export class Watchlist {
     if (node.dataset.symbol !== row.symbol) {
       node.dataset.symbol = row.symbol;
       node.id = `watch-${row.symbol}`;
-      node.title = row.name;
       cells.last.className = 'num last';
     }
     node.moves = row.moves;
@@ -162,9 +194,14 @@ export class Watchlist {
       node.style.transform = `translateY(${index * this.#rowHeight}px)`;
       node.setAttribute('aria-rowindex', String(index + 2));
     }
+    const remark = row.bad ? ` – ${i18n.t('list.doubt')}` : row.live ? '' : ` – ${i18n.t('list.old')}`;
+    setAttribute(node, 'title', `${row.symbol} ${row.name}${remark}`);
+    setAttribute(node, 'data-live', String(row.live));
+    setAttribute(node, 'data-bad', String(row.bad));
     setText(cells.name, row.symbol);
     setText(cells.last, formatPrice(row.last, row.decimals, language));
     setText(cells.change, row.changeBp === null ? '–' : formatBasisPoints(BigInt(row.changeBp), language));
+    setText(cells.equilibrium, isAuction(row.phase) ? formatPrice(row.auction?.price ?? null, row.decimals, language) : '');
     setText(cells.volume, row.volume === null ? '–' : formatCompact(BigInt(row.volume), language));
     setText(cells.phase, i18n.t(`short.${row.phase}`));
     setAttribute(cells.phase, 'data-tone', tone(row.phase));
@@ -204,6 +241,9 @@ export class Watchlist {
     this.#sort = { column, direction: again ? -this.#sort.direction : column.first };
     this.#markSort();
     this.#grid.scrollTop = 0;
+    this.#onSort(column.key !== 'symbol');
+    const direction = i18n.t(this.#sort.direction > 0 ? 'announce.ascending' : 'announce.descending');
+    this.#announce(i18n.t('announce.sorted', { column: i18n.t(`column.${column.key}`), direction }));
     this.listChanged();
   }
 

@@ -2,6 +2,7 @@
 // Knows the protocol of docs/protocols/websocket.md; knows nothing of the page.
 
 import { Chain } from './book.js';
+import { Requests } from './requests.js';
 
 /** Waits before the first and the last of repeated attempts to connect; each is drawn from 50 % to 100 % of its step. */
 const BACKOFF_FIRST_MS = 300;
@@ -17,21 +18,35 @@ const CONNECT_MAX_MS = 10_000;
 const SILENCE_MAX_MS = 6_000;
 /** A connection that lasted this long was a good one: the next wait is the first again. */
 const SETTLED_MS = 5_000;
-/** The server takes 10 requests a second, burst 10; we stay below it, so that none is ever delayed there. */
-const REQUESTS_BURST = 9;
-const REQUEST_EVERY_MS = 115;
-/** Requests that wait here; beyond it the oldest `get_snapshot` is given up (its chain asks again). */
-const QUEUE_MAX = 200;
 /** A snapshot that was asked for and did not come is asked for again after this. */
 const SNAPSHOT_WAIT_MS = 5_000;
+/** What was refused as retryable is asked for again after the first, at last the last of these. */
+const REFUSED_FIRST_MS = 1_000;
+const REFUSED_LAST_MS = 8_000;
+/** Symbols of one request; the server takes 1,000. */
+const SYMBOLS_MAX = 500;
+/** Subscriptions of a connection while the server has not said how many it takes. */
+const SUBSCRIPTIONS_ASSUMED = 1_024;
 
-/** One wish for data: a channel and a symbol, or `*`. Lives across connections until `close()`. */
+/** One wish for data: a channel and its symbols, or `*`. Lives across connections until `close()`. */
 class Subscription {
+  symbols = new Set();
+
   constructor(feed, params, handlers) {
     this.feed = feed;
     this.params = params;
     this.handlers = handlers;
     this.open = true;
+  }
+
+  /** Of a group: follows exactly these symbols from now on. One request for all that come, one for all that go. */
+  show(symbols) {
+    if (!this.open) return;
+    const wanted = new Set(symbols);
+    const come = [...wanted].filter((symbol) => !this.symbols.has(symbol));
+    const go = [...this.symbols].filter((symbol) => !wanted.has(symbol));
+    this.feed.leave(this, go);
+    this.feed.enter(this, come);
   }
 
   /** Ends it; no frame is handed over after this call. */
@@ -56,25 +71,23 @@ export class Feed {
     frames: 0, bytes: 0, dropped: 0, ignored: 0, resyncs: 0, gaps: 0, reconnects: 0, refused: 0, malformed: 0, behind: 0,
   };
   lastClose = null;
+  /** Subscriptions that the server takes on one connection. */
+  subscriptionsMax = SUBSCRIPTIONS_ASSUMED;
+  /** `performance.now()` of the last message of any kind, 0 before the first. */
+  heardAt = 0;
 
   #socket = null;
   #subscriptions = new Set();
-  /** channel → symbol → {subscription, symbol, chain, subId, askedAt} */
+  /** channel → symbol → {subscription, symbol, chain, subId, askedAt, refusals, again, againAt} */
   #entries = new Map();
   #wildcards = new Map();
   #bySubId = new Map();
-  #pending = new Map();
-  #queue = [];
-  #tokens = REQUESTS_BURST;
-  #tokensAt = 0;
-  #pumpTimer = null;
+  #requests = new Requests((request) => this.#send(request));
   #retryTimer = null;
   #watchdog = null;
   #attempt = 0;
   #wait = 0;
   #serverWait = null;
-  #requestId = 0;
-  #heardAt = 0;
   #openedAt = Infinity;
 
   /** `listener` may have onState(state, detail), onSystem(frame), onHeartbeat(frame), onFrame(frame), onResync(entry, reason). */
@@ -111,14 +124,28 @@ export class Feed {
    * Subscribes `params.channel` of `params.symbol` (one symbol, or `*`).
    *
    * `handlers.onFrame(frame, decision)` gets what the apply rule let through; `handlers.chain` may be a `Book`;
-   * `handlers.onGap(frame)`, `handlers.onRefused(error)` are optional.
+   * `handlers.onGap(frame)`, `handlers.onRefused(error, symbol)` are optional.
    */
   subscribe(params, handlers) {
+    const { symbol, ...rest } = params;
     const subscription = new Subscription(this, params, handlers);
+    subscription.rest = rest;
     this.#subscriptions.add(subscription);
-    if (params.symbol === '*') this.#wildcards.set(params.channel, subscription);
-    else this.#enter(subscription, params.symbol, handlers.chain ?? new Chain());
-    if (this.state === 'live') this.#sendSubscribe(subscription);
+    if (symbol === '*') {
+      this.#wildcards.set(params.channel, subscription);
+      subscription.symbols.add('*');
+      this.#ask(subscription, ['*']);
+    } else {
+      this.enter(subscription, [symbol], handlers.chain);
+    }
+    return subscription;
+  }
+
+  /** Subscribes one channel of a set of symbols that changes: see `show()` of what it returns. Handlers as of `subscribe`. */
+  group(params, handlers) {
+    const subscription = new Subscription(this, params, handlers);
+    subscription.rest = params;
+    this.#subscriptions.add(subscription);
     return subscription;
   }
 
@@ -126,20 +153,35 @@ export class Feed {
     return this.#entries.get(channel)?.get(symbol);
   }
 
+  /** Symbols come to a subscription. */
+  enter(subscription, symbols, chain = undefined) {
+    for (const symbol of symbols) {
+      subscription.symbols.add(symbol);
+      this.#enter(subscription, symbol, chain ?? new Chain());
+    }
+    this.#ask(subscription, symbols);
+  }
+
+  /** Symbols leave a subscription. */
+  leave(subscription, symbols) {
+    const { channel } = subscription.params;
+    for (const symbol of symbols) {
+      subscription.symbols.delete(symbol);
+      this.#leave(channel, symbol, subscription);
+    }
+    const known = this.#requests.withdraw(subscription, symbols);
+    if (this.state !== 'live') return;
+    for (const part of parts(known)) this.#requests.push({ method: 'unsubscribe', params: { channel, symbol: part } });
+  }
+
   remove(subscription) {
-    const { channel, symbol } = subscription.params;
+    const { channel } = subscription.params;
     this.#subscriptions.delete(subscription);
-    const unsent = this.#queue.findIndex((item) => item.subscription === subscription && item.request.method === 'subscribe');
-    if (unsent >= 0) this.#queue.splice(unsent, 1);
-    if (symbol === '*') {
+    if (subscription.symbols.has('*')) {
       this.#wildcards.delete(channel);
-      for (const [name, entry] of this.#entries.get(channel) ?? []) if (entry.subscription === subscription) this.#leave(channel, name);
-    } else {
-      this.#leave(channel, symbol);
+      for (const [name, entry] of this.#entries.get(channel) ?? []) if (entry.subscription === subscription) this.#leave(channel, name, subscription);
     }
-    if (unsent < 0 && this.state === 'live') {
-      this.#enqueue({ method: 'unsubscribe', params: { channel, symbol: [symbol] } }, null);
-    }
+    this.leave(subscription, [...subscription.symbols]);
   }
 
   resync(entry, reason) {
@@ -147,21 +189,21 @@ export class Feed {
     entry.askedAt = performance.now();
     this.counters.resyncs++;
     this.listener.onResync?.(entry, reason);
-    this.#enqueue({ method: 'get_snapshot', params: { channel: entry.subscription.params.channel, symbol: [entry.symbol] } }, entry.subscription);
+    this.#askSnapshots(entry.subscription, [entry.symbol]);
   }
 
   #enter(subscription, symbol, chain) {
     const { channel } = subscription.params;
     let symbols = this.#entries.get(channel);
     if (!symbols) this.#entries.set(channel, (symbols = new Map()));
-    const entry = { subscription, symbol, chain, subId: null, askedAt: 0 };
+    const entry = { subscription, symbol, chain, subId: null, askedAt: 0, refusals: 0, again: null, againAt: 0 };
     symbols.set(symbol, entry);
     return entry;
   }
 
-  #leave(channel, symbol) {
+  #leave(channel, symbol, subscription) {
     const entry = this.#entries.get(channel)?.get(symbol);
-    if (!entry) return;
+    if (entry?.subscription !== subscription) return;
     this.#entries.get(channel).delete(symbol);
     if (entry.subId !== null) this.#bySubId.delete(entry.subId);
   }
@@ -171,23 +213,21 @@ export class Feed {
   #onOpen() {
     clearTimeout(this.#retryTimer);
     this.#serverWait = null;
-    this.#heardAt = performance.now();
-    this.#openedAt = this.#heardAt;
-    this.#tokens = REQUESTS_BURST;
-    this.#tokensAt = this.#heardAt;
+    this.heardAt = performance.now();
+    this.#openedAt = this.heardAt;
     this.#bySubId.clear();
-    this.#pending.clear();
-    this.#queue.length = 0;
+    this.#requests.reset();
+    this.subscriptionsMax = SUBSCRIPTIONS_ASSUMED;
     for (const symbols of this.#entries.values()) {
       for (const entry of symbols.values()) {
         entry.chain.forget();
         entry.subId = null;
-        entry.askedAt = 0;
+        Object.assign(entry, { askedAt: 0, refusals: 0, again: null });
       }
     }
     this.#setState('live');
-    this.#enqueue({ method: 'subscribe', params: { channel: 'heartbeat', interval_s: 1 } }, null);
-    for (const subscription of this.#subscriptions) this.#sendSubscribe(subscription);
+    this.#requests.push({ method: 'subscribe', params: { channel: 'heartbeat', interval_s: 1 } });
+    for (const subscription of this.#subscriptions) this.#ask(subscription, [...subscription.symbols]);
     clearInterval(this.#watchdog);
     this.#watchdog = setInterval(() => this.#watch(), 1_000);
   }
@@ -195,8 +235,7 @@ export class Feed {
   #onClose(code, reason) {
     clearTimeout(this.#retryTimer);
     clearInterval(this.#watchdog);
-    clearTimeout(this.#pumpTimer);
-    this.#pumpTimer = null;
+    this.#requests.reset();
     this.#socket = null;
     // A server that accepts and closes at once must not be asked at full speed.
     if (performance.now() - this.#openedAt > SETTLED_MS) this.#attempt = 0;
@@ -237,7 +276,7 @@ export class Feed {
   #watch() {
     if (this.state !== 'live') return;
     const now = performance.now();
-    if (now - this.#heardAt > SILENCE_MAX_MS) {
+    if (now - this.heardAt > SILENCE_MAX_MS) {
       this.#abandon('silence');
       return;
     }
@@ -245,6 +284,26 @@ export class Feed {
       for (const entry of symbols.values()) {
         if (entry.askedAt !== 0 && now - entry.askedAt > SNAPSHOT_WAIT_MS) this.resync(entry, 'snapshot_timeout');
       }
+    }
+    this.#askAgain(now);
+  }
+
+  /** What was refused as retryable and whose wait is over: one request for all symbols of a subscription. */
+  #askAgain(now) {
+    const due = new Map();
+    for (const symbols of this.#entries.values()) {
+      for (const entry of symbols.values()) {
+        if (entry.again === null || entry.againAt > now) continue;
+        const key = entry.again;
+        if (!due.has(entry.subscription)) due.set(entry.subscription, { subscribe: [], get_snapshot: [] });
+        due.get(entry.subscription)[key].push(entry.symbol);
+        entry.again = null;
+        entry.askedAt = key === 'get_snapshot' ? now : 0;
+      }
+    }
+    for (const [subscription, { subscribe, get_snapshot: snapshots }] of due) {
+      this.#ask(subscription, subscribe);
+      this.#askSnapshots(subscription, snapshots);
     }
   }
 
@@ -256,51 +315,27 @@ export class Feed {
 
   // -- requests
 
-  #sendSubscribe(subscription) {
-    const { symbol, ...rest } = subscription.params;
-    this.#enqueue({ method: 'subscribe', params: { ...rest, symbol: [symbol] } }, subscription);
+  #send(request) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(JSON.stringify(request));
+    return true;
   }
 
-  #enqueue(request, subscription) {
+  #ask(subscription, symbols) {
     if (this.state !== 'live') return;
-    if (this.#queue.length >= QUEUE_MAX) {
-      const victim = this.#queue.findIndex((item) => item.request.method === 'get_snapshot');
-      if (victim < 0) return;
-      this.#queue.splice(victim, 1);
-    }
-    this.#queue.push({ request, subscription });
-    this.#pump();
+    for (const part of parts(symbols)) this.#requests.push({ method: 'subscribe', params: { ...subscription.rest, symbol: part } }, subscription);
   }
 
-  #pump() {
-    if (this.#pumpTimer !== null) return;
-    const now = performance.now();
-    const earned = Math.floor((now - this.#tokensAt) / REQUEST_EVERY_MS);
-    if (earned > 0) {
-      this.#tokens = Math.min(REQUESTS_BURST, this.#tokens + earned);
-      this.#tokensAt = this.#tokens === REQUESTS_BURST ? now : this.#tokensAt + earned * REQUEST_EVERY_MS;
-    }
-    while (this.#tokens > 0 && this.#queue.length > 0 && this.#socket?.readyState === WebSocket.OPEN) {
-      const { request, subscription } = this.#queue.shift();
-      request.req_id = ++this.#requestId;
-      this.#pending.set(request.req_id, { request, subscription });
-      // A wildcard's replies go on for as long as symbols are listed: only single requests leave the table when answered.
-      if (this.#pending.size > 4 * QUEUE_MAX) this.#pending.delete(this.#pending.keys().next().value);
-      this.#socket.send(JSON.stringify(request));
-      this.#tokens--;
-    }
-    if (this.#queue.length > 0) {
-      this.#pumpTimer = setTimeout(() => {
-        this.#pumpTimer = null;
-        this.#pump();
-      }, REQUEST_EVERY_MS);
-    }
+  #askSnapshots(subscription, symbols) {
+    if (this.state !== 'live') return;
+    const { channel } = subscription.params;
+    for (const part of parts(symbols)) this.#requests.push({ method: 'get_snapshot', params: { channel, symbol: part } }, subscription);
   }
 
   // -- what comes in
 
   #onMessage(text) {
-    this.#heardAt = performance.now();
+    this.heardAt = performance.now();
     this.counters.bytes += text.length;
     let message;
     try {
@@ -338,7 +373,7 @@ export class Feed {
     switch (decision) {
       case 'replace':
       case 'apply':
-        if (decision === 'replace') entry.askedAt = 0;
+        if (decision === 'replace') Object.assign(entry, { askedAt: 0, refusals: 0, again: null });
         entry.subscription.handlers.onFrame(frame, decision);
         this.listener.onFrame?.(frame);
         break;
@@ -377,16 +412,19 @@ export class Feed {
       }
     } else if (frame.type === 'server_shutdown') {
       this.#serverWait = Math.max(0, Number(frame.reconnect_after_ms) || 0);
+    } else if (frame.type === 'hello') {
+      if (Number.isInteger(frame.subscriptions_max) && frame.subscriptions_max > 0) this.subscriptionsMax = frame.subscriptions_max;
+    } else if (frame.type === 'feed' && frame.state !== 'stale') {
+      // The feed speaks: what was refused for want of it may be there now.
+      for (const symbols of this.#entries.values()) for (const entry of symbols.values()) entry.againAt = 0;
     }
     this.listener.onSystem?.(frame);
   }
 
   #onReply(reply) {
-    const pending = this.#pending.get(reply.req_id);
-    if (!pending) return;
+    const pending = this.#requests.answered(reply);
+    if (pending === null) return;
     const { request, subscription } = pending;
-    const wildcard = request.params?.symbol?.[0] === '*';
-    if (!wildcard) this.#pending.delete(reply.req_id);
     if (!reply.success) {
       this.#onRefused(reply, request, subscription);
       return;
@@ -394,25 +432,45 @@ export class Feed {
     if (request.method !== 'subscribe' || !subscription?.open) return;
     const { channel, symbol, sub_id: subId } = reply.result;
     if (symbol === '*') return;
-    const entry = this.entry(channel, symbol) ?? this.#enter(subscription, symbol, new Chain());
+    let entry = this.entry(channel, symbol);
+    if (!entry && subscription.symbols.has('*')) entry = this.#enter(subscription, symbol, new Chain());
+    if (!entry) return;
     entry.subId = subId;
     this.#bySubId.set(subId, entry);
   }
 
   #onRefused(reply, request, subscription) {
     this.counters.refused++;
-    if (request.method === 'get_snapshot' && subscription?.open) {
-      // The chain cannot be repaired this way: start the subscription anew.
-      const symbol = request.params.symbol[0];
-      const entry = this.entry(subscription.params.channel, symbol);
-      if (entry) entry.askedAt = 0;
-      if (subscription.params.symbol !== '*') {
-        this.#enqueue({ method: 'unsubscribe', params: { channel: subscription.params.channel, symbol: [symbol] } }, null);
-        this.#sendSubscribe(subscription);
-      }
-      return;
+    const { error } = reply;
+    for (const symbol of reply.symbol === undefined ? (request.params?.symbol ?? []) : [reply.symbol]) {
+      const entry = subscription?.open ? this.entry(subscription.params.channel, symbol) : undefined;
+      if (entry?.subscription === subscription && entry !== undefined) this.#refuse(entry, request.method, error);
+      if (subscription?.open) subscription.handlers.onRefused?.(error, symbol);
     }
-    subscription?.handlers.onRefused?.(reply.error);
-    this.listener.onRefused?.(reply.error, request);
+    this.listener.onRefused?.(error, request);
   }
+
+  /** Whatever is retryable is asked for again, later each time; a chain that cannot be repaired is begun anew. */
+  #refuse(entry, method, error) {
+    const { subscription, symbol } = entry;
+    entry.askedAt = 0;
+    if (error.retryable === true) {
+      // The server that does not know the symbol has no subscription of it either.
+      entry.again = method === 'get_snapshot' && error.code !== 'SYMBOL_NOT_FOUND' ? 'get_snapshot' : 'subscribe';
+      const step = Math.min(REFUSED_LAST_MS, REFUSED_FIRST_MS * 2 ** Math.min(entry.refusals++, 16));
+      entry.againAt = performance.now() + step * (0.75 + Math.random() / 4);
+    } else if (error.code === 'ALREADY_SUBSCRIBED') {
+      this.#askSnapshots(subscription, [symbol]);
+    } else if (method === 'get_snapshot' && !subscription.symbols.has('*')) {
+      this.#requests.push({ method: 'unsubscribe', params: { channel: subscription.params.channel, symbol: [symbol] } });
+      this.#ask(subscription, [symbol]);
+    }
+  }
+}
+
+/** A list in pieces that one request takes. */
+function parts(symbols) {
+  const out = [];
+  for (let at = 0; at < symbols.length; at += SYMBOLS_MAX) out.push(symbols.slice(at, at + SYMBOLS_MAX));
+  return out;
 }

@@ -41,9 +41,11 @@ test('numbers are written as the language writes them', () => {
   assert.equal(decimal.formatBasisPoints(0n, 'en'), '0.00');
   assert.equal(decimal.formatCompact(9_999n, 'en'), '9,999');
   assert.equal(decimal.formatCompact(12_345n, 'en'), '12.3K');
-  assert.equal(decimal.formatCompact(1_234_567n, 'tr'), '1,23 Mn');
+  assert.equal(decimal.formatCompact(1_234_567n, 'tr'), '1,23 mn');
   assert.equal(decimal.formatCompact(567_439_600n, 'en'), '567M');
-  assert.equal(decimal.formatCompact(12_345_678_901n, 'tr'), '12,3 Mr');
+  assert.equal(decimal.formatCompact(12_345_678_901n, 'tr'), '12,3 mr');
+  assert.equal(decimal.formatCompact(12_345n, 'tr'), '12,3 bin');
+  assert.equal(decimal.formatCompact(12_345_678_901n, 'en'), '12.3bn');
 });
 
 test('zeros that the tick does not need are not shown; digits always are', () => {
@@ -54,4 +56,10 @@ test('zeros that the tick does not need are not shown; digits always are', () =>
   assert.equal(decimal.formatPrice('-0.050', 2, 'en'), '−0.05');
   assert.equal(decimal.formatPrice(null, 2, 'en'), '–');
   assert.deepEqual(['0.250', '1', '0.010', '0.125', '5.000'].map(decimal.significantDecimals), [2, 0, 2, 3, 0]);
+});
+
+test('no unit of one language can be taken for another one', () => {
+  const units = (language) => [12_345n, 1_234_567n, 1_234_567_890n, 1_234_567_890_123n].map((value) => decimal.formatCompact(value, language).replace(/[\d.,\s]/g, ''));
+  assert.deepEqual(units('tr'), ['bin', 'mn', 'mr', 'trn']);
+  assert.deepEqual(units('en'), ['K', 'M', 'bn', 'tn']);
 });

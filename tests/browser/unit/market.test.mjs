@@ -18,6 +18,10 @@ class FakeFeed {
     subscriptions.push(subscription);
     return subscription;
   }
+
+  group(params, handlers) {
+    return Object.assign(this.subscribe(params, handlers), { shown: [], show(symbols) { this.shown = [...symbols]; } });
+  }
 }
 
 let feed;
@@ -140,4 +144,111 @@ test('the age of the feed grows between heartbeats and falls with data', () => {
   assert.equal(market.feedAgeMs(1_500), 50);
   market.heartbeat = { feed_age_ms: null };
   assert.equal(market.feedAgeMs(1_500), null);
+});
+
+const hello = (epoch, more = {}) => market.onSystem({ channel: 'system', type: 'hello', version: '0.1.0', epoch, source: 'itch', simulated: false, ...more });
+const directory = (...symbols) => market.onSymbols(symbols.map((symbol) => ({ symbol, name: symbol, price_decimals: 2, ticks: [], phase: 'continuous' })), new Set(symbols));
+
+test('another epoch forgets the old market: rows, book, trades and candles', () => {
+  hello(7);
+  directory('THYAO', 'GARAN');
+  const [first] = vectors('apply-vectors');
+  give(frame(first.frame));
+  give(trades('snapshot', [trade(1)]));
+  give(candles('snapshot', [candle(1_795_417_200, '1.00', true)]));
+  market.onLink('live', 0);
+  hello(8);
+  assert.deepEqual([market.rows.size, market.bookFrame, market.trades.length, market.candles.length], [0, null, 0, 0]);
+  assert.ok(changes.includes('market'));
+});
+
+test('the same epoch after a lost connection keeps what is known', () => {
+  hello(7);
+  directory('THYAO');
+  market.onLink('live', 0);
+  hello(7);
+  assert.equal(market.rows.size, 1);
+});
+
+test('an epoch that falls counts on a new connection only', () => {
+  hello(7);
+  directory('THYAO');
+  market.onHeartbeat({ epoch: 6, seq: 1, server_time: '1795417200000000000', feed_age_ms: 1, session_state: 'open' });
+  assert.equal(market.rows.size, 1, 'within a connection only a higher one is news');
+  market.onLink('live', 0);
+  market.onHeartbeat({ epoch: 6, seq: 1, server_time: '1795417200000000000', feed_age_ms: 1, session_state: 'open' });
+  assert.equal(market.rows.size, 0);
+});
+
+test('a directory that no longer names a symbol takes its row away', () => {
+  directory('THYAO', 'GARAN');
+  directory('THYAO');
+  assert.deepEqual([...market.rows.keys()], ['THYAO']);
+});
+
+test('a selected symbol that the market has not is missing, once the market is known', () => {
+  market.select('NONE');
+  assert.equal(market.isMissing, false, 'nothing is known yet');
+  directory('THYAO');
+  assert.equal(market.isMissing, true);
+  assert.equal(market.bookVerdict.key, 'no_symbol');
+  directory('THYAO', 'NONE');
+  assert.equal(market.isMissing, false);
+});
+
+test('only rows in view and the selected symbol are followed', () => {
+  market.show(['A', 'B']);
+  market.select('GARAN');
+  for (const channel of ['statistics', 'status', 'imbalance']) assert.deepEqual(open(channel).shown.sort(), ['A', 'B', 'GARAN', 'THYAO'], `${channel}: the last one lingers`);
+});
+
+test('more rows than the connection takes are not asked for; the selected symbol always is', () => {
+  feed.subscriptionsMax = 46;
+  market.show(Array.from({ length: 100 }, (_, i) => `S${i}`));
+  market.select('GARAN');
+  const { shown } = open('statistics');
+  assert.equal(shown.length, 10);
+  assert.ok(shown.includes('GARAN'));
+});
+
+test('numbers of REST fill rows that nothing keeps up to date, and no others', () => {
+  directory('THYAO', 'GARAN');
+  const quote = (symbol) => ({ symbol, last: '10.00', change: '-0.50', change_percent: '-4.76', volume: '5', turnover: '50.00', phase: 'continuous', equilibrium: null });
+  give({ channel: 'statistics', type: 'snapshot', symbol: 'THYAO', epoch: 7, seq: 1, prev_seq: 0, last: '11.00', change: null, change_bp: null, volume: '1' });
+  market.onQuotes([quote('THYAO'), quote('GARAN'), quote('NONE')]);
+  assert.deepEqual([market.rows.get('THYAO').last, market.rows.get('GARAN').last, market.rows.get('GARAN').changeBp], ['11.00', '10.00', -476]);
+  assert.deepEqual([market.rows.get('THYAO').live, market.rows.get('GARAN').live, market.rows.size], [true, false, 2]);
+});
+
+test('a marked book says so with its reason until it is whole', () => {
+  const [first] = vectors('apply-vectors');
+  give(frame({ ...first.frame, maybe_bad: true, reason: 'unknown_order' }));
+  assert.deepEqual([market.bookVerdict.key, market.bookVerdict.reason], ['maybe_bad', 'unknown_order']);
+  give(frame({ ...first.frame, seq: 200 }));
+  assert.equal(market.bookVerdict.level, 'live');
+});
+
+test('an outage is a line of the tape: with what is missing, or with nothing missing', () => {
+  hello(7);
+  give(trades('snapshot', [trade(1), trade(2)]));
+  const lose = () => {
+    market.onLink('live', 0);
+    market.onLink('waiting', performance.now());
+    market.onLink('live', 0);
+  };
+  lose();
+  give(trades('snapshot', [trade(2), trade(3)]));
+  assert.deepEqual(market.trades.map(({ seq, hole, missing }) => (hole ? missing : seq)), [3, false, 2, 1]);
+  lose();
+  give(trades('snapshot', [trade(20)]));
+  assert.deepEqual(market.trades.map(({ seq, hole, missing }) => (hole ? missing : seq)), [20, true, 3, false, 2, 1]);
+  lose();
+  hello(8);
+  give(trades('snapshot', [trade(1)], 8));
+  assert.deepEqual(market.trades.map(({ seq, hole, missing }) => (hole ? missing : seq)), [1, true], 'a new epoch begins with the outage');
+});
+
+test('the exchange’s clock is shown where the stamps of reception are not of our clock', () => {
+  market.onFrame({ type: 'update', ts_event: '1795417200000000000', ts_recv: '12000000000' });
+  assert.equal(market.exchangeMs, 1_795_417_200_000);
 });

@@ -236,3 +236,107 @@ test('what is not a message of ours is counted and harms nothing', () => {
   assert.equal(feed.counters.malformed, 2);
   assert.equal(feed.state, 'live');
 });
+
+const refuse = (request, symbol, code, retryable) => socket().receive({ method: request.method, req_id: request.req_id, success: false, error: { code, message: code, retryable }, symbol });
+const beat = (seconds) => {
+  for (let i = 0; i < seconds; i++) {
+    pass(1_000);
+    socket().receive({ channel: 'heartbeat', type: 'heartbeat', epoch: 7, seq: 1, subscriptions: {} });
+  }
+};
+
+test('a subscription that is refused as retryable is asked for again, later each time', () => {
+  follow('THYAO');
+  connect();
+  const asked = () => socket().requests('subscribe').filter(({ params }) => params.channel === 'book');
+  const times = [];
+  for (let i = 0; i < 5; i++) {
+    refuse(asked().at(-1), 'THYAO', 'SYMBOL_NOT_FOUND', true);
+    const before = asked().length;
+    let waited = 0;
+    while (asked().length === before && waited < 20) {
+      beat(1);
+      waited++;
+    }
+    times.push(waited);
+  }
+  assert.deepEqual(times, [1, 2, 4, 8, 8]);
+  assert.equal(socket().requests('get_snapshot').length, 0);
+});
+
+test('a subscription that is refused for good is not asked for again', () => {
+  const errors = [];
+  follow('NONE', { onRefused: (error, symbol) => errors.push([error.code, symbol]) });
+  connect();
+  refuse(socket().requests('subscribe').at(-1), 'NONE', 'SYMBOL_NOT_FOUND', false);
+  beat(30);
+  assert.equal(socket().requests('subscribe').length, 2);
+  assert.deepEqual(errors, [['SYMBOL_NOT_FOUND', 'NONE']]);
+});
+
+test('a snapshot that is refused as retryable is asked for again', () => {
+  follow('THYAO');
+  connect();
+  socket().receive(frame({ type: 'snapshot', seq: 10 }));
+  socket().receive(frame({ seq: 14, prev_seq: 12 }));
+  refuse(socket().requests('get_snapshot')[0], 'THYAO', 'SNAPSHOT_UNAVAILABLE', true);
+  beat(2);
+  assert.equal(socket().requests('get_snapshot').length, 2);
+  assert.equal(socket().requests('subscribe').length, 2, 'the subscription itself stands');
+});
+
+test('a feed that speaks again is asked at once for what was refused', () => {
+  follow('THYAO');
+  connect();
+  for (let i = 0; i < 4; i++) {
+    refuse(socket().requests('subscribe').at(-1), 'THYAO', 'SYMBOL_NOT_FOUND', true);
+    if (i < 3) beat(8);
+  }
+  const before = socket().requests('subscribe').length;
+  socket().receive({ channel: 'system', type: 'feed', state: 'start_of_messages' });
+  beat(1);
+  assert.equal(socket().requests('subscribe').length, before + 1);
+});
+
+test('a group follows a set that changes: one request for all that come, one for all that go', () => {
+  connect();
+  const group = feed.group({ channel: 'statistics', conflate_ms: 250 }, { onFrame: (f, decision) => seen.push([f.symbol, decision]) });
+  group.show(['A', 'B', 'C']);
+  group.show(['B', 'C', 'D', 'E']);
+  group.show(['B', 'C', 'D', 'E']);
+  const asked = (method) => socket().requests(method).filter(({ params }) => params.channel === 'statistics').map(({ params }) => params.symbol);
+  assert.deepEqual(asked('subscribe'), [['A', 'B', 'C'], ['D', 'E']]);
+  assert.deepEqual(asked('unsubscribe'), [['A']]);
+  socket().receive({ channel: 'statistics', type: 'snapshot', epoch: 7, symbol: 'A', seq: 5, prev_seq: 0 });
+  socket().receive({ channel: 'statistics', type: 'snapshot', epoch: 7, symbol: 'D', seq: 5, prev_seq: 0 });
+  assert.deepEqual(seen, [['D', 'replace']], 'what went is not shown');
+});
+
+test('a group is subscribed again as it is now after a lost connection', () => {
+  connect();
+  const group = feed.group({ channel: 'status' }, { onFrame: () => {} });
+  group.show(['A', 'B']);
+  group.show(['B', 'C']);
+  socket().close();
+  pass(400);
+  socket().open();
+  assert.deepEqual(socket().requests('subscribe').filter(({ params }) => params.channel === 'status').map(({ params }) => params.symbol), [['B', 'C']]);
+});
+
+test('large groups go in requests that the server takes', () => {
+  connect();
+  feed.group({ channel: 'status' }, { onFrame: () => {} }).show(Array.from({ length: 1_200 }, (_, i) => `S${i}`));
+  const sizes = socket().requests('subscribe').filter(({ params }) => params.channel === 'status').map(({ params }) => params.symbol.length);
+  assert.deepEqual(sizes, [500, 500, 200]);
+});
+
+test('the limit of subscriptions is the server’s word, and a careful guess without it', () => {
+  connect();
+  assert.equal(feed.subscriptionsMax, 1_024);
+  socket().receive({ channel: 'system', type: 'hello', epoch: 7, subscriptions_max: 16_384 });
+  assert.equal(feed.subscriptionsMax, 16_384);
+  socket().close();
+  pass(400);
+  socket().open();
+  assert.equal(feed.subscriptionsMax, 1_024);
+});
