@@ -13,7 +13,7 @@ trap 'rm -f "$result"' EXIT
 node --test --test-concurrency=1 \
   --test-reporter=spec --test-reporter-destination=stdout \
   --test-reporter=tap --test-reporter-destination="$result" \
-  unit/*.test.mjs faults.test.mjs truth.test.mjs page.test.mjs
+  unit/*.test.mjs faults.test.mjs truth.test.mjs layout.test.mjs page.test.mjs
 status=$?
 
 count() { sed -n "s/^# $1 \([0-9]*\)$/\1/p" "$result" | tail -1; }
