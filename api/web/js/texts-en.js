@@ -2,7 +2,6 @@
 
 export const TEXTS = {
   skip: 'Skip to the watchlist',
-  'page.title': '{symbol} {last} · BIST',
   'status.group': 'State of the data',
   'status.age': 'Feed',
   'status.age.title': 'Time since the server last received anything from the feed',
@@ -206,7 +205,6 @@ export const TEXTS = {
   'why.chart.stopped': 'No candle: trading is stopped.',
   'why.chart.waiting': 'Waiting for candles…',
   'why.chart.none': 'No candle: nothing has been traded yet.',
-  'chart.hole': 'shaded: not seen',
   'help.title': 'Keys',
   'help.open': 'Keys (?)',
   'help.close': 'Close',

@@ -2,7 +2,6 @@
 
 export const TEXTS = {
   skip: 'İzleme listesine geç',
-  'page.title': '{symbol} {last} · BIST',
   'status.group': 'Veri durumu',
   'status.age': 'Veri',
   'status.age.title': 'Sunucunun veri kaynağından son mesajı almasından bu yana geçen süre',
@@ -206,7 +205,6 @@ export const TEXTS = {
   'why.chart.stopped': 'Mum yok: işlemler durdu.',
   'why.chart.waiting': 'Mumlar bekleniyor…',
   'why.chart.none': 'Mum yok: henüz işlem olmadı.',
-  'chart.hole': 'taralı: görülmedi',
   'help.title': 'Tuşlar',
   'help.open': 'Tuşlar (?)',
   'help.close': 'Kapat',
