@@ -4,31 +4,24 @@
 //! come in as arguments. After set-up nothing on the path of an event allocates.
 //!
 //! Read in this order: [`slot`] (what travels through the rings), [`market`] (all books of a feed),
-//! [`book`](mod@book) (one book), [`stage`] (one turn of the book thread), [`replica`] (the reader's copy).
+//! [`market::Book`] (one book), [`worker`] (one turn of the book thread), [`replica`] (the reader's copy).
 
 pub mod anomaly;
-pub mod book;
 pub mod candle;
-mod cells;
 pub mod checksum;
-mod grid;
-mod levels;
+pub mod exchange;
 pub mod market;
 mod memory;
 pub mod metrics;
-
 pub mod order_interest;
-mod orders;
 pub mod phase;
 pub mod reference;
 pub mod replica;
 pub mod ring;
 pub mod slot;
-mod sorted;
 pub mod statistics;
 pub mod tick;
 pub mod types;
-mod units;
 pub mod worker;
 
 pub use market::Market;

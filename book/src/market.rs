@@ -3,27 +3,29 @@
 //! Never allocates after construction, reads no clock and knows no ring: updates go to an [`Output`]. Same events in,
 //! same updates out, bit for bit.
 
+mod book;
 mod changes;
-mod frequent;
+mod fast_path;
 mod look_ahead;
-mod rare;
+mod slow_path;
 mod snapshot;
+mod store;
 mod updates;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
+pub use self::book::{Book, QueuePosition};
 use crate::anomaly::{Anomalies, Anomaly};
-use crate::book::{Book, Pools, QueuePosition};
-use crate::cells::Cells;
-use crate::levels::Arena;
+use crate::market::store::Store;
+use crate::market::store::levels::Arena;
+use crate::market::store::node_pool::NodePool;
+pub use crate::market::store::order_index::OrderKey;
+use crate::market::store::order_index::{LEVELS_MAX, ORDERS_MAX, OrderIndex, lines_for};
 use crate::memory::with_capacity;
-pub use crate::orders::OrderKey;
-use crate::orders::{LEVELS_MAX, ORDERS_MAX, Orders, lines_for};
-use crate::replica::{Level, ticker};
 use crate::slot::Slot;
-use crate::types::{BookId, Nanos, OrderId, Price, Side};
+use crate::types::{BookId, BookIndex, Level, Nanos, OrderId, Price, Side, ticker};
 pub use look_ahead::LOOK_AHEAD;
 pub(crate) use snapshot::{Part, Written};
 
@@ -32,7 +34,7 @@ pub(crate) use snapshot::{Part, Written};
 pub struct Limits {
     /// Books (about 2 KiB each).
     pub books_max: usize,
-    /// Resting orders of all books (128 bytes each, 192 where the feed states ranks).
+    /// Resting orders of all books (128 bytes each, 192 where the feed states ranks: two lines of the index).
     pub orders_max: usize,
     /// Levels outside ladders (96 bytes each, 112 where the feed states ranks).
     pub levels_max: usize,
@@ -54,7 +56,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A whole BIST equity market: 1,024 books, 500,000 orders; about 115 MB, 80 where the feed states no ranks.
+    /// A whole BIST equity market: 1,024 books, 500,000 orders; about 139 MB, 95 where the feed states no ranks.
     fn default() -> Self {
         Self {
             books_max: 1_024,
@@ -88,15 +90,40 @@ impl Limits {
         Ok(())
     }
 
-    /// Most bytes that a market of these limits takes: its pools, its index and its table of book numbers.
+    /// Bytes that a market of these limits takes and touches at construction.
     #[must_use]
-    pub const fn bytes_max(&self) -> usize {
+    pub const fn memory(&self) -> Memory {
         let Self { books_max, orders_max, levels_max, ladder_slots, queues, .. } = *self;
         let ranked = queues && matches!(self.key, OrderKey::BookSideId);
-        let line = 64 + if ranked { 32 } else { 0 };
-        let level = 33 + if ranked { 16 } else { 0 };
-        let levels = levels_max * (level + 64) + ladder_slots * level;
-        books_max * size_of::<Book>() + lines_for(orders_max) * line + levels + DIRECT_BOOKS * 2
+        Memory {
+            books: books_max * size_of::<Book>()
+                + DIRECT_BOOKS * size_of::<u16>()
+                + probed_slots(books_max) * size_of::<(u32, u16)>(),
+            orders: lines_for(orders_max) * store::line_bytes(ranked),
+            levels: levels_max * (store::level_bytes(ranked) + store::SORTED_BYTES_PER_LEVEL),
+            ladders: ladder_slots * store::level_bytes(ranked) + ladder_slots / 8,
+        }
+    }
+}
+
+/// What a market takes, in bytes, by what it is for. Beside it there is less than 64 KiB that no limit changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Books and the tables of their numbers.
+    pub books: usize,
+    /// Orders and their index.
+    pub orders: usize,
+    /// Levels outside ladders, and the sorted arrays of them.
+    pub levels: usize,
+    /// Levels on ladders.
+    pub ladders: usize,
+}
+
+impl Memory {
+    /// All of it, bytes.
+    #[must_use]
+    pub const fn total(&self) -> usize {
+        self.books + self.orders + self.levels + self.ladders
     }
 }
 
@@ -125,14 +152,19 @@ impl Output for Vec<Slot> {
 const DIRECT_BOOKS: usize = 1 << 17;
 const NO_BOOK: u16 = u16::MAX;
 
+/// At most half full, so that probing ends soon.
+const fn probed_slots(books_max: usize) -> usize {
+    (books_max * 2).next_power_of_two()
+}
+
 /// All books of one feed.
 pub struct Market {
     limits: Limits,
     books: Vec<Book>,
     direct: Vec<u16>,
-    /// (book number, dense index) of the numbers that do not fit the direct table, open addressing.
+    /// (book number, index) of the numbers that do not fit the direct table, open addressing.
     probed: Vec<(u32, u16)>,
-    pools: Pools,
+    store: Store,
     anomalies: Arc<Anomalies>,
     epoch: u64,
     seq: u64,
@@ -153,16 +185,16 @@ impl Market {
             panic!("{wrong}");
         }
         let Limits { ladder_slots, levels_max, orders_max, key, queues, .. } = limits;
-        let cells = Cells::new(ladder_slots, levels_max, lines_for(orders_max), key == OrderKey::BookSideId, queues);
+        let pool = NodePool::new(ladder_slots, levels_max, lines_for(orders_max), key == OrderKey::BookSideId, queues);
         Self {
-            books: with_capacity(limits.books_max, || Book::new(BookId(0), 0)),
+            books: with_capacity(limits.books_max, || Book::new(BookId(0), BookIndex(0))),
             direct: vec![NO_BOOK; DIRECT_BOOKS],
-            probed: vec![(0, NO_BOOK); (limits.books_max * 2).next_power_of_two()],
-            pools: Pools {
+            probed: vec![(0, NO_BOOK); probed_slots(limits.books_max)],
+            store: Store {
                 small: limits.orders_max < limits.look_ahead_orders_min,
-                orders: Orders::new(&cells, limits.orders_max, limits.key, limits.seed),
+                orders: OrderIndex::new(&pool, limits.orders_max, limits.key, limits.seed),
                 arena: Arena::new(limits.levels_max, limits.ladder_slots, limits.books_max),
-                cells,
+                pool,
             },
             anomalies: Arc::default(),
             epoch: 0,
@@ -207,7 +239,7 @@ impl Market {
     /// A book by its number.
     #[must_use]
     pub fn book(&self, book_id: BookId) -> Option<&Book> {
-        self.dense(book_id.0).map(|at| &self.books[at])
+        self.index_of(book_id.0).map(|index| &self.books[index.as_usize()])
     }
 
     /// The number of a book by ticker (`GARAN`) or by the exchange's own name (`GARAN.E`). Walks all books.
@@ -218,31 +250,30 @@ impl Market {
 
     /// Levels of a side with a visible quantity, best first.
     pub fn levels(&self, book_id: BookId, side: Side) -> impl Iterator<Item = Level> + '_ {
-        self.book(book_id).into_iter().flat_map(move |book| book.levels(&self.pools, side))
+        self.book(book_id).into_iter().flat_map(move |book| book.levels(&self.store, side))
     }
 
     /// Orders of a side in priority order, market orders first: price, id, quantity, 1-based place in its level.
     pub fn queue(&self, book_id: BookId, side: Side) -> impl Iterator<Item = (Price, OrderId, u64, u32)> + '_ {
-        self.book(book_id).into_iter().flat_map(move |book| book.queue(&self.pools, side))
+        self.book(book_id).into_iter().flat_map(move |book| book.queue(&self.store, side))
     }
 
     /// Where an order stands. Walks the side: for people and tests, not for the hot path.
     #[must_use]
     pub fn position(&self, book_id: BookId, side: Side, id: OrderId) -> Option<QueuePosition> {
-        self.book(book_id)?.position(&self.pools, side, id)
+        self.book(book_id)?.position(&self.store, side, id)
     }
 
     /// Resting orders of all books.
     #[must_use]
     pub fn orders(&self) -> usize {
-        self.pools.orders.live()
+        self.store.orders.live()
     }
 
-    /// Place of an update's book in [`Market::books`].
+    /// Index of an update's book in [`Market::books`].
     #[inline]
-    pub(crate) fn dense_of(&self, update: &Slot) -> Option<usize> {
-        let bytes = update.as_bytes();
-        self.dense(u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]))
+    pub(crate) fn index_of_update(&self, update: &Slot) -> Option<BookIndex> {
+        self.index_of(update.record().book_id)
     }
 
     /// Whether orders have places in queues.
@@ -251,12 +282,12 @@ impl Market {
     }
 
     #[inline(always)]
-    pub(crate) fn dense(&self, book_id: u32) -> Option<usize> {
-        let dense = match self.direct.get(book_id as usize) {
-            Some(&dense) => dense,
+    pub(crate) fn index_of(&self, book_id: u32) -> Option<BookIndex> {
+        let index = match self.direct.get(book_id as usize) {
+            Some(&index) => index,
             None => self.probed[self.probe(book_id)].1,
         };
-        (dense != NO_BOOK).then_some(usize::from(dense))
+        (index != NO_BOOK).then_some(BookIndex(u32::from(index)))
     }
 
     fn probe(&self, book_id: u32) -> usize {
@@ -269,32 +300,54 @@ impl Market {
     }
 
     #[inline(always)]
-    fn dense_or_new(&mut self, book_id: u32) -> Option<usize> {
-        self.dense(book_id).or_else(|| self.new_book(book_id))
+    fn index_or_new(&mut self, book_id: u32) -> Option<BookIndex> {
+        self.index_of(book_id).or_else(|| self.new_book(book_id))
     }
 
     #[cold]
-    fn new_book(&mut self, book_id: u32) -> Option<usize> {
-        let dense = self.books.len();
-        if dense == self.limits.books_max {
+    fn new_book(&mut self, book_id: u32) -> Option<BookIndex> {
+        let index = self.books.len();
+        if index == self.limits.books_max {
             self.anomalies.count(Anomaly::BooksExhausted);
             return None;
         }
         if let Some(place) = self.direct.get_mut(book_id as usize) {
-            *place = dense as u16;
+            *place = index as u16;
         } else {
             let at = self.probe(book_id);
-            self.probed[at] = (book_id, dense as u16);
+            self.probed[at] = (book_id, index as u16);
         }
         // Within the capacity reserved at construction: no allocation.
-        self.books.push(Book::new(BookId(book_id), dense as u32));
-        Some(dense)
+        self.books.push(Book::new(BookId(book_id), BookIndex::from_usize(index)));
+        Some(BookIndex::from_usize(index))
     }
 
     /// Panics when anything disagrees with anything. For tests and simulation only: walks everything.
     pub fn check_invariants(&self) {
-        self.books.iter().for_each(|book| book.check_invariants(&self.pools));
+        self.books.iter().for_each(|book| book.check_invariants(&self.store));
         let orders: usize = self.books.iter().map(|book| book.orders() as usize).sum();
         assert_eq!(orders, self.orders());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One figure everywhere: `bist doctor` prints what [`Limits::memory`] says, and so do the documents.
+    #[test]
+    fn the_memory_that_documents_state_is_the_memory_of_the_default_limits() {
+        let mb = |key| (Limits { key, ..Limits::default() }.memory().total() + 500_000) / 1_000_000;
+        let (ranked, plain) = (mb(OrderKey::BookSideId), mb(OrderKey::Id));
+        let decision = include_str!("../../docs/decisions/0003-fixed-memory-from-the-start.md");
+        let stated = format!("about {ranked} MB with the defaults, {plain} where the feed states no ranks");
+        assert!(decision.contains(&stated), "decision 0003 must say: {stated}");
+        let here = include_str!("market.rs");
+        let stated = format!("500,000 orders; about {ranked} MB, {plain} where the feed states no ranks");
+        assert!(here.contains(&stated), "the default limits must say: {stated}");
+        assert_eq!((size_of::<Book>() + 512) / 1_024, 2, "what `books_max` says");
+        let each = |ranked| (store::line_bytes(ranked) * 2, store::level_bytes(ranked) + store::SORTED_BYTES_PER_LEVEL);
+        assert_eq!((each(false), each(true)), ((128, 96), (192, 112)), "what `orders_max` and `levels_max` say");
+        assert_eq!((store::level_bytes(false), store::level_bytes(true)), (32, 48), "what `ladder_slots` says");
     }
 }

@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use crate::anomaly::Anomaly;
 use crate::market::OrderKey;
 use crate::phase::Phase;
-use crate::replica::Level;
 use crate::slot::{QUANTITY_REST, Slot, View, action, system};
-use crate::types::{BookId, OrderId, Price, Side};
+use crate::types::{BookId, Level, OrderId, Price, Side};
 
 /// A resting order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

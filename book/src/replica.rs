@@ -4,8 +4,8 @@
 //! socket or a clock, and never invents: what a gap swallowed stays marked until a snapshot replaces it.
 
 mod levels;
+mod order_slab;
 mod orders;
-mod places;
 mod view;
 
 use std::collections::{HashMap, VecDeque};
@@ -14,15 +14,16 @@ use std::slice;
 use crate::candle::{Candle, Candles, Interval};
 use crate::memory::prefetch;
 use crate::phase::Phase;
-pub use crate::replica::levels::{Change, Kind, Level, Levels};
+pub use crate::replica::levels::{Change, Kind, Levels};
+use crate::replica::order_slab::OrderSlab;
 pub use crate::replica::orders::{OrderView, Orders};
-pub use crate::replica::view::{Auction, BookView, Definition, TradeView, ticker};
+pub use crate::replica::view::{Auction, BookView, Definition, TradeView};
 use crate::slot::{
     CandlePrices, Contract, Equilibrium, EquilibriumBest, LevelUpdate, Mark, OrderUpdate, Slot, State, Symbol, System,
     Terms, TradeUpdate, View, flags, picture, rtype, system, text,
 };
 use crate::statistics::Statistics;
-use crate::types::{BookId, Nanos, Price, Side};
+use crate::types::{BookId, BookIndex, Level, Nanos, Price, Side, ticker};
 
 /// Of which books a replica keeps every order (needed for order-by-order snapshots).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,38 +66,38 @@ pub fn prefetch_beside<T>(thing: &T) {
     prefetch(slice::from_ref(thing), 0);
 }
 
-/// Where each book stands.
+/// The index of each book by its number.
 #[derive(Debug, Default)]
-struct Places {
+struct IndexOf {
     /// By book number, as far as numbers are small; grows with them.
-    direct: Vec<u32>,
-    others: HashMap<u32, u32>,
+    direct: Vec<BookIndex>,
+    others: HashMap<u32, BookIndex>,
 }
 
-impl Places {
+impl IndexOf {
     const DIRECT_MAX: usize = 1 << 17;
-    const NOWHERE: u32 = u32::MAX;
+    const UNKNOWN: BookIndex = BookIndex(u32::MAX);
 
     #[inline(always)]
-    fn get(&self, book_id: u32) -> Option<usize> {
-        let place = match self.direct.get(book_id as usize) {
-            Some(&place) => place,
-            None if (book_id as usize) < Self::DIRECT_MAX => Self::NOWHERE,
-            None => self.others.get(&book_id).copied().unwrap_or(Self::NOWHERE),
+    fn get(&self, book_id: u32) -> Option<BookIndex> {
+        let index = match self.direct.get(book_id as usize) {
+            Some(&index) => index,
+            None if (book_id as usize) < Self::DIRECT_MAX => Self::UNKNOWN,
+            None => self.others.get(&book_id).copied().unwrap_or(Self::UNKNOWN),
         };
-        (place != Self::NOWHERE).then_some(place as usize)
+        (index != Self::UNKNOWN).then_some(index)
     }
 
-    fn set(&mut self, book_id: u32, place: usize) {
-        let (at, place) = (book_id as usize, place as u32);
+    fn set(&mut self, book_id: u32, index: BookIndex) {
+        let at = book_id as usize;
         if at >= Self::DIRECT_MAX {
-            self.others.insert(book_id, place);
+            self.others.insert(book_id, index);
             return;
         }
         if at >= self.direct.len() {
-            self.direct.resize((at + 1).next_power_of_two(), Self::NOWHERE);
+            self.direct.resize((at + 1).next_power_of_two(), Self::UNKNOWN);
         }
-        self.direct[at] = place;
+        self.direct[at] = index;
     }
 }
 
@@ -105,13 +106,15 @@ impl Places {
 pub struct Replica {
     options: Options,
     books: Vec<BookView>,
-    places: Places,
-    /// Of the updates looked at: the places of their books, [`Places::NOWHERE`] where a book was not known yet.
-    seen: [u32; SEEN],
+    /// Where the orders of all books lie.
+    slab: OrderSlab,
+    index_of: IndexOf,
+    /// Of the updates looked at: their books, [`IndexOf::UNKNOWN`] where one was not known yet.
+    seen: [BookIndex; SEEN],
     /// Beside `books`: not later than the end of the book's first candle to end. A tick of the clock looks here and
     /// leaves the books in peace.
     candle_ends_ns: Vec<Nanos>,
-    by_symbol: HashMap<String, usize>,
+    by_symbol: HashMap<String, BookIndex>,
     pending_candle: Option<CandlePrices>,
     /// Epoch in force; 0 before the first session.
     pub epoch: u64,
@@ -132,8 +135,9 @@ impl Replica {
         Self {
             options,
             books: Vec::new(),
-            places: Places::default(),
-            seen: [Places::NOWHERE; SEEN],
+            slab: OrderSlab::default(),
+            index_of: IndexOf::default(),
+            seen: [IndexOf::UNKNOWN; SEEN],
             candle_ends_ns: Vec::new(),
             by_symbol: HashMap::new(),
             pending_candle: None,
@@ -154,28 +158,28 @@ impl Replica {
     /// A book by id.
     #[must_use]
     pub fn book(&self, book_id: BookId) -> Option<&BookView> {
-        self.place(book_id).map(|at| &self.books[at])
+        self.index_of(book_id).map(|at| &self.books[at.as_usize()])
     }
 
-    /// Place of a book in [`Replica::books`].
+    /// Index of a book in [`Replica::books`]; it stays while the replica lives.
     #[inline]
     #[must_use]
-    pub fn place(&self, book_id: BookId) -> Option<usize> {
-        self.places.get(book_id.0)
+    pub fn index_of(&self, book_id: BookId) -> Option<BookIndex> {
+        self.index_of.get(book_id.0)
     }
 
     /// A book by ticker (`GARAN`) or by the exchange's own name (`GARAN.E`).
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&BookView> {
-        self.by_symbol.get(ticker(name)).map(|&at| &self.books[at])
+        self.by_symbol.get(ticker(name)).map(|&at| &self.books[at.as_usize()])
     }
 
     /// Starts to load what the updates behind `updates[at]` will touch, in two steps: the book, then its levels and its
     /// order. To be called once for each `at` before it is applied; no answer depends on it.
     ///
-    /// Returns the place of the book whose levels will change in [`LOOK_AHEAD`] updates, for whoever keeps more beside it.
+    /// Returns the index of the book whose levels will change in [`LOOK_AHEAD`] updates, for whoever keeps more beside it.
     #[inline(always)]
-    pub fn look_ahead(&mut self, updates: &[Slot], at: usize) -> Option<usize> {
+    pub fn look_ahead(&mut self, updates: &[Slot], at: usize) -> Option<BookIndex> {
         if at == 0 {
             self.begin_to_look(updates);
         }
@@ -183,11 +187,11 @@ impl Replica {
             self.look_at_book(far, at + 2 * LOOK_AHEAD);
         }
         let near = updates.get(at + LOOK_AHEAD)?;
-        let place = self.seen_at(at + LOOK_AHEAD)?;
-        let book = self.books.get(place)?;
+        let index = self.seen_at(at + LOOK_AHEAD)?;
+        let book = self.books.get(index.as_usize())?;
         if near.rtype == rtype::LEVEL {
             book.levels_of(side_of(near)).prefetch_best();
-            return Some(place);
+            return Some(index);
         }
         if near.rtype == rtype::ORDER_UPDATE && self.keeps_orders() {
             let update: &OrderUpdate = zerocopy::transmute_ref!(near);
@@ -196,18 +200,18 @@ impl Replica {
         None
     }
 
-    /// Place of the book whose levels `updates[at]` will change, if it was looked at already: `at` is behind the last one
+    /// Index of the book whose levels `updates[at]` will change, if it was looked at already: `at` is behind the last one
     /// given to [`Replica::look_ahead`] by at most [`LOOK_AHEAD`].
     #[inline(always)]
     #[must_use]
-    pub fn levels_seen(&self, updates: &[Slot], at: usize) -> Option<usize> {
+    pub fn levels_seen(&self, updates: &[Slot], at: usize) -> Option<BookIndex> {
         if updates.get(at)?.rtype == rtype::LEVEL { self.seen_at(at) } else { None }
     }
 
     #[inline(always)]
-    fn seen_at(&self, at: usize) -> Option<usize> {
-        let place = self.seen[at % SEEN];
-        (place != Places::NOWHERE).then_some(place as usize)
+    fn seen_at(&self, at: usize) -> Option<BookIndex> {
+        let index = self.seen[at % SEEN];
+        (index != IndexOf::UNKNOWN).then_some(index)
     }
 
     #[inline(never)]
@@ -220,9 +224,9 @@ impl Replica {
     /// The lines of a book that an update touches: its stamps, and the heads of its side and of its orders.
     #[inline(always)]
     fn look_at_book(&mut self, update: &Slot, at: usize) {
-        let place = self.places.get(book_id_of(update)).unwrap_or(Places::NOWHERE as usize);
-        self.seen[at % SEEN] = place as u32;
-        let Some(book) = self.books.get(place) else { return };
+        let index = self.index_of.get(update.record().book_id).unwrap_or(IndexOf::UNKNOWN);
+        self.seen[at % SEEN] = index;
+        let Some(book) = self.books.get(index.as_usize()) else { return };
         prefetch(slice::from_ref(book.levels_of(side_of(update))), 0);
         prefetch(slice::from_ref(&book.seq), 0);
         if update.rtype == rtype::ORDER_UPDATE && self.keeps_orders() {
@@ -237,9 +241,9 @@ impl Replica {
 
     /// Takes one published slot. Candles that it closes go to `closed` as well as into the book's history.
     ///
-    /// Returns the place of the book it was about, `None` for slots about the whole feed.
+    /// Returns the index of the book it was about, `None` for slots about the whole feed.
     #[inline]
-    pub fn apply(&mut self, slot: &Slot, closed: &mut impl FnMut(usize, Interval, Candle)) -> Option<usize> {
+    pub fn apply(&mut self, slot: &Slot, closed: &mut impl FnMut(BookIndex, Interval, Candle)) -> Option<BookIndex> {
         // The two kinds that most updates are, without the way through all the others.
         match slot.rtype {
             rtype::LEVEL => Some(self.on_level(zerocopy::transmute_ref!(slot))),
@@ -249,7 +253,7 @@ impl Replica {
     }
 
     #[inline(never)]
-    fn on_rare(&mut self, slot: &Slot, closed: &mut impl FnMut(usize, Interval, Candle)) -> Option<usize> {
+    fn on_rare(&mut self, slot: &Slot, closed: &mut impl FnMut(BookIndex, Interval, Candle)) -> Option<BookIndex> {
         match slot.view() {
             View::TradeUpdate(trade) => return Some(self.on_trade(trade, closed)),
             View::Clear(mark) => self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns).empty(),
@@ -261,7 +265,7 @@ impl Replica {
             View::CandlePrices(prices) => self.pending_candle = Some(*prices),
             View::CandleAmounts(amounts) => {
                 if let Some(prices) = self.pending_candle.take() {
-                    let at = self.place_or_new(amounts.book_id);
+                    let at = self.index_or_new(amounts.book_id).as_usize();
                     self.books[at].candles.on_records(&prices, amounts);
                     self.candle_ends_ns[at] = self.books[at].candles.next_end_ns();
                 }
@@ -296,75 +300,75 @@ impl Replica {
             | View::Rank(_)
             | View::Unknown(_) => return None,
         }
-        self.places.get(book_id_of(slot))
+        self.index_of.get(slot.record().book_id)
     }
 
     #[inline(always)]
-    fn place_or_new(&mut self, book_id: u32) -> usize {
-        self.places.get(book_id).unwrap_or_else(|| self.new_book(book_id))
+    fn index_or_new(&mut self, book_id: u32) -> BookIndex {
+        self.index_of.get(book_id).unwrap_or_else(|| self.new_book(book_id))
     }
 
     #[cold]
-    fn new_book(&mut self, book_id: u32) -> usize {
-        let at = self.books.len();
-        self.books.push(BookView::new(BookId(book_id), self.options.orders == KeepOrders::Always));
+    fn new_book(&mut self, book_id: u32) -> BookIndex {
+        let index = BookIndex::from_usize(self.books.len());
+        self.books.push(BookView::new(BookId(book_id), self.options.orders == KeepOrders::Always, self.slab.clone()));
         self.candle_ends_ns.push(u64::MAX);
-        self.places.set(book_id, at);
-        at
+        self.index_of.set(book_id, index);
+        index
     }
 
     fn entry(&mut self, book_id: u32) -> &mut BookView {
-        let at = self.place_or_new(book_id);
-        &mut self.books[at]
+        let index = self.index_or_new(book_id);
+        &mut self.books[index.as_usize()]
     }
 
-    /// Notes that the book's newest update is this one; returns the book's place.
+    /// Notes that the book's newest update is this one; returns the book's index.
     #[inline(always)]
-    fn stamp(&mut self, book_id: u32, seq: u64, exchange_ns: Nanos, received_ns: Nanos) -> usize {
+    fn stamp(&mut self, book_id: u32, seq: u64, exchange_ns: Nanos, received_ns: Nanos) -> BookIndex {
         self.seq = self.seq.max(seq);
         self.exchange_ns = self.exchange_ns.max(exchange_ns);
-        let at = self.place_or_new(book_id);
-        let book = &mut self.books[at];
+        let index = self.index_or_new(book_id);
+        let book = &mut self.books[index.as_usize()];
         book.seq = book.seq.max(seq);
         book.exchange_ns = exchange_ns;
         book.received_ns = received_ns;
-        at
+        index
     }
 
     fn stamped(&mut self, book_id: u32, seq: u64, exchange_ns: Nanos, received_ns: Nanos) -> &mut BookView {
-        let at = self.stamp(book_id, seq, exchange_ns, received_ns);
-        &mut self.books[at]
+        let index = self.stamp(book_id, seq, exchange_ns, received_ns);
+        &mut self.books[index.as_usize()]
     }
 
     #[inline(always)]
-    fn on_level(&mut self, update: &LevelUpdate) -> usize {
-        let at = self.stamp(update.book_id, update.seq, update.exchange_ns, update.received_ns);
-        let book = &mut self.books[at];
+    fn on_level(&mut self, update: &LevelUpdate) -> BookIndex {
+        let index = self.stamp(update.book_id, update.seq, update.exchange_ns, update.received_ns);
+        let book = &mut self.books[index.as_usize()];
         book.maybe_bad = update.flags & flags::MAYBE_BAD_BOOK != 0;
         book.levels_mut(Side::from_byte(update.side)).set(Level {
             price: Price(update.price),
             quantity: update.quantity,
             count: update.count,
         });
-        at
+        index
     }
 
     #[inline(always)]
-    fn on_order(&mut self, update: &OrderUpdate) -> usize {
-        let at = self.stamp(update.book_id, update.seq, update.exchange_ns, update.received_ns);
-        let book = &mut self.books[at];
+    fn on_order(&mut self, update: &OrderUpdate) -> BookIndex {
+        let index = self.stamp(update.book_id, update.seq, update.exchange_ns, update.received_ns);
+        let book = &mut self.books[index.as_usize()];
         if !book.orders_omitted {
             let levels = if update.side == b'B' { &book.bids } else { &book.asks };
             let in_picture = update.flags & flags::SNAPSHOT != 0;
             book.orders.on_update(update, (!in_picture).then_some(levels));
         }
-        at
+        index
     }
 
-    fn on_trade(&mut self, trade: &TradeUpdate, closed: &mut impl FnMut(usize, Interval, Candle)) -> usize {
+    fn on_trade(&mut self, trade: &TradeUpdate, closed: &mut impl FnMut(BookIndex, Interval, Candle)) -> BookIndex {
         let Options { trades_max, candles_max, .. } = self.options;
-        let at = self.stamp(trade.book_id, trade.seq, trade.exchange_ns, trade.received_ns);
-        let book = &mut self.books[at];
+        let index = self.stamp(trade.book_id, trade.seq, trade.exchange_ns, trade.received_ns);
+        let book = &mut self.books[index.as_usize()];
         book.statistics.on_trade_update(trade);
         let history = &mut book.closed_candles;
         book.candles.on_trade(
@@ -374,12 +378,12 @@ impl Replica {
             trade.conditions,
             &mut |interval, candle| {
                 keep(&mut history[interval as usize], candle, candles_max);
-                closed(at, interval, candle);
+                closed(index, interval, candle);
             },
         );
-        self.candle_ends_ns[at] = book.candles.next_end_ns();
+        self.candle_ends_ns[index.as_usize()] = book.candles.next_end_ns();
         keep(&mut book.trades, TradeView::from(trade), trades_max);
-        at
+        index
     }
 
     fn on_snapshot_begin(&mut self, mark: &Mark) {
@@ -401,7 +405,7 @@ impl Replica {
         let book = self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns);
         if orders_omitted {
             // What they took goes to other books.
-            book.orders = Orders::default();
+            book.orders = Orders::new(book.orders.slab().clone());
         } else {
             book.orders.clear();
         }
@@ -428,7 +432,7 @@ impl Replica {
         book.names += 1;
         book.definition.ticks.clear();
         book.definition.complete = false;
-        let at = self.place_or_new(record.book_id);
+        let at = self.index_or_new(record.book_id);
         self.by_symbol.retain(|_, &mut have| have != at);
         self.by_symbol.insert(ticker(&symbol).to_owned(), at);
     }
@@ -482,7 +486,7 @@ impl Replica {
         auction.best_ask_quantity = record.ask_quantity;
     }
 
-    fn on_system(&mut self, record: &System, closed: &mut impl FnMut(usize, Interval, Candle)) {
+    fn on_system(&mut self, record: &System, closed: &mut impl FnMut(BookIndex, Interval, Candle)) {
         self.exchange_ns = self.exchange_ns.max(record.exchange_ns);
         match record.code {
             system::SESSION => {
@@ -510,7 +514,7 @@ impl Replica {
                     let history = &mut book.closed_candles;
                     book.candles.on_time(record.exchange_ns, &mut |interval, candle| {
                         keep(&mut history[interval as usize], candle, candles_max);
-                        closed(at, interval, candle);
+                        closed(BookIndex::from_usize(at), interval, candle);
                     });
                     *end_ns = book.candles.next_end_ns();
                 }
@@ -533,26 +537,8 @@ fn keep<T>(history: &mut VecDeque<T>, item: T, items_max: usize) {
     history.push_back(item);
 }
 
-#[inline(always)]
-fn book_id_of(slot: &Slot) -> u32 {
-    let bytes = slot.as_bytes();
-    u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])
-}
-
 /// [`Side::index`] of an update of a level or an order.
 #[inline(always)]
 fn side_of(slot: &Slot) -> usize {
-    usize::from(slot.as_bytes()[3] != b'B')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_is_known_by_its_ticker() {
-        assert_eq!(ticker("GARAN.E"), "GARAN");
-        assert_eq!(ticker("GARAN.R"), "GARAN.R");
-        assert_eq!(ticker("F_XU0300426"), "F_XU0300426");
-    }
+    usize::from(slot.record().side != b'B')
 }

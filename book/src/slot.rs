@@ -13,7 +13,7 @@ mod records;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::types::Nanos;
+use crate::types::{BookId, Nanos};
 pub use codes::{QUANTITY_REST, action, conditions, flags, picture, rtype, statistic, system};
 pub use events::{Execution, OrderEvent, PUBLISHER_XIST, Stamp};
 pub use records::*;
@@ -125,26 +125,63 @@ impl Slot {
         zerocopy::transmute_ref!(self)
     }
 
+    /// The book; 0 where the slot is about the whole feed.
+    #[inline(always)]
+    #[must_use]
+    pub fn book_id(&self) -> BookId {
+        BookId(self.record().book_id)
+    }
+
+    /// The exchange's clock.
+    #[inline(always)]
+    #[must_use]
+    pub fn exchange_ns(&self) -> Nanos {
+        self.record().exchange_ns
+    }
+
+    /// Our clock when it was received. Of a slot that is known to be a record, `record().received_ns` is the same without a branch.
+    #[inline]
+    #[must_use]
+    pub fn received_ns(&self) -> Nanos {
+        match self.rtype {
+            rtype::ORDER | rtype::EXECUTION | rtype::REPLACE | rtype::TRADE => self.as_order().received_ns,
+            _ => self.record().received_ns,
+        }
+    }
+
+    /// What all records have in common. Of order events, executions, replaces and trades, which are no records, only the
+    /// book and the exchange's time are right.
+    #[inline(always)]
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        zerocopy::transmute_ref!(self)
+    }
+
+    #[inline(always)]
+    fn record_mut(&mut self) -> &mut Record {
+        zerocopy::transmute_mut!(self)
+    }
+
     /// The same record with its ingest number. Not for order events, which have no room for one.
     #[must_use]
     pub(crate) fn with_seq(mut self, seq: u64) -> Self {
-        self.rest[14..22].copy_from_slice(&seq.to_ne_bytes());
+        self.record_mut().seq = seq;
         self
     }
 
     /// The same record with a flag set. Not for order events and executions, which keep flags elsewhere.
     #[must_use]
     pub(crate) fn with_flag(mut self, flag: u8) -> Self {
-        self.rest[0] |= flag;
+        self.record_mut().flags |= flag;
         self
     }
 
     /// The same record with the book, exchange time and number that every published record states.
     #[must_use]
     pub(crate) fn stamped(mut self, book_id: u32, exchange_ns: Nanos, seq: u64) -> Self {
-        self.rest[2..6].copy_from_slice(&book_id.to_ne_bytes());
-        self.rest[6..14].copy_from_slice(&exchange_ns.to_ne_bytes());
-        self.with_seq(seq)
+        let record = self.record_mut();
+        (record.book_id, record.exchange_ns, record.seq) = (book_id, exchange_ns, seq);
+        self
     }
 
     /// A slot from 64 bytes; any bytes are a slot, an unknown kind shows as [`View::Unknown`].

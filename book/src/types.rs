@@ -1,4 +1,4 @@
-//! The numbers that must not be mixed: book, order, side, price, time.
+//! The numbers that must not be mixed: book, order, side, price, time; and what all parts call a level and a symbol.
 //!
 //! Never holds a float: a price is an integer count of 10⁻⁹ currency units.
 
@@ -178,6 +178,23 @@ impl fmt::Display for Price {
     }
 }
 
+/// A price level as everybody is told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// Price.
+    pub price: Price,
+    /// Total visible quantity.
+    pub quantity: u64,
+    /// Number of orders.
+    pub count: u32,
+}
+
+/// The outside name of an exchange symbol: a share loses its `.E`.
+#[must_use]
+pub fn ticker(symbol: &str) -> &str {
+    symbol.strip_suffix(".E").unwrap_or(symbol)
+}
+
 /// A text that is no price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadPrice;
@@ -232,11 +249,19 @@ mod tests {
     }
 
     #[test]
+    fn a_share_is_known_by_its_ticker() {
+        assert_eq!(ticker("GARAN.E"), "GARAN");
+        assert_eq!(ticker("GARAN.R"), "GARAN.R");
+        assert_eq!(ticker("F_XU0300426"), "F_XU0300426");
+    }
+
+    #[test]
     fn a_price_that_does_not_fit_is_refused() {
         assert_eq!(Price::from_decimal(i64::MAX, 3), None);
         assert_eq!(Price::from_decimal(1, 10), None);
         assert_eq!(Price::from_decimal(i64::MAX, 9), None, "the sentinel is not a price");
     }
+
     #[test]
     fn a_price_is_read_as_it_is_written() {
         for nanos in [0, 1, -1, 312_500_000_000, -50_000_000, i64::MAX - 1, i64::MIN] {

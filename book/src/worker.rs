@@ -115,7 +115,7 @@ pub struct BookWorker {
 }
 
 impl BookWorker {
-    /// A stage without readers.
+    /// A worker without readers.
     #[must_use]
     pub fn new(events: Consumer, market: Market) -> Self {
         Self {
@@ -187,7 +187,7 @@ impl BookWorker {
                 distribute(market, readers, group, metrics);
                 batch.length = 0;
                 if (before + count).is_multiple_of(LATENCY_SAMPLE) {
-                    let latency_ns = now_ns.saturating_sub(received_ns(event));
+                    let latency_ns = now_ns.saturating_sub(event.received_ns());
                     if latency_ns < LIVE_MAX_NS {
                         metrics.latency.record(latency_ns);
                     }
@@ -224,24 +224,17 @@ fn distribute(market: &Market, readers: &mut [Reader], group: &[Slot], metrics: 
         readers.iter_mut().for_each(|reader| reader.publish_system(*record, view.code));
     }
     let Some(first) = group.first() else { return };
-    let Some(dense) = market.dense_of(first) else { return };
+    let Some(index) = market.index_of_update(first) else { return };
     for reader in readers {
         let waiting = reader.waiting();
-        reader.publish(dense, market.seq(), group);
+        reader.publish(index, market.seq(), group);
         metrics.missed.add((reader.waiting() - waiting) as u64);
     }
 }
 
-/// Our clock in any event: at offset 40 of an order event, at 24 of every other.
-fn received_ns(event: &Slot) -> Nanos {
-    let at =
-        if matches!(event.rtype, rtype::ORDER | rtype::EXECUTION | rtype::REPLACE | rtype::TRADE) { 40 } else { 24 };
-    u64::from_ne_bytes(std::array::from_fn(|byte| event.as_bytes()[at + byte]))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::reader::WISHED_PER_TURN_MAX;
+    use super::reader::ORDERS_PER_TURN_MAX;
     use super::*;
     use crate::market::{Limits, OrderKey};
     use crate::order_interest::{OrderInterest, OrderInterestSender, order_interest};
@@ -270,7 +263,7 @@ mod tests {
 
     struct Bench {
         events: Producer,
-        stage: BookWorker,
+        worker: BookWorker,
         reader: Consumer,
     }
 
@@ -281,9 +274,9 @@ mod tests {
     fn bench_with(detail: Detail, reader_slots: usize) -> Bench {
         let (events, consumer) = ring("events", 1 << 14, Notifier::new());
         let (producer, reader) = ring("reader", reader_slots, Notifier::new());
-        let mut stage = BookWorker::new(consumer, Market::new(limits()));
-        stage.add_reader(producer, detail, 16);
-        Bench { events, stage, reader }
+        let mut worker = BookWorker::new(consumer, Market::new(limits()));
+        worker.add_reader(producer, detail, 16);
+        Bench { events, worker, reader }
     }
 
     fn drain(reader: &mut Consumer, replica: &mut Replica) -> Vec<(u64, u64)> {
@@ -307,14 +300,14 @@ mod tests {
 
     #[test]
     fn a_reader_that_keeps_up_sees_every_group_once() {
-        let Bench { mut events, mut stage, mut reader } = bench(Detail::Orders);
+        let Bench { mut events, mut worker, mut reader } = bench(Detail::Orders);
         let mut replica = Replica::new(Options { orders: KeepOrders::Always, ..Options::default() });
         for id in 0..100 {
             events.push(add(1 + (id % 3) as u32, id)).unwrap();
-            stage.do_work(0);
+            worker.do_work(0);
             assert_eq!(drain(&mut reader, &mut replica), []);
         }
-        assert_same(stage.market(), &replica);
+        assert_same(worker.market(), &replica);
         assert_eq!(replica.seq, 100);
         assert_eq!(replica.book(BookId(1)).unwrap().orders.len(), 34);
     }
@@ -324,8 +317,8 @@ mod tests {
     fn runs_that_wrap_give_the_same_updates_as_one_event_at_a_time() {
         let (mut events, consumer) = ring("events", 100, Notifier::new());
         let (producer, mut reader) = ring("reader", 1 << 14, Notifier::new());
-        let mut stage = BookWorker::new(consumer, Market::new(limits()));
-        stage.add_reader(producer, Detail::Orders, 16);
+        let mut worker = BookWorker::new(consumer, Market::new(limits()));
+        worker.add_reader(producer, Detail::Orders, 16);
         let mut market = Market::new(limits());
         let (mut want, mut got) = (Vec::new(), Vec::new());
         for turn in 0..40 {
@@ -339,7 +332,7 @@ mod tests {
                 }
                 want.extend(group);
             }
-            assert_eq!(stage.do_work(0), 67);
+            assert_eq!(worker.do_work(0), 67);
             reader.drain(usize::MAX, |slot| got.push(*slot));
         }
         assert_eq!(got.len(), want.len());
@@ -349,25 +342,25 @@ mod tests {
     #[test]
     fn a_reader_that_stops_is_told_what_it_missed_and_gets_a_snapshot() {
         for (detail, orders) in [(Detail::Orders, KeepOrders::Always), (Detail::Levels, KeepOrders::Never)] {
-            let Bench { mut events, mut stage, mut reader } = bench(detail);
+            let Bench { mut events, mut worker, mut reader } = bench(detail);
             let mut replica = Replica::new(Options { orders, ..Options::default() });
             for id in 0..3_000 {
                 events.push(add(1 + (id % 3) as u32, id)).unwrap();
             }
-            while stage.has_work() {
-                stage.do_work(0);
+            while worker.has_work() {
+                worker.do_work(0);
             }
-            assert!(stage.has_waiting_readers());
+            assert!(worker.has_waiting_readers());
             let mut gaps = drain(&mut reader, &mut replica);
             assert!(gaps.is_empty());
-            while stage.has_waiting_readers() {
-                assert!(stage.do_work(0) > 0);
+            while worker.has_waiting_readers() {
+                assert!(worker.do_work(0) > 0);
                 gaps.extend(drain(&mut reader, &mut replica));
             }
             gaps.extend(drain(&mut reader, &mut replica));
             assert_eq!(gaps.len(), 3, "one snapshot for each book");
             assert!(gaps.iter().all(|&(from, to)| from > 300 && to == 3_000), "{gaps:?}");
-            assert_same(stage.market(), &replica);
+            assert_same(worker.market(), &replica);
             // A thousand orders do not fit the half ring a snapshot may take: said, not hidden.
             assert!(replica.books().iter().all(|book| book.orders_omitted));
         }
@@ -375,7 +368,7 @@ mod tests {
 
     #[test]
     fn a_session_that_finds_no_room_waits_and_voids_the_books() {
-        let Bench { mut events, mut stage, mut reader } = bench(Detail::Orders);
+        let Bench { mut events, mut worker, mut reader } = bench(Detail::Orders);
         let mut replica = Replica::new(Options::default());
         for id in 0..600 {
             events.push(add(1, id)).unwrap();
@@ -383,21 +376,21 @@ mod tests {
         for _ in 0..2 {
             events.push(System::new(system::STALE, 5, 5, 0, 0, 0).into()).unwrap();
         }
-        stage.do_work(0);
+        worker.do_work(0);
         events.push(System::new(system::SESSION, 5, 5, 0, 0, 9).into()).unwrap();
         events.push(add(1, 7)).unwrap();
-        stage.do_work(0);
+        worker.do_work(0);
         drain(&mut reader, &mut replica);
         assert_eq!(replica.epoch, 0, "the ring was full");
-        stage.do_work(0);
+        worker.do_work(0);
         drain(&mut reader, &mut replica);
         assert_eq!((replica.epoch, replica.seq), (9, 1));
-        assert_same(stage.market(), &replica);
+        assert_same(worker.market(), &replica);
     }
 
     #[test]
     fn a_book_that_appears_while_a_session_waits_does_not_overtake_it() {
-        let Bench { mut events, mut stage, mut reader } = bench(Detail::Orders);
+        let Bench { mut events, mut worker, mut reader } = bench(Detail::Orders);
         let mut replica = Replica::new(Options::default());
         for id in 0..600 {
             events.push(add(1, id)).unwrap();
@@ -406,21 +399,21 @@ mod tests {
             events.push(System::new(system::STALE, 5, 5, 0, 0, 0).into()).unwrap();
         }
         events.push(System::new(system::SESSION, 5, 5, 0, 0, 9).into()).unwrap();
-        stage.do_work(0);
+        worker.do_work(0);
         // Some room, but less than half the ring: the session goes on waiting.
         reader.drain(100, |slot| {
             replica.apply(slot, &mut |_, _, _| {});
         });
         events.push(add(2, 7)).unwrap();
-        stage.do_work(0);
+        worker.do_work(0);
         drain(&mut reader, &mut replica);
-        while stage.has_waiting_readers() {
-            assert!(stage.do_work(0) > 0);
+        while worker.has_waiting_readers() {
+            assert!(worker.do_work(0) > 0);
             drain(&mut reader, &mut replica);
         }
         assert_eq!(replica.epoch, 9);
         assert_eq!(replica.book(BookId(2)).unwrap().bids.len(), 1);
-        assert_same(stage.market(), &replica);
+        assert_same(worker.market(), &replica);
     }
 
     /// The orders of the book as the reader has them equal the market's.
@@ -436,17 +429,17 @@ mod tests {
     /// An order that loses its price: its own update is the last of its event, and not sent to this reader.
     #[test]
     fn the_last_update_that_a_reader_gets_of_an_event_says_so() {
-        let Bench { mut events, mut stage, mut reader } = bench(Detail::Levels);
+        let Bench { mut events, mut worker, mut reader } = bench(Detail::Levels);
         let stamp = Stamp { book_id: BookId(1), exchange_ns: 1, ..Stamp::default() };
         events.push(add(1, 7)).unwrap();
         let event = OrderEvent::new(stamp, action::MODIFY, Side::Bid, OrderId(7), Price::NONE, 10);
         events.push(event.into()).unwrap();
-        stage.do_work(0);
+        worker.do_work(0);
         let mut updates = Vec::new();
         reader.drain(usize::MAX, |slot| updates.push(*slot));
         updates.retain(|update| update.rtype != rtype::SYSTEM);
         let kinds: Vec<_> =
-            updates.iter().map(|update| (update.rtype, update.as_bytes()[2] & flags::LAST != 0)).collect();
+            updates.iter().map(|update| (update.rtype, update.record().flags & flags::LAST != 0)).collect();
         assert_eq!(kinds, [(rtype::LEVEL, true); 2]);
     }
 
@@ -480,7 +473,7 @@ mod tests {
                 self.bench.events.push(add(1 + (id % 3) as u32, id)).unwrap();
             }
             self.next_id += adds;
-            while self.bench.stage.do_work(0) > 0 {}
+            while self.bench.worker.do_work(0) > 0 {}
             self.read();
         }
 
@@ -499,7 +492,7 @@ mod tests {
 
         /// Orders of snapshots and answers, not of events.
         fn of_pictures(&self) -> usize {
-            self.count(|slot| slot.rtype == rtype::ORDER_UPDATE && slot.as_bytes()[2] & flags::SNAPSHOT != 0)
+            self.count(|slot| slot.rtype == rtype::ORDER_UPDATE && slot.record().flags & flags::SNAPSHOT != 0)
         }
 
         /// Books and what they were answered.
@@ -521,22 +514,22 @@ mod tests {
         assert_eq!(all.count(|slot| slot.rtype == rtype::ORDER_UPDATE), 0);
         assert!(all.replica.books().iter().all(|book| book.orders_omitted));
         all.request(2, true);
-        assert!(all.bench.stage.has_work());
+        assert!(all.bench.worker.has_work());
         all.turn(30);
         assert_eq!(all.answers(), [(2, true)]);
-        assert_same_orders(all.bench.stage.market(), &all.replica, 2);
+        assert_same_orders(all.bench.worker.market(), &all.replica, 2);
         assert_eq!(all.replica.book(BookId(1)).unwrap().orders.len(), 0);
         all.turn(30);
         assert_eq!(all.count(|slot| slot.rtype == rtype::ORDER_UPDATE), 10);
-        assert_same_orders(all.bench.stage.market(), &all.replica, 2);
+        assert_same_orders(all.bench.worker.market(), &all.replica, 2);
         all.request(2, false);
         all.turn(30);
         assert_eq!(all.answers(), [(2, false)]);
         assert!(all.replica.book(BookId(2)).unwrap().orders_omitted);
         all.turn(30);
         assert_eq!(all.count(|slot| slot.rtype == rtype::ORDER_UPDATE), 0);
-        assert_same(all.bench.stage.market(), &all.replica);
-        assert!(!all.bench.stage.has_waiting_readers() && !all.bench.stage.has_work());
+        assert_same(all.bench.worker.market(), &all.replica);
+        assert!(!all.bench.worker.has_waiting_readers() && !all.bench.worker.has_work());
     }
 
     #[test]
@@ -549,21 +542,21 @@ mod tests {
         for id in 300..1_500 {
             all.bench.events.push(add(1 + (id % 6) as u32, id)).unwrap();
         }
-        while all.bench.stage.has_work() {
-            all.bench.stage.do_work(0);
+        while all.bench.worker.has_work() {
+            all.bench.worker.do_work(0);
         }
         let mut answers = Vec::new();
-        while all.bench.stage.has_waiting_readers() {
+        while all.bench.worker.has_waiting_readers() {
             all.read();
             answers.extend(all.answers());
-            all.bench.stage.do_work(0);
+            all.bench.worker.do_work(0);
         }
         all.read();
         answers.extend(all.answers());
         answers.sort_unstable();
         assert_eq!(answers, [(1, true), (3, true)]);
-        assert_same(all.bench.stage.market(), &all.replica);
-        assert_same_orders(all.bench.stage.market(), &all.replica, 3);
+        assert_same(all.bench.worker.market(), &all.replica);
+        assert_same_orders(all.bench.worker.market(), &all.replica, 3);
         assert!(all.replica.book(BookId(2)).unwrap().orders_omitted);
     }
 
@@ -581,16 +574,16 @@ mod tests {
                 all.bench.events.push(add(1 + (id % 3) as u32, id)).unwrap();
             }
             all.next_id += 30;
-            all.bench.stage.do_work(0);
+            all.bench.worker.do_work(0);
             all.read();
             turns += 1;
-            assert!(all.of_pictures() < WISHED_PER_TURN_MAX + 100, "{} in a turn", all.of_pictures());
+            assert!(all.of_pictures() < ORDERS_PER_TURN_MAX + 100, "{} in a turn", all.of_pictures());
         }
         assert!(turns > 3, "{turns} turns for {} orders", all.replica.book(BookId(1)).unwrap().orders.len());
-        assert_same(all.bench.stage.market(), &all.replica);
-        assert_same_orders(all.bench.stage.market(), &all.replica, 1);
+        assert_same(all.bench.worker.market(), &all.replica);
+        assert_same_orders(all.bench.worker.market(), &all.replica, 1);
         all.turn(30);
-        assert_same_orders(all.bench.stage.market(), &all.replica, 1);
+        assert_same_orders(all.bench.worker.market(), &all.replica, 1);
     }
 
     /// A gap makes no turn longer than a request does, although the ring has room for all orders of all books at once.
@@ -609,8 +602,8 @@ mod tests {
                 all.bench.events.push(OrderEvent::cancel(stamp, Side::Bid, OrderId(id), 10).into()).unwrap();
             }
         }
-        while all.bench.stage.has_work() {
-            all.bench.stage.do_work(0);
+        while all.bench.worker.has_work() {
+            all.bench.worker.do_work(0);
         }
         let (mut turns, mut follow) = (0, 0);
         loop {
@@ -618,15 +611,15 @@ mod tests {
             turns += 1;
             follow +=
                 all.count(|slot| matches!(slot.view(), View::SnapshotEnd(mark) if mark.orders == picture::FOLLOW));
-            assert!(turns == 1 || all.of_pictures() < WISHED_PER_TURN_MAX + 100, "{} in a turn", all.of_pictures());
-            if !all.bench.stage.has_waiting_readers() {
+            assert!(turns == 1 || all.of_pictures() < ORDERS_PER_TURN_MAX + 100, "{} in a turn", all.of_pictures());
+            if !all.bench.worker.has_waiting_readers() {
                 break;
             }
-            all.bench.stage.do_work(0);
+            all.bench.worker.do_work(0);
         }
         assert!(turns > 10 && follow == 3, "{turns} turns for 2,700 orders, {follow} snapshots without them");
-        assert_same(all.bench.stage.market(), &all.replica);
-        (1..4).for_each(|book| assert_same_orders(all.bench.stage.market(), &all.replica, book));
+        assert_same(all.bench.worker.market(), &all.replica);
+        (1..4).for_each(|book| assert_same_orders(all.bench.worker.market(), &all.replica, book));
     }
 
     #[test]
@@ -641,6 +634,6 @@ mod tests {
         all.turn(0);
         assert_eq!(all.answers(), [(1, false)]);
         assert!(all.replica.book(BookId(1)).unwrap().orders_omitted);
-        assert!(!all.bench.stage.has_waiting_readers());
+        assert!(!all.bench.worker.has_waiting_readers());
     }
 }

@@ -134,7 +134,7 @@ fn turns_take_no_memory(queues: bool) {
 
     assert_eq!(taken, 0, "allocations or releases during the turns");
     assert_eq!(stage.market().books().len(), 40);
-    assert!(stage.market().books().iter().all(book::book::Book::has_ladder));
+    assert!(stage.market().books().iter().all(book::market::Book::has_ladder));
     assert!(stage.market().orders() > 1_000);
     let mut samples = Vec::new();
     book::metrics::MetricSource::collect(&*stage.metrics(), &mut samples);

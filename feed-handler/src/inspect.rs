@@ -9,15 +9,15 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 
+use book::exchange::date::Day;
 use book::market::{Limits, Market};
-use book::replica::ticker;
 use book::slot::{System, rtype, system, text};
+use book::types::{Level, ticker};
 use book::{BookId, Nanos, Side, Slot, View};
 
 use crate::decode::protocol::{Protocol, exchange_ns};
 use crate::decode::sink::Refused;
 use crate::recording::ReadError;
-use crate::recording::date::Day;
 use crate::recording::pcap::Skipped;
 use crate::recording::{Format, OpenError, Recording, RecordingCounts, RecordingOptions, Step};
 use crate::wire::layout::moldudp64::Session;
@@ -288,7 +288,7 @@ struct Rows {
     book_id: Option<BookId>,
     rows: u64,
     line: String,
-    sides: [Vec<book::replica::Level>; 2],
+    sides: [Vec<Level>; 2],
 }
 
 impl Rows {
@@ -343,7 +343,7 @@ impl Rows {
 
     fn write(&mut self, market: &Market, seq: u64, exchange_ns: Nanos, out: &mut dyn Write) -> io::Result<()> {
         let Some(book_id) = self.book_id else { return Ok(()) };
-        let decimals = market.book(book_id).map_or(2, book::book::Book::price_decimals);
+        let decimals = market.book(book_id).map_or(2, book::market::Book::price_decimals);
         for (side, levels) in [Side::Bid, Side::Ask].into_iter().zip(&mut self.sides) {
             levels.clear();
             levels.extend(market.levels(book_id, side).take(self.levels));

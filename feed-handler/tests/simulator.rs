@@ -12,7 +12,7 @@ use book::{BookId, Nanos, Phase, Price, Side};
 use days::{SECOND_NS, START_NS, short_day};
 use feed_handler::decode::bistech::Decoder;
 use feed_handler::decode::sink::Received;
-use feed_handler::sim::ticks::{self, Limits, Milli, NO_PRICE};
+use feed_handler::sim::exchange::ticks::{self, Limits, Milli, NO_PRICE};
 use feed_handler::sim::{Clock, Compression, Exchange, Output, SimConfig};
 use feed_handler::wire::layout::bistech_2112 as layout;
 use feed_handler::wire::layout::moldudp64::Session;

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use feed_handler::sim::ticks::{self, Milli};
+use feed_handler::sim::exchange::ticks::{self, Milli};
 use feed_handler::sim::{Exchange, Output, SimConfig};
 use feed_handler::wire::layout::bistech_2112 as layout;
 use feed_handler::wire::layout::moldudp64::Session;

@@ -6,8 +6,8 @@
 use std::hint::select_unpredictable as select;
 
 use crate::anomaly::Anomaly;
-use crate::book::NewOrder;
-use crate::cells::QueueRank;
+use crate::market::book::OrderTerms;
+use crate::market::store::node_pool::QueueRank;
 use crate::slot::{QUANTITY_REST, Slot, action};
 use crate::types::{Nanos, Price, Side};
 
@@ -21,12 +21,12 @@ pub(super) enum By {
 
 /// An order that loses quantity or goes.
 #[derive(Clone, Copy)]
-pub(super) struct Loss<'a> {
+pub(super) struct Reduction<'a> {
     pub event: &'a Slot,
     pub by: By,
 }
 
-impl Loss<'_> {
+impl Reduction<'_> {
     /// As the event states it: `B`, `A`, or anything else for none.
     #[inline(always)]
     pub fn side(&self) -> u8 {
@@ -64,7 +64,7 @@ impl Loss<'_> {
 
 /// An order that comes, by itself or for another one.
 #[derive(Clone, Copy)]
-pub(super) struct Arrival<'a> {
+pub(super) struct NewOrder<'a> {
     pub event: &'a Slot,
     pub by: By,
     pub side: Side,
@@ -72,7 +72,7 @@ pub(super) struct Arrival<'a> {
     pub rank_ns: Option<Nanos>,
 }
 
-impl Arrival<'_> {
+impl NewOrder<'_> {
     #[inline(always)]
     pub fn id(&self) -> u64 {
         if self.by == By::Replace { self.event.as_execution().other_id } else { self.event.as_order().order_id }
@@ -100,8 +100,8 @@ impl Arrival<'_> {
     }
 
     #[cold]
-    pub fn order(&self, side: Side) -> NewOrder {
-        NewOrder { side, id: self.id(), price: self.price(), quantity: self.quantity(), rank: self.rank() }
+    pub fn order(&self, side: Side) -> OrderTerms {
+        OrderTerms { side, id: self.id(), price: self.price(), quantity: self.quantity(), rank: self.rank() }
     }
 }
 

@@ -6,11 +6,11 @@
 use std::hint::select_unpredictable as select;
 
 use super::{Market, NO_BOOK, Output};
-use crate::book::Pools;
-use crate::grid::key_of;
-use crate::orders::level_in;
+use crate::market::store::Store;
+use crate::market::store::ladder::key_of;
+use crate::market::store::node::{Nodes as _, SCRATCH};
+use crate::market::store::order_index::level_in;
 use crate::slot::{Slot, rtype};
-use crate::units::{SCRATCH, Units as _};
 
 /// How many events ahead the first of three looks is: far enough that a load has time to end between two of them, near
 /// enough that what was loaded is still in the first cache.
@@ -27,11 +27,11 @@ pub(super) struct Name {
     /// The own line of the order's name.
     pub line: u32,
     /// The book, or [`NO_BOOK`].
-    pub dense: u16,
+    pub book_at: u16,
 }
 
 impl Name {
-    const NONE: Self = Self { line: 0, dense: NO_BOOK };
+    const NONE: Self = Self { line: 0, book_at: NO_BOOK };
 }
 
 /// Where an event will lead to, as far as it can be known. A wrong guess is found out when the event is applied.
@@ -41,11 +41,11 @@ struct Guess {
     /// The order's level, or where none is known the one that the event's price has on the ladder, or [`SCRATCH`].
     level: u32,
     /// The order, or where none is known that level: what stands beside it will be touched.
-    unit: u32,
+    node: u32,
 }
 
 impl Guess {
-    const NONE: Self = Self { name: Name::NONE, level: SCRATCH, unit: SCRATCH };
+    const NONE: Self = Self { name: Name::NONE, level: SCRATCH, node: SCRATCH };
 }
 
 impl Market {
@@ -56,7 +56,7 @@ impl Market {
     /// first ones of a call the loads have little time.
     #[inline]
     pub fn apply_all<O: Output>(&mut self, events: &[Slot], out: &mut O, after: impl FnMut(&Self, &Slot, &mut O)) {
-        if self.pools.small {
+        if self.store.small {
             self.apply_near(events, out, after);
         } else {
             self.apply_far(events, out, after);
@@ -85,9 +85,9 @@ impl Market {
     /// First look: the book, and the line of the order's name.
     #[inline(always)]
     fn look_near(&self, event: &Slot) -> Name {
-        let line = self.pools.orders.line_of(event.as_order().order_id);
-        self.pools.cells.prefetch_line(line);
-        Name { line, dense: self.dense_of_event(event) }
+        let line = self.store.orders.line_of(event.as_order().order_id);
+        self.store.pool.prefetch_line(line);
+        Name { line, book_at: self.book_of_event(event) }
     }
 
     /// Four events side by side, each a third of the way further: while one is applied, the loads of the others run.
@@ -121,15 +121,15 @@ impl Market {
 
     /// The book of an event, or [`NO_BOOK`].
     #[inline(always)]
-    pub(super) fn dense_of_event(&self, event: &Slot) -> u16 {
-        self.dense(event.as_order().book_id).map_or(NO_BOOK, |dense| dense as u16)
+    pub(super) fn book_of_event(&self, event: &Slot) -> u16 {
+        self.index_of(event.as_order().book_id).map_or(NO_BOOK, |index| index.0 as u16)
     }
 
     /// The same, and what it leads to.
     #[inline(always)]
     fn look_far(&self, event: &Slot) -> Guess {
         let name = self.look_near(event);
-        if let Some(book) = self.books.get(usize::from(name.dense)) {
+        if let Some(book) = self.books.get(usize::from(name.book_at)) {
             book.prefetch();
         }
         Guess { name, ..Guess::NONE }
@@ -139,24 +139,24 @@ impl Market {
     /// it will be when the event is applied.
     #[inline(always)]
     fn look_at_order(&self, event: &Slot, guess: &mut Guess) {
-        let Pools { cells, arena, .. } = &self.pools;
+        let Store { pool, arena, .. } = &self.store;
         let named = event.as_order();
-        let line = cells.units().line(guess.name.line);
+        let line = pool.nodes().line(guess.name.line);
         let (level, place) = level_in(line, named.order_id);
-        let on_ladder = self.level_at(guess.name.dense, named.side_index(), named.price);
+        let on_ladder = self.level_at(guess.name.book_at, named.side_index(), named.price);
         let is_order = level != SCRATCH;
         guess.level = select(is_order, level, on_ladder);
-        guess.unit = select(is_order, guess.name.line + place as u32, on_ladder);
-        cells.prefetch_level(guess.level);
+        guess.node = select(is_order, guess.name.line + place as u32, on_ladder);
+        pool.prefetch_level(guess.level);
         arena.prefetch(guess.level);
-        cells.prefetch_ranks(guess.name.line);
+        pool.prefetch_ranks(guess.name.line);
         self.prefetch_trades(event, guess);
     }
 
     /// The level of a price on the ladder of a book's side, or [`SCRATCH`].
     #[inline(always)]
-    fn level_at(&self, dense: u16, side: usize, price: i64) -> u32 {
-        let Some(book) = self.books.get(usize::from(dense)) else { return SCRATCH };
+    fn level_at(&self, book_at: u16, side: usize, price: i64) -> u32 {
+        let Some(book) = self.books.get(usize::from(book_at)) else { return SCRATCH };
         let (level, on_ladder) = book.sides[side & 1].on_ladder(key_of(side & 1, price));
         select(on_ladder, level, SCRATCH)
     }
@@ -165,7 +165,7 @@ impl Market {
     #[inline(always)]
     fn prefetch_trades(&self, event: &Slot, guess: &Guess) {
         if event.rtype == rtype::EXECUTION
-            && let Some(book) = self.books.get(usize::from(guess.name.dense))
+            && let Some(book) = self.books.get(usize::from(guess.name.book_at))
         {
             book.prefetch_trades();
         }
@@ -174,17 +174,17 @@ impl Market {
     /// Third look: what lies around the order or level.
     #[inline(always)]
     fn prefetch_around(&self, event: &Slot, guess: &Guess) {
-        let Pools { cells, arena, orders, .. } = &self.pools;
-        cells.prefetch_neighbours(guess.unit);
+        let Store { pool, arena, orders, .. } = &self.store;
+        pool.prefetch_neighbours(guess.node);
         if event.rtype == rtype::REPLACE {
             // Name and level that the order gets: known only now, since the event does not state the side.
-            let book_side = cells.level(guess.level).book_side;
+            let book_side = pool.level(guess.level).book_side;
             let line = orders.line_of(event.as_execution().other_id);
-            cells.prefetch_line(line);
-            cells.prefetch_ranks(line);
+            pool.prefetch_line(line);
+            pool.prefetch_ranks(line);
             let side = (book_side & 1) as usize;
-            let level = self.level_at(guess.name.dense, side, event.as_execution().price);
-            cells.prefetch_level(level);
+            let level = self.level_at(guess.name.book_at, side, event.as_execution().price);
+            pool.prefetch_level(level);
             arena.prefetch(level);
         }
     }

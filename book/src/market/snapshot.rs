@@ -2,12 +2,12 @@
 //!
 //! Changes nothing; the order of the records is that of the protocol (`docs/protocols`).
 
-use super::rare::second_before;
+use super::slow_path::second_before;
 use super::updates::{Marked, Stamp, level_update, mark, order_update};
 use super::{Market, Output};
-use crate::book::Book;
 use crate::candle::Interval;
-use crate::grid::key_of;
+use crate::market::book::Book;
+use crate::market::store::ladder::key_of;
 use crate::slot::{Slot, TickBand, action, flags, picture, rtype};
 use crate::types::{Price, Side};
 
@@ -44,7 +44,7 @@ impl Market {
     fn state_slots(&self, book: &Book) -> usize {
         let fixed = 8 + crate::tick::TICK_BANDS_MAX + crate::statistics::Statistics::RECORDS + 2 * 4;
         let levels = Side::Bid.index()..=Side::Ask.index();
-        let levels: usize = levels.map(|side| book.levels(&self.pools, [Side::Bid, Side::Ask][side]).count()).sum();
+        let levels: usize = levels.map(|side| book.levels(&self.store, [Side::Bid, Side::Ask][side]).count()).sum();
         fixed + levels
     }
 
@@ -65,9 +65,9 @@ impl Market {
         out.push(mark(rtype::SNAPSHOT_BEGIN, stamp, Marked { missed, ..marked }));
         self.push_state(book, stamp, out);
         for side in [Side::Bid, Side::Ask] {
-            book.levels(&self.pools, side).for_each(|level| out.push(level_update(stamp, side, level)));
+            book.levels(&self.store, side).for_each(|level| out.push(level_update(stamp, side, level)));
             if orders == picture::HERE {
-                for (price, id, quantity, place) in book.queue(&self.pools, side) {
+                for (price, id, quantity, place) in book.queue(&self.store, side) {
                     out.push(order_update(stamp, side, action::ADD, id.0, price, quantity, place));
                 }
             }
@@ -94,7 +94,7 @@ impl Market {
         let stamp = stamp_of(book);
         let mut count = 0;
         for side in [Side::Bid, Side::Ask] {
-            for (price, orders, queue) in book.queues(&self.pools, side) {
+            for (price, orders, queue) in book.queues(&self.store, side) {
                 let level = Written::to(side, price);
                 if written.is_some_and(|written| level <= written) {
                     continue;

@@ -3,10 +3,9 @@
 //! Only writes down what has happened; changes no book but for its clocks.
 
 use super::Output;
-use crate::book::{Book, Touched};
-use crate::replica::Level;
+use crate::market::book::{Book, Touched};
 use crate::slot::{Execution, LevelUpdate, Mark, OrderUpdate, Slot, TradeUpdate, conditions, flags, rtype};
-use crate::types::{Nanos, Price, Side};
+use crate::types::{Level, Nanos, Price, Side};
 
 /// What every update of one event shares.
 #[derive(Clone, Copy)]

@@ -4,18 +4,7 @@
 //! whoever shows the best levels need not compare them all. Never holds a level without a price or a visible quantity.
 
 use crate::memory::prefetch;
-use crate::types::{Price, Side};
-
-/// A price level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level {
-    /// Price.
-    pub price: Price,
-    /// Total visible quantity.
-    pub quantity: u64,
-    /// Number of orders.
-    pub count: u32,
-}
+use crate::types::{Level, Price, Side};
 
 /// What a change did to a level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Every order of one book as a reader keeps it, for snapshots order by order.
 //!
-//! An order's whole life touches one place of one table: what it is, and a rank that sorts it among those of its price.
+//! An order's whole life touches one slot of one table: what it is, and a rank that sorts it among those of its price.
 //! Nothing links orders to each other, so the lines that an update needs are known before it is its turn; whoever wants a
 //! queue pays for the sorting. Never asks the book how long a queue is: the level's published count says so.
 
@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::mem::offset_of;
 
 use super::levels::Levels;
-use super::places::{PLACES_MIN, Place, Table};
+use super::order_slab::{OrderSlab, OrderSlot, SLOTS_MIN, Table};
 use crate::memory::prefetch;
 use crate::slot::{OrderUpdate, action};
 use crate::types::{OrderId, Price, Side};
@@ -28,7 +28,7 @@ pub struct OrderView {
 }
 
 /// Every order, by side and number. All that a usual update reads or writes stands in the first cache line.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Orders {
     /// Open addressing from a keyed place on, at most half full; as long as a power of two, or empty.
@@ -44,6 +44,8 @@ pub struct Orders {
     market_orders: [u32; 2],
     /// Orders without quantity: a level of such orders alone is not published, so nobody tells their number either.
     without_quantity: u32,
+    /// Where the table lies.
+    slab: OrderSlab,
 }
 
 const _: () = assert!(offset_of!(Orders, market_orders) <= 64);
@@ -51,8 +53,9 @@ const _: () = assert!(offset_of!(Orders, market_orders) <= 64);
 /// By side and price.
 type Ranked = HashMap<(usize, Price), Vec<u64>>;
 
-impl Default for Orders {
-    fn default() -> Self {
+impl Orders {
+    /// No orders; the table will lie in `slab`.
+    pub(super) fn new(slab: OrderSlab) -> Self {
         let random = |n: u8| RandomState::new().hash_one(n);
         Self {
             table: Table::default(),
@@ -63,22 +66,26 @@ impl Default for Orders {
             len: 0,
             market_orders: [0; 2],
             without_quantity: 0,
+            slab,
         }
     }
-}
 
-impl Orders {
+    /// Where the table lies.
+    pub(super) fn slab(&self) -> &OrderSlab {
+        &self.slab
+    }
+
     /// Orders of a side, best first; market orders first of all. Sorts them: for snapshots, not for every update.
     pub fn iter(&self, side: Side) -> impl Iterator<Item = (Price, OrderView)> + use<> {
-        let of_side = |place: &&Place| place.rank_side != 0 && place.side() == side.index();
-        let mut places: Vec<Place> = self.table.iter().filter(of_side).copied().collect();
+        let of_side = |place: &&OrderSlot| place.rank_side != 0 && place.side() == side.index();
+        let mut slots: Vec<OrderSlot> = self.table.iter().filter(of_side).copied().collect();
         if side == Side::Bid {
             // Market orders carry the highest price of all.
-            places.sort_unstable_by_key(|place| (Reverse(place.price), place.rank_side));
+            slots.sort_unstable_by_key(|place| (Reverse(place.price), place.rank_side));
         } else {
-            places.sort_unstable_by_key(|place| (place.price.is_some(), place.price, place.rank_side));
+            slots.sort_unstable_by_key(|place| (place.price.is_some(), place.price, place.rank_side));
         }
-        places
+        slots
             .into_iter()
             .map(|place| (place.price, OrderView { order_id: OrderId(place.order_id), quantity: place.quantity }))
     }
@@ -130,13 +137,13 @@ impl Orders {
                 self.rank_among(side, price, update.position as usize - 1)
             };
             let rank_side = rank << 1 | side as u64;
-            let new = Place { order_id: update.order_id, quantity: update.quantity, price, rank_side };
+            let new = OrderSlot { order_id: update.order_id, quantity: update.quantity, price, rank_side };
             self.insert(new, (!found).then_some(at));
         }
     }
 
     pub(super) fn clear(&mut self) {
-        self.table.fill(Place::EMPTY);
+        self.table.fill(OrderSlot::EMPTY);
         self.len = 0;
         self.last_rank = 0;
         self.market_orders = [0; 2];
@@ -182,7 +189,7 @@ impl Orders {
 
     /// `vacant`: where a search for it has just ended.
     #[inline]
-    fn insert(&mut self, new: Place, mut vacant: Option<usize>) {
+    fn insert(&mut self, new: OrderSlot, mut vacant: Option<usize>) {
         if (self.len() + 1) * 2 > self.table.len() {
             self.grow();
             vacant = None;
@@ -200,12 +207,15 @@ impl Orders {
 
     #[cold]
     fn grow(&mut self) {
-        let places = (self.table.len() * 2).max(PLACES_MIN);
-        let old = std::mem::replace(&mut self.table, Table::with_places(places));
+        let slots = (self.table.len() * 2).max(SLOTS_MIN);
+        // SAFETY: the handle is in the same struct as the table, which is given back when that is dropped.
+        let new = unsafe { self.slab.take(slots) };
+        let old = std::mem::replace(&mut self.table, new);
         for &place in old.iter().filter(|place| place.rank_side != 0) {
             let (_, at) = self.find(place.side(), place.order_id);
             self.table[at] = place;
         }
+        self.slab.give_back(old);
     }
 
     /// Takes an order out; those behind it that had to go round it move up, so that no mark of it stays.
@@ -222,7 +232,7 @@ impl Orders {
             }
             next = (next + 1) & mask;
         }
-        self.table[hole] = Place::EMPTY;
+        self.table[hole] = OrderSlot::EMPTY;
         self.len -= 1;
         if !gone.price.is_some() {
             self.market_orders[gone.side()] -= 1;
@@ -263,8 +273,8 @@ impl Orders {
     }
 
     fn ranks_of(&self, side: usize, price: Price) -> Vec<u64> {
-        let of_level = |place: &&Place| place.rank_side != 0 && place.side() == side && place.price == price;
-        let mut ranks: Vec<u64> = self.table.iter().filter(of_level).map(Place::rank).collect();
+        let of_level = |place: &&OrderSlot| place.rank_side != 0 && place.side() == side && place.price == price;
+        let mut ranks: Vec<u64> = self.table.iter().filter(of_level).map(OrderSlot::rank).collect();
         ranks.sort_unstable();
         ranks
     }
@@ -288,7 +298,7 @@ impl Orders {
     }
 
     #[cold]
-    fn forget_rank(&mut self, gone: &Place) {
+    fn forget_rank(&mut self, gone: &OrderSlot) {
         let level = (gone.side(), gone.price);
         let Some(ranked) = self.ranked.as_mut() else { return };
         let Some(queue) = ranked.get_mut(&level) else { return };
@@ -304,6 +314,27 @@ impl Orders {
     }
 }
 
+impl Clone for Orders {
+    fn clone(&self) -> Self {
+        let mut copy = Self::new(self.slab.clone());
+        copy.ranked.clone_from(&self.ranked);
+        if !self.table.is_empty() {
+            // SAFETY: the handle is in the same struct as the table, which is given back when that is dropped.
+            copy.table = unsafe { copy.slab.take(self.table.len()) };
+            copy.table.copy_from_slice(&self.table);
+        }
+        (copy.key, copy.factor, copy.last_rank) = (self.key, self.factor, self.last_rank);
+        (copy.len, copy.market_orders, copy.without_quantity) = (self.len, self.market_orders, self.without_quantity);
+        copy
+    }
+}
+
+impl Drop for Orders {
+    fn drop(&mut self) {
+        self.slab.give_back(std::mem::take(&mut self.table));
+    }
+}
+
 /// Half way between the order at `place` and the one before it; `None` where there is no such order or no room.
 fn rank_between(queue: &[u64], place: usize) -> Option<u64> {
     let low = if place == 0 { 0 } else { queue[place - 1] };
@@ -314,8 +345,8 @@ fn rank_between(queue: &[u64], place: usize) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replica::levels::Level;
     use crate::slot::rtype;
+    use crate::types::Level;
     use proptest::prelude::*;
 
     fn update(action: u8, side: Side, order_id: u64, price: i64, quantity: u64, position: u32) -> OrderUpdate {
@@ -370,7 +401,7 @@ mod tests {
     }
 
     fn check(steps: &[(u8, u64, i64, u64, usize)], side: Side) {
-        let mut orders = Orders::default();
+        let mut orders = Orders::new(OrderSlab::default());
         let mut plain = Plain { side, queues: Default::default(), levels: Levels::new(side) };
         for &(what, id, price, quantity, place) in steps {
             let price = if price == 0 { Price::NONE } else { Price(price) };
@@ -432,12 +463,26 @@ mod tests {
 
     #[test]
     fn a_number_may_stand_on_both_sides_and_in_a_snapshot_orders_come_one_behind_the_other() {
-        let mut orders = Orders::default();
+        let mut orders = Orders::new(OrderSlab::default());
         for (side, position) in [(Side::Bid, 1), (Side::Ask, 1), (Side::Bid, 2)] {
             let id = u64::from(position == 2);
             orders.on_update(&update(action::ADD, side, id, 5, u64::from(position), position), None);
         }
         let ids = |side| orders.iter(side).map(|(_, order)| order.order_id.0).collect::<Vec<_>>();
         assert_eq!((ids(Side::Bid), ids(Side::Ask)), (vec![0, 1], vec![0]));
+    }
+
+    #[test]
+    fn a_copy_is_equal_and_its_own() {
+        let mut orders = Orders::new(OrderSlab::default());
+        assert_eq!(orders.clone().len(), 0);
+        let slot = OrderSlot { order_id: 7, quantity: 5, price: Price(1), rank_side: 2 };
+        orders.insert(slot, None);
+        let copy = orders.clone();
+        orders.clear();
+        assert_eq!((orders.len(), copy.len()), (0, 1));
+        drop(orders);
+        let seen: Vec<_> = copy.iter(Side::Bid).collect();
+        assert_eq!(seen, [(Price(1), OrderView { order_id: OrderId(7), quantity: 5 })]);
     }
 }

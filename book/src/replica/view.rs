@@ -4,7 +4,8 @@
 
 use std::collections::VecDeque;
 
-use super::levels::{Level, Levels};
+use super::levels::Levels;
+use super::order_slab::OrderSlab;
 use super::orders::Orders;
 use crate::candle::{Candle, Candles};
 use crate::checksum::checksum;
@@ -12,7 +13,7 @@ use crate::phase::Phase;
 use crate::slot::TradeUpdate;
 use crate::statistics::Statistics;
 use crate::tick::TickTable;
-use crate::types::{BookId, Nanos, Price, Side};
+use crate::types::{BookId, Level, Nanos, Price, Side, ticker};
 
 /// A trade as readers show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,12 +109,6 @@ impl Definition {
     }
 }
 
-/// The outside name of an exchange symbol: a share loses its `.E`.
-#[must_use]
-pub fn ticker(symbol: &str) -> &str {
-    symbol.strip_suffix(".E").unwrap_or(symbol)
-}
-
 /// One book as a reader knows it.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
@@ -163,7 +158,7 @@ pub struct BookView {
 }
 
 impl BookView {
-    pub(super) fn new(book_id: BookId, orders: bool) -> Self {
+    pub(super) fn new(book_id: BookId, orders: bool, slab: OrderSlab) -> Self {
         Self {
             bids: Levels::new(Side::Bid),
             asks: Levels::new(Side::Ask),
@@ -178,7 +173,7 @@ impl BookView {
             history_incomplete: false,
             orders_omitted: !orders,
             phase: Phase::Unknown,
-            orders: Orders::default(),
+            orders: Orders::new(slab),
             auction: None,
             statistics: Statistics::default(),
             candles: Candles::default(),
@@ -193,7 +188,7 @@ impl BookView {
     /// The book is another instrument's now. Its levels go on counting their changes, so that nobody takes the new ones
     /// for the old.
     pub(super) fn begin_anew(&mut self, orders: bool) {
-        let mut fresh = Self::new(self.book_id, orders);
+        let mut fresh = Self::new(self.book_id, orders, self.orders.slab().clone());
         (fresh.in_sync, fresh.names) = (self.in_sync, self.names);
         std::mem::swap(&mut fresh.bids, &mut self.bids);
         std::mem::swap(&mut fresh.asks, &mut self.asks);

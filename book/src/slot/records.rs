@@ -6,7 +6,7 @@ use std::mem::{align_of, offset_of, size_of};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use super::{Slot, Stamp, flags, rtype};
+use super::{OrderEvent, Slot, Stamp, flags, rtype};
 use crate::phase::Phase;
 use crate::types::Nanos;
 
@@ -38,8 +38,13 @@ macro_rules! record {
         const _: () = {
             assert!(size_of::<$name>() == 64);
             assert!(align_of::<$name>() == 8);
-            assert!(offset_of!($name, book_id) == 4);
-            assert!(offset_of!($name, seq) == 16);
+            // What [`Slot::record`](crate::slot::Slot::record) reads of any of them.
+            assert!(offset_of!($name, flags) == offset_of!(Record, flags));
+            assert!(offset_of!($name, side) == offset_of!(Record, side));
+            assert!(offset_of!($name, book_id) == offset_of!(Record, book_id));
+            assert!(offset_of!($name, exchange_ns) == offset_of!(Record, exchange_ns));
+            assert!(offset_of!($name, seq) == offset_of!(Record, seq));
+            assert!(offset_of!($name, received_ns) == offset_of!(Record, received_ns));
         };
 
         impl From<$name> for Slot {
@@ -49,6 +54,28 @@ macro_rules! record {
         }
     };
 }
+
+record!(
+    /// What all records have in common.
+    Record {
+        /// What the kind of record has beside it.
+        body: [u64; 4],
+    }
+);
+
+/// The place of the fields as the rings carry them and recordings keep them.
+const _: () = {
+    assert!(offset_of!(Record, flags) == 2);
+    assert!(offset_of!(Record, side) == 3);
+    assert!(offset_of!(Record, book_id) == 4);
+    assert!(offset_of!(Record, exchange_ns) == 8);
+    assert!(offset_of!(Record, seq) == 16);
+    assert!(offset_of!(Record, received_ns) == 24);
+    assert!(offset_of!(Record, body) == 32);
+    // Every kind of slot has these two at the same place.
+    assert!(offset_of!(Record, book_id) == offset_of!(OrderEvent, book_id));
+    assert!(offset_of!(Record, exchange_ns) == offset_of!(OrderEvent, exchange_ns));
+};
 
 record!(
     /// Ranking time of the very next add of the same book.

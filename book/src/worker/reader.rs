@@ -8,11 +8,11 @@ use crate::market::{Market, Output, Part, UPDATES_PER_EVENT_MAX, Written};
 use crate::order_interest::{OrderInterest, OrderInterestReceiver};
 use crate::ring::{Full, Producer};
 use crate::slot::{Slot, View, flags, picture, rtype, system};
-use crate::types::{Price, Side};
+use crate::types::{BookIndex, Price, Side};
 
 /// Orders that a turn writes for a reader that asked for them, with a snapshot or without: bounds how long the events of others
 /// wait for a walk over queues, whose orders lie anywhere in memory.
-pub(super) const WISHED_PER_TURN_MAX: usize = 256;
+pub(super) const ORDERS_PER_TURN_MAX: usize = 256;
 /// Different codes of system records that can wait for room in a reader's ring.
 const PENDING_SYSTEM: usize = 8;
 
@@ -116,34 +116,35 @@ impl Reader {
 
     /// Updates of one event of one book.
     #[inline]
-    pub(super) fn publish(&mut self, dense: usize, seq: u64, group: &[Slot]) {
-        let book = &mut self.books[dense];
+    pub(super) fn publish(&mut self, book_index: BookIndex, seq: u64, group: &[Slot]) {
+        let index = book_index.as_usize();
+        let book = &mut self.books[index];
         if book.waiting {
             return;
         }
         let sent = if book.orders {
             self.ring.write_all(group)
         } else {
-            let written = self.writing.filter(|(writing, _)| *writing == dense).and_then(|(_, written)| written);
+            let written = self.writing.filter(|(writing, _)| *writing == index).and_then(|(_, written)| written);
             // Nearly always the first, which is then not the last.
             let rest = group.iter().position(|slot| slot.rtype != rtype::ORDER_UPDATE).unwrap_or(group.len());
             if written.is_none() && group[rest..].iter().all(|slot| slot.rtype != rtype::ORDER_UPDATE) {
                 self.ring.write_all(&group[rest..])
             } else {
-                stage_part(&mut self.ring, group, written)
+                write_part(&mut self.ring, group, written)
             }
         };
         if sent.is_err() {
             (book.from_seq, book.waiting) = (seq, true);
             self.waiting += 1;
-            self.stop_writing(dense);
+            self.stop_writing(index);
         }
     }
 
     /// The snapshot that is due now has the orders, or they are written anew behind it.
     #[cold]
-    fn stop_writing(&mut self, dense: usize) {
-        if self.writing.is_some_and(|(writing, _)| writing == dense) {
+    fn stop_writing(&mut self, index: usize) {
+        if self.writing.is_some_and(|(writing, _)| writing == index) {
             self.writing = None;
         }
     }
@@ -181,7 +182,9 @@ impl Reader {
         let Self { detail: Detail::OnRequest(interests), books, owed_orders, .. } = self else { return };
         while let Some(OrderInterest { book_id, orders }) = interests.take() {
             // A book that the reader was never told of cannot be asked for.
-            let Some(book) = market.dense(book_id.0).and_then(|dense| books.get_mut(dense)) else { continue };
+            let Some(book) = market.index_of(book_id.0).and_then(|index| books.get_mut(index.as_usize())) else {
+                continue;
+            };
             *owed_orders += usize::from(!book.is_owed_orders());
             book.requested = Some(orders && market.has_queues());
             book.orders &= orders;
@@ -205,43 +208,43 @@ impl Reader {
             }
         }
         let mut done = 0;
-        let mut orders_max = WISHED_PER_TURN_MAX;
+        let mut orders_max = ORDERS_PER_TURN_MAX;
         // What was begun goes on before anything else is begun.
-        if let Some((dense, _)) = self.writing {
-            self.next = dense;
+        if let Some((index, _)) = self.writing {
+            self.next = index;
         }
         for _ in 0..market.books().len() {
             if self.waiting + self.owed_orders == 0 {
                 break;
             }
-            let dense = self.next;
-            let is_done = if self.books[dense].waiting {
-                self.write_snapshot(market, dense, &mut orders_max, metrics)
-            } else if self.books[dense].is_owed_orders() {
-                self.write_orders(market, dense, &mut orders_max, metrics)
+            let index = self.next;
+            let is_done = if self.books[index].waiting {
+                self.write_snapshot(market, index, &mut orders_max, metrics)
+            } else if self.books[index].is_owed_orders() {
+                self.write_orders(market, index, &mut orders_max, metrics)
             } else {
-                self.next = (dense + 1) % market.books().len();
+                self.next = (index + 1) % market.books().len();
                 continue;
             };
             done += 1;
             if !is_done {
-                return done - usize::from(orders_max == WISHED_PER_TURN_MAX);
+                return done - usize::from(orders_max == ORDERS_PER_TURN_MAX);
             }
-            self.next = (dense + 1) % market.books().len();
+            self.next = (index + 1) % market.books().len();
         }
         done
     }
 
     /// Writes the snapshot of a book if there is room. A reader that asked for its orders gets them level by level afterwards
     /// where there never is room for them, or they are more than a turn writes; `orders_max` counts down.
-    fn write_snapshot(&mut self, market: &Market, dense: usize, orders_max: &mut usize, metrics: &BookMetrics) -> bool {
-        let Following { from_seq, requested, orders, follow, .. } = self.books[dense];
-        let book = &market.books()[dense];
+    fn write_snapshot(&mut self, market: &Market, index: usize, orders_max: &mut usize, metrics: &BookMetrics) -> bool {
+        let Following { from_seq, requested, orders, follow, .. } = self.books[index];
+        let book = &market.books()[index];
         let wanted = requested.unwrap_or(orders || follow);
         let on_order_interest = matches!(self.detail, Detail::OnRequest(_));
         let walked = if on_order_interest { book.orders() as usize } else { 0 };
         let fits_ever = market.snapshot_slots(book, wanted) <= self.ring.capacity() / 2;
-        let later = on_order_interest && wanted && !(fits_ever && walked <= WISHED_PER_TURN_MAX);
+        let later = on_order_interest && wanted && !(fits_ever && walked <= ORDERS_PER_TURN_MAX);
         let orders = wanted && fits_ever && !later;
         if self.ring.free() < market.snapshot_slots(book, orders) || (orders && walked > *orders_max) {
             return false;
@@ -256,9 +259,9 @@ impl Reader {
         };
         market.snapshot(book, missed, said, answers, &mut RingOutput(&mut self.ring));
         self.waiting -= 1;
-        self.owed_orders -= usize::from(self.books[dense].is_owed_orders());
+        self.owed_orders -= usize::from(self.books[index].is_owed_orders());
         self.owed_orders += usize::from(later);
-        self.books[dense] = Following {
+        self.books[index] = Following {
             from_seq,
             waiting: false,
             orders: wanted && !later,
@@ -272,11 +275,11 @@ impl Reader {
 
     /// Writes the orders of a book, or that none come any more, as far as there is room and no further than `orders_max`.
     /// Returns whether that was all.
-    fn write_orders(&mut self, market: &Market, dense: usize, orders_max: &mut usize, metrics: &BookMetrics) -> bool {
+    fn write_orders(&mut self, market: &Market, index: usize, orders_max: &mut usize, metrics: &BookMetrics) -> bool {
         /// Beside orders: a begin, another one that takes it back, and an end.
         const MARKS: usize = 3;
-        let (book, half) = (&market.books()[dense], self.ring.capacity() / 2);
-        let requested = self.books[dense].requested;
+        let (book, half) = (&market.books()[index], self.ring.capacity() / 2);
+        let requested = self.books[index].requested;
         let orders = requested.unwrap_or(true);
         let Some(room) = self.ring.free().min(half).checked_sub(MARKS) else { return false };
         if orders && *orders_max == 0 {
@@ -291,7 +294,7 @@ impl Reader {
             if orders { market.write_orders(book, &mut written, orders_max, room, &mut out) } else { Part::Whole };
         let never_fits = matches!(part, Part::NoRoom(orders) if orders + MARKS > half);
         if part != Part::Whole && !never_fits {
-            self.writing = Some((dense, written));
+            self.writing = Some((index, written));
             return false;
         }
         let omitted = !orders || never_fits;
@@ -302,7 +305,7 @@ impl Reader {
         market.end_orders(book, said, requested.is_some(), &mut out);
         self.writing = None;
         self.owed_orders -= 1;
-        let book = &mut self.books[dense];
+        let book = &mut self.books[index];
         (book.orders, book.requested, book.follow) = (!omitted, None, false);
         metrics.answers.add(u64::from(requested.is_some()));
         true
@@ -310,7 +313,7 @@ impl Reader {
 }
 
 /// Sends of a group what is no order, and of its orders those on levels that are written.
-fn stage_part(ring: &mut Producer, group: &[Slot], written: Option<Written>) -> Result<(), Full> {
+fn write_part(ring: &mut Producer, group: &[Slot], written: Option<Written>) -> Result<(), Full> {
     let (mut kept, mut count) = ([Slot::EMPTY; UPDATES_PER_EVENT_MAX], 0);
     for slot in group {
         let is_told = match slot.view() {

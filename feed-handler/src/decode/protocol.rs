@@ -135,9 +135,7 @@ impl From<itch50::Decoder> for MessageDecoder {
 /// Exchange clock of a slot; every layout has it at the same place.
 #[must_use]
 pub fn exchange_ns(slot: &Slot) -> Nanos {
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&slot.as_bytes()[8..16]);
-    Nanos::from_le_bytes(bytes)
+    slot.exchange_ns()
 }
 
 /// Exchange clock of an ITCH 5.0 message, whether or not it becomes a slot.

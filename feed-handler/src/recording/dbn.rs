@@ -8,12 +8,12 @@
 //! themselves). It sees the metadata, and definitions whose length is that of their version; it is hidden here, so
 //! that a change of its interface stays in this file.
 
+use book::exchange::date::Day;
 use book::slot::{Execution, OrderEvent, Stamp, TickBand, action, flags, rtype};
 use book::{BookId, Nanos, OrderId, Price, Slot, View};
 use dbn::decode::dbn::fsm::{DbnFsm, ProcessResult};
 use dbn::{InstrumentDefMsg, Metadata, SType, UNDEF_PRICE, UNDEF_TIMESTAMP, VersionUpgradePolicy, v1, v2};
 
-use super::date::Day;
 use super::definition::Definition;
 use super::error::{ReadError, end_of};
 use super::input::Input;

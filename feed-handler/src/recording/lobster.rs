@@ -8,7 +8,7 @@
 use book::slot::{Execution, OrderEvent, Stamp, State, conditions, rtype};
 use book::{BookId, Nanos, OrderId, Phase, Price, Side, Slot};
 
-use super::date::Day;
+use super::date::{day_in_name, new_york_midnight_ns};
 use super::definition::Definition;
 use super::error::{ReadError, end_of};
 use super::input::Input;
@@ -55,7 +55,7 @@ impl LobsterFile {
     /// Reads from `input`; `name` is the file's name, which says share and day.
     #[must_use]
     pub fn new(input: Input, name: &str) -> Self {
-        let midnight_ns = Day::from_name(name).map_or(0, Day::new_york_midnight_ns);
+        let midnight_ns = day_in_name(name).map_or(0, new_york_midnight_ns);
         let symbol: String = name.chars().take_while(char::is_ascii_alphanumeric).take(32).collect();
         let symbol = if symbol.is_empty() { "LOBSTER".to_owned() } else { symbol };
         Self { input, midnight_ns, rows: 0, symbol: Some(symbol) }

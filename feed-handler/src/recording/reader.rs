@@ -11,7 +11,7 @@ use book::Slot;
 use book::market::OrderKey;
 
 use super::counts::RecordingCounts;
-use super::date::Day;
+use super::date::{day_in_name, new_york_midnight_ns};
 use super::dbn::DbnFile;
 use super::error::{OpenError, ReadError};
 use super::format::{Format, recognise};
@@ -70,9 +70,7 @@ impl Recording {
 
     fn from_input(mut input: Input, name: &str, options: &RecordingOptions) -> Result<Self, OpenError> {
         let decoder_options = DecoderOptions {
-            midnight_ns: options
-                .midnight_ns
-                .unwrap_or_else(|| Day::from_name(name).map_or(0, Day::new_york_midnight_ns)),
+            midnight_ns: options.midnight_ns.unwrap_or_else(|| day_in_name(name).map_or(0, new_york_midnight_ns)),
             default_decimals: options.default_decimals,
             books_max: options.books_max,
         };

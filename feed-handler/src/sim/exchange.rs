@@ -9,33 +9,41 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use book::exchange::calendar;
+use book::exchange::date::Day;
+use book::exchange::limits::SHARES_PERCENT;
 use book::{Nanos, Side};
 
-use super::calendar::{self, Schedule, Timeline};
-use super::flow::{Cause, Common, Flow};
-use super::matching::{Change, LevelView, Matching, Order};
-use super::shares::SHARES;
-use super::ticks::{Limits, Milli};
-use super::wire::{Encoder, Output};
-use super::{BadConfig, SimConfig};
-use crate::recording::date::Day;
+use crate::sim::config::{BadConfig, SimConfig};
 use crate::wire::layout::moldudp64::Session;
-use agenda::{Event, Planned, Stage, Step};
+use agenda::{Event, Planned, SessionPhase, Step};
+use flow::{Cause, Common, Flow};
 use listed::Listed;
+use matching::{Change, LevelView, Matching, Order};
 use pace::{CONTROLS_PER_SECOND, FIRST_MESSAGES_PER_DECISION, RateControl};
+use shares::SHARES;
+use ticks::{Limits, Milli};
+use timeline::{Schedule, Timeline};
+use wire::Encoder;
 
 mod agenda;
 mod auctions;
 mod day;
+mod flow;
 mod listed;
+pub mod matching;
 mod pace;
+pub mod shares;
+pub mod ticks;
+pub mod timeline;
 mod trading;
+mod wire;
+
+pub use wire::Output;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Exponent of Zipf's law over the shares: the first of 50 gets about one message in seven.
 const ZIPF_EXPONENT: f64 = 0.8;
-/// Daily limits, percent of the base price.
-const DAILY_LIMIT_PERCENT: u8 = 10;
 /// Wall time between the last message of a day and the first of the next.
 pub(super) const DAY_GAP_NS: u64 = SECOND_NS;
 
@@ -83,16 +91,16 @@ impl Exchange {
                 book_id: 70_616 + 4 * ((number as u32 * 37) % 50),
                 share,
                 base: share.base,
-                limits: Limits::around(share.base, DAILY_LIMIT_PERCENT),
+                limits: Limits::around(share.base, SHARES_PERCENT),
                 matching: Matching::default(),
                 flow: Flow::new(config.seed, number as u64, share.beta_percent, target * weight / sum),
-                stage: Stage::Before,
-                stage_number: 0,
+                phase: SessionPhase::Before,
+                phase_number: 0,
                 shown: false,
                 weight: weight / sum,
                 reference: share.base,
                 last_trade: None,
-                closing_limits: Limits::around(share.base, DAILY_LIMIT_PERCENT),
+                closing_limits: Limits::around(share.base, SHARES_PERCENT),
                 close: share.base,
                 last_indicated: None,
                 entry_rate: 0.0,
@@ -169,7 +177,7 @@ impl Exchange {
             Event::Due(at, side, id) => self.on_due(usize::from(at), side, id, out),
             Event::Shock(at) => {
                 let book = &mut self.books[usize::from(at)];
-                if book.stage == Stage::Continuous {
+                if book.phase == SessionPhase::Continuous {
                     book.flow.start_shock(self.now_ns, 1_200 * SECOND_NS);
                 }
             }
@@ -179,7 +187,7 @@ impl Exchange {
             | Event::Indicate(at, number)
             | Event::Uncross(at, number)
             | Event::Resume(at, number)
-                if self.books[usize::from(at)].stage_number != number => {}
+                if self.books[usize::from(at)].phase_number != number => {}
             Event::Fresh(at, _) => {
                 let at = usize::from(at);
                 self.control.recent_decisions += 1.0;
@@ -273,10 +281,10 @@ impl Exchange {
         self.encoder.flush(out, self.now_ns, self.books[at].book_id);
     }
 
-    fn enter_stage(&mut self, at: usize, stage: Stage) {
+    fn enter_phase(&mut self, at: usize, phase: SessionPhase) {
         let book = &mut self.books[at];
-        book.stage = stage;
-        book.stage_number += 1;
+        book.phase = phase;
+        book.phase_number += 1;
     }
 
     /// Sends what happened to a book at this instant.
@@ -288,7 +296,7 @@ impl Exchange {
             for change in &changes {
                 self.encoder.change(out, self.now_ns, book.book_id, change);
             }
-            if book.stage == Stage::Continuous {
+            if book.phase == SessionPhase::Continuous {
                 let messages = (self.encoder.total - before) as f64;
                 self.control.emitted += messages;
                 self.control.recent_messages += messages;

@@ -13,9 +13,8 @@ use etherparse::PacketBuilder;
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
 
-use super::exchange::Exchange;
-use super::wire::Output;
-use super::{BadConfig, SimConfig};
+use super::config::{BadConfig, SimConfig};
+use super::exchange::{Exchange, Output};
 use crate::wire::layout::moldudp64::Session;
 use crate::wire::moldudp64::{DATAGRAM_BYTES_MAX, PacketWriter, PushError};
 

@@ -4,11 +4,11 @@
 
 use book::{Nanos, Side};
 
-use crate::sim::flow::Cause;
+use crate::sim::exchange::flow::Cause;
 
 /// Where a book is in its day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum SessionPhase {
     Before,
     Collection,
     /// Orders are neither taken nor cancelled.
@@ -39,7 +39,7 @@ pub(super) enum Step {
 pub(super) enum Event {
     Step(Step),
     BookStep(u16, Step),
-    /// A new decision of somebody, in the stage that had this number.
+    /// A new decision of somebody, in the phase that had this number.
     Fresh(u16, u32),
     React(u16, u32, Cause),
     /// An order's time is over.

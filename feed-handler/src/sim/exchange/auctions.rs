@@ -1,13 +1,14 @@
 //! Auctions: orders are collected, the price so far is told, the book is matched. A volatility halt is one of them.
 
+use book::exchange::auction::{Equilibrium, equilibrium};
 use book::{Nanos, Side};
 use rand::Rng;
 
-use super::agenda::{Event, Stage};
+use super::agenda::{Event, SessionPhase};
 use super::{Exchange, SECOND_NS};
-use crate::sim::auction::{Equilibrium, equilibrium};
-use crate::sim::flow::Action;
-use crate::sim::wire::Output;
+use crate::sim::exchange::flow::Action;
+use crate::sim::exchange::ticks::{milli_of, price_of};
+use crate::sim::exchange::wire::Output;
 
 /// Circuit breaker: order collection (10 minutes since 1 September 2025), then matching.
 const HALT_COLLECTION_NS: u64 = 600 * SECOND_NS;
@@ -22,8 +23,8 @@ impl Exchange {
         OPENING_ORDERS * (self.books[at].weight / busiest).powf(0.35)
     }
 
-    pub(super) fn start_collection(&mut self, at: usize, stage: Stage, ends_ns: Nanos, orders: f64) {
-        self.enter_stage(at, stage);
+    pub(super) fn start_collection(&mut self, at: usize, phase: SessionPhase, ends_ns: Nanos, orders: f64) {
+        self.enter_phase(at, phase);
         let duration_ns = ends_ns.saturating_sub(self.now_ns).max(1);
         let compression = self.config.clock.compression();
         // About eight indications per wall second, at least eight in the whole phase.
@@ -33,7 +34,7 @@ impl Exchange {
         book.indicate_every_ns = wall_ns.max(SECOND_NS).min(duration_ns / 8).max(1);
         book.collection_ends_ns = ends_ns;
         book.last_indicated = None;
-        let number = book.stage_number;
+        let number = book.phase_number;
         let first_ns = book.indicate_every_ns + book.flow.rng().random_range(0..book.indicate_every_ns);
         let enter_ns = book.flow.wait_ns(book.entry_rate);
         self.plan(self.now_ns + enter_ns, Event::Enter(at as u16, number));
@@ -42,24 +43,24 @@ impl Exchange {
 
     /// Ends the collection; the book is matched somewhere in the first part of the time until `next_ns`.
     pub(super) fn plan_uncross(&mut self, at: usize, next_ns: Nanos) {
-        self.enter_stage(at, Stage::Frozen);
+        self.enter_phase(at, SessionPhase::Frozen);
         let window_ns = next_ns.saturating_sub(self.now_ns);
         let book = &mut self.books[at];
         let wait_ns = book.flow.rng().random_range(window_ns / 50..=window_ns * 3 / 4);
-        let number = book.stage_number;
+        let number = book.phase_number;
         self.plan(self.now_ns + wait_ns, Event::Uncross(at as u16, number));
     }
 
     pub(super) fn on_enter(&mut self, at: usize, out: &mut dyn Output) {
         let book = &mut self.books[at];
-        let limits = if book.stage == Stage::Collection { book.closing_limits } else { book.limits };
+        let limits = if book.phase == SessionPhase::Collection { book.closing_limits } else { book.limits };
         let action = book.flow.enter_auction(&self.common, self.now_ns, limits);
         if let Action::Add { side, price, quantity, display, lifetime_ns } = action {
             self.insert(at, side, price, quantity, display, lifetime_ns, out);
         }
         let book = &mut self.books[at];
         let next_ns = self.now_ns + book.flow.wait_ns(book.entry_rate);
-        let number = book.stage_number;
+        let number = book.phase_number;
         if next_ns < book.collection_ends_ns {
             self.plan(next_ns, Event::Enter(at as u16, number));
         }
@@ -68,7 +69,7 @@ impl Exchange {
     fn auction_price(&self, at: usize) -> Option<Equilibrium> {
         let book = &self.books[at];
         let (bids, asks) = (book.matching.interest(Side::Bid), book.matching.interest(Side::Ask));
-        equilibrium(&bids, &asks, book.reference, book.closing_limits)
+        equilibrium(&bids, &asks, price_of(book.reference), book.closing_limits.prices())
     }
 
     fn indicate(&mut self, at: usize, out: &mut dyn Output) {
@@ -82,7 +83,7 @@ impl Exchange {
             let price = book.matching.best(side)?;
             Some((price, book.matching.total_at(side, price)))
         });
-        let price = price.map(|at| (at.price, at.bid, at.ask));
+        let price = price.map(|at| (milli_of(at.price), at.bid, at.ask));
         self.encoder.equilibrium(out, self.now_ns, book.book_id, price, best);
     }
 
@@ -90,7 +91,7 @@ impl Exchange {
         self.indicate(at, out);
         let book = &mut self.books[at];
         let wait_ns = book.indicate_every_ns / 2 + book.flow.rng().random_range(0..=book.indicate_every_ns);
-        let number = book.stage_number;
+        let number = book.phase_number;
         self.plan(self.now_ns + wait_ns, Event::Indicate(at as u16, number));
     }
 
@@ -104,14 +105,14 @@ impl Exchange {
         debug_assert!(!book.matching.is_crossed(), "an auction leaves no crossed book");
         book.shown = true;
         if let Some(price) = price {
-            book.last_trade = Some(price.price);
-            book.reference = price.price;
+            book.last_trade = Some(milli_of(price.price));
+            book.reference = milli_of(price.price);
         }
         self.changes = changes;
         self.publish(at, out);
-        self.enter_stage(at, Stage::Frozen);
+        self.enter_phase(at, SessionPhase::Frozen);
         let book = &mut self.books[at];
-        let number = book.stage_number;
+        let number = book.phase_number;
         if let Some(resumes_ns) = book.resumes_ns.take() {
             self.plan(resumes_ns, Event::Resume(at as u16, number));
         }
@@ -136,10 +137,10 @@ impl Exchange {
         self.state(at, "P_DK_TEKFIY_EMIR_TPL", out);
         self.books[at].flow.end_shock();
         let orders = self.opening_orders(at) * 0.3;
-        self.start_collection(at, Stage::HaltCollection, ends_ns, orders);
+        self.start_collection(at, SessionPhase::HaltCollection, ends_ns, orders);
         let book = &mut self.books[at];
         book.resumes_ns = Some(ends_ns + matching_ns);
-        let number = book.stage_number;
+        let number = book.phase_number;
         self.plan(ends_ns, Event::Uncross(at as u16, number));
     }
 }

@@ -1,21 +1,21 @@
 //! The phases of a day, of the whole market and of each book.
 
 use book::Nanos;
+use book::exchange::calendar;
+use book::exchange::date::Day;
+use book::exchange::limits::{CLOSING_PERCENT, SHARES_PERCENT};
 use rand::Rng;
 
-use super::agenda::{Event, Stage, Step};
+use super::agenda::{Event, SessionPhase, Step};
 use super::listed::first_id;
 use super::pace::{CONTROLS_PER_SECOND, FIRST_MESSAGES_PER_DECISION};
-use super::{DAILY_LIMIT_PERCENT, DAY_GAP_NS, Exchange, SECOND_NS};
-use crate::recording::date::Day;
-use crate::sim::Clock;
-use crate::sim::calendar::{self, Schedule, Timeline};
-use crate::sim::matching::Matching;
-use crate::sim::ticks::Limits;
-use crate::sim::wire::Output;
+use super::{DAY_GAP_NS, Exchange, SECOND_NS};
+use crate::sim::config::Clock;
+use crate::sim::exchange::matching::Matching;
+use crate::sim::exchange::ticks::Limits;
+use crate::sim::exchange::timeline::{Schedule, Timeline};
+use crate::sim::exchange::wire::Output;
 
-/// Limits of the closing auction, percent of the last price of continuous trading.
-const CLOSING_LIMIT_PERCENT: u8 = 3;
 /// Shocks that run into the circuit breaker, all shares together, per full day on average.
 const SHOCKS_PER_DAY: f64 = 4.0;
 /// Changes of one phase do not reach all books in the same instant.
@@ -38,14 +38,14 @@ impl Exchange {
         self.speed = f64::from(speed);
         self.control_every_ns = (u64::from(speed) * SECOND_NS / CONTROLS_PER_SECOND).max(1);
         for (number, book) in self.books.iter_mut().enumerate() {
-            book.limits = Limits::around(book.base, DAILY_LIMIT_PERCENT);
+            book.limits = Limits::around(book.base, SHARES_PERCENT);
             book.closing_limits = book.limits;
             book.reference = book.base;
             book.last_trade = None;
             book.matching = Matching::default();
             book.shown = false;
-            book.stage = Stage::Before;
-            book.stage_number += 1;
+            book.phase = SessionPhase::Before;
+            book.phase_number += 1;
             book.last_indicated = None;
             book.resumes_ns = None;
             book.next_id = [first_id(number, day); 2];
@@ -137,7 +137,7 @@ impl Exchange {
             Step::Collection => {
                 self.hide(at, out);
                 self.state(at, "P_ACS_EMR_TP_PY_EIY", out);
-                self.start_collection(at, Stage::Collection, schedule.determination_ns, self.opening_orders(at));
+                self.start_collection(at, SessionPhase::Collection, schedule.determination_ns, self.opening_orders(at));
             }
             Step::Determination => {
                 self.state(at, "P_MARJ_YAYIN", out);
@@ -146,18 +146,18 @@ impl Exchange {
             Step::Continuous => self.start_continuous(at, out),
             Step::ClosingLimits => {
                 self.hide(at, out);
-                self.enter_stage(at, Stage::Frozen);
+                self.enter_phase(at, SessionPhase::Frozen);
                 self.state(at, "P_MARJ_YAYIN_KAPANIS", out);
                 let book = &mut self.books[at];
                 book.flow.end_shock();
                 let last = book.last_trade.unwrap_or(book.reference);
                 book.reference = last;
-                book.closing_limits = book.limits.intersect(Limits::around(last, CLOSING_LIMIT_PERCENT));
+                book.closing_limits = book.limits.intersect(Limits::around(last, CLOSING_PERCENT));
             }
             Step::ClosingCollection => {
                 self.state(at, "P_KAPANIS_EMIR_TPL", out);
                 let orders = self.opening_orders(at) * 0.2;
-                self.start_collection(at, Stage::Collection, schedule.closing_determination_ns, orders);
+                self.start_collection(at, SessionPhase::Collection, schedule.closing_determination_ns, orders);
             }
             Step::ClosingDetermination => self.plan_uncross(at, schedule.at_close_limits_ns),
             Step::AtCloseLimits => {
@@ -167,12 +167,12 @@ impl Exchange {
             }
             Step::AtClose => {
                 self.state(at, "P_KAPANIS_FIY_ISLEM", out);
-                self.enter_stage(at, Stage::AtClose);
+                self.enter_phase(at, SessionPhase::AtClose);
                 self.plan_fresh(at);
             }
             Step::End => {
                 self.hide(at, out);
-                self.enter_stage(at, Stage::After);
+                self.enter_phase(at, SessionPhase::After);
                 self.books[at].matching.clear();
                 self.state(at, "P_GUNSONU_ISLEMLERI", out);
             }

@@ -1,15 +1,15 @@
 //! One share on the exchange: its book, its order flow, where it is in its day, and the numbers of its orders.
 
+use book::exchange::auction::Equilibrium;
+use book::exchange::date::Day;
 use book::{Nanos, Side};
 use rand::Rng;
 
-use super::agenda::Stage;
-use crate::recording::date::Day;
-use crate::sim::auction::Equilibrium;
-use crate::sim::flow::Flow;
-use crate::sim::matching::Matching;
-use crate::sim::shares::Share;
-use crate::sim::ticks::{Limits, Milli};
+use super::agenda::SessionPhase;
+use crate::sim::exchange::flow::Flow;
+use crate::sim::exchange::matching::Matching;
+use crate::sim::exchange::shares::Share;
+use crate::sim::exchange::ticks::{Limits, Milli};
 
 pub(super) struct Listed {
     pub(super) book_id: u32,
@@ -18,9 +18,9 @@ pub(super) struct Listed {
     pub(super) limits: Limits,
     pub(super) matching: Matching,
     pub(super) flow: Flow,
-    pub(super) stage: Stage,
-    /// Raised with every stage, so that events planned in an earlier one are void.
-    pub(super) stage_number: u32,
+    pub(super) phase: SessionPhase,
+    /// Raised with every phase, so that events planned in an earlier one are void.
+    pub(super) phase_number: u32,
     /// Whether the public feed shows the orders now.
     pub(super) shown: bool,
     /// Share of all messages.

@@ -32,7 +32,7 @@ impl Exchange {
         let book = &mut self.books[at];
         let per_second = per_second * book.weight * book.flow.excitement(self.now_ns);
         let wait_ns = book.flow.wait_ns(per_second);
-        let number = book.stage_number;
+        let number = book.phase_number;
         self.plan(self.now_ns + wait_ns, Event::Fresh(at as u16, number));
     }
 

@@ -2,12 +2,12 @@
 
 use book::Side;
 
-use super::agenda::{Event, Stage};
+use super::agenda::{Event, SessionPhase};
 use super::{Exchange, SECOND_NS};
-use crate::sim::flow::{Action, Cause, Outcome};
-use crate::sim::matching::{Aggressor, Change, Order, Taken};
-use crate::sim::ticks::{Limits, Milli, NO_PRICE};
-use crate::sim::wire::Output;
+use crate::sim::exchange::flow::{Action, Cause, Outcome};
+use crate::sim::exchange::matching::{Aggressor, Change, Order, Taken};
+use crate::sim::exchange::ticks::{Limits, Milli, NO_PRICE};
+use crate::sim::exchange::wire::Output;
 
 /// Deviation from the last auction price that trips the circuit breaker, percent. The exchange's own number is not
 /// known for certain (10, 7.5 and 5 are all quoted).
@@ -18,23 +18,23 @@ const ORDERS_PER_SIDE_MAX: usize = 4_000;
 impl Exchange {
     pub(super) fn start_continuous(&mut self, at: usize, out: &mut dyn Output) {
         self.state(at, "P_SUREKLI_ISLEM", out);
-        self.enter_stage(at, Stage::Continuous);
+        self.enter_phase(at, SessionPhase::Continuous);
         self.plan_fresh(at);
     }
 
     pub(super) fn on_due(&mut self, at: usize, side: Side, id: u64, out: &mut dyn Output) {
         let book = &mut self.books[at];
-        match book.stage {
-            Stage::Before | Stage::After => {}
-            Stage::Frozen => {
+        match book.phase {
+            SessionPhase::Before | SessionPhase::After => {}
+            SessionPhase::Frozen => {
                 if book.matching.order(side, id).is_some() {
                     self.plan(self.now_ns + 60 * SECOND_NS, Event::Due(at as u16, side, id));
                 }
             }
-            Stage::Collection | Stage::HaltCollection => {
+            SessionPhase::Collection | SessionPhase::HaltCollection => {
                 book.matching.remove(side, id);
             }
-            Stage::Continuous | Stage::AtClose => {
+            SessionPhase::Continuous | SessionPhase::AtClose => {
                 if book.matching.remove(side, id).is_some() {
                     self.changes.push(Change::Deleted { side, id });
                     self.publish(at, out);
@@ -46,9 +46,9 @@ impl Exchange {
 
     pub(super) fn on_decision(&mut self, at: usize, cause: Cause, out: &mut dyn Output) {
         let book = &mut self.books[at];
-        let action = match book.stage {
-            Stage::Continuous => book.flow.decide(&book.matching, &self.common, self.now_ns, cause),
-            Stage::AtClose => book.flow.at_close(book.close),
+        let action = match book.phase {
+            SessionPhase::Continuous => book.flow.decide(&book.matching, &self.common, self.now_ns, cause),
+            SessionPhase::AtClose => book.flow.at_close(book.close),
             _ => return,
         };
         let outcome = match action {
@@ -74,11 +74,11 @@ impl Exchange {
 
     fn react(&mut self, at: usize, outcome: Outcome) {
         let book = &mut self.books[at];
-        if book.stage != Stage::Continuous {
+        if book.phase != SessionPhase::Continuous {
             return;
         }
         let (count, cause) = book.flow.reactions(outcome);
-        let number = book.stage_number;
+        let number = book.phase_number;
         for _ in 0..count {
             let wait_ns = self.books[at].flow.reaction_ns();
             self.plan(self.now_ns + wait_ns, Event::React(at as u16, number, cause));
@@ -99,7 +99,7 @@ impl Exchange {
         let book = &mut self.books[at];
         let opposite = book.matching.best(side.opposite());
         let crosses = opposite.is_some_and(|opposite| crosses(side, price, opposite));
-        if crosses && matches!(book.stage, Stage::Continuous | Stage::AtClose) {
+        if crosses && matches!(book.phase, SessionPhase::Continuous | SessionPhase::AtClose) {
             return self.take(at, side, price, quantity, true, None, out);
         }
         let best = book.matching.best(side);
@@ -134,7 +134,7 @@ impl Exchange {
         let now_ns = self.now_ns;
         let may_halt = self.config.halts && self.halt_fits();
         let book = &mut self.books[at];
-        let at_close = book.stage == Stage::AtClose;
+        let at_close = book.phase == SessionPhase::AtClose;
         let aggressor = Aggressor {
             side,
             limit,

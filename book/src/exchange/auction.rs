@@ -11,7 +11,8 @@
 //! Candidates are the limit prices in the book, and the reference price where there are market orders (which would
 //! otherwise have no price at all). Market orders count at every price.
 
-use super::ticks::{Limits, Milli};
+use super::limits::PriceLimits;
+use crate::types::Price;
 
 /// What is in the book of one side: quantity without a price, and totals per price.
 #[derive(Clone, Debug, Default)]
@@ -19,14 +20,14 @@ pub struct Interest {
     /// Quantity of market orders.
     pub market: u64,
     /// `(price, quantity)`, best price first: bids from above, asks from below.
-    pub levels: Vec<(Milli, u64)>,
+    pub levels: Vec<(Price, u64)>,
 }
 
 /// The outcome of an auction at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Equilibrium {
     /// The price.
-    pub price: Milli,
+    pub price: Price,
     /// Quantity that trades.
     pub quantity: u64,
     /// Quantity bid at or above the price, market orders included.
@@ -37,8 +38,8 @@ pub struct Equilibrium {
 
 /// The equilibrium price inside `limits`; `None` when nothing can trade.
 #[must_use]
-pub fn equilibrium(bids: &Interest, asks: &Interest, reference: Milli, limits: Limits) -> Option<Equilibrium> {
-    let mut candidates: Vec<Milli> = bids
+pub fn equilibrium(bids: &Interest, asks: &Interest, reference: Price, limits: PriceLimits) -> Option<Equilibrium> {
+    let mut candidates: Vec<Price> = bids
         .levels
         .iter()
         .chain(&asks.levels)
@@ -84,18 +85,19 @@ pub fn equilibrium(bids: &Interest, asks: &Interest, reference: Milli, limits: L
     if best.iter().all(|at| at.bid < at.ask) {
         return Some(first);
     }
-    best.into_iter().min_by_key(|at| ((at.price - reference).abs(), std::cmp::Reverse(at.price)))
+    best.into_iter().min_by_key(|at| (at.price.0.abs_diff(reference.0), std::cmp::Reverse(at.price)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const DAY: Limits = Limits { low: 90_000, high: 110_000 };
+    const TRY: i64 = Price::SCALE;
+    const DAY: PriceLimits = PriceLimits { low: Price(90 * TRY), high: Price(110 * TRY) };
 
     /// `check("bid 101 x 5, bid 100 x 3, ask market x 2", reference, "100.0 trades 7, 8 : 7")`.
     #[track_caller]
-    fn check(orders: &str, reference: Milli, expected: &str) {
+    fn check(orders: &str, reference: i64, expected: &str) {
         let (mut bids, mut asks) = (Interest::default(), Interest::default());
         for order in orders.split(", ") {
             let words: Vec<_> = order.split(' ').collect();
@@ -103,13 +105,13 @@ mod tests {
             let side = if words[0] == "bid" { &mut bids } else { &mut asks };
             match words[1] {
                 "market" => side.market += quantity,
-                price => side.levels.push((price.parse::<Milli>().unwrap() * 1000, quantity)),
+                price => side.levels.push((Price(price.parse::<i64>().unwrap() * TRY), quantity)),
             }
         }
         bids.levels.sort_by_key(|level| std::cmp::Reverse(level.0));
         asks.levels.sort_by_key(|level| level.0);
-        let seen = equilibrium(&bids, &asks, reference * 1000, DAY).map_or("none".to_owned(), |at| {
-            format!("{} trades {}, {} : {}", at.price / 1000, at.quantity, at.bid, at.ask)
+        let seen = equilibrium(&bids, &asks, Price(reference * TRY), DAY).map_or("none".to_owned(), |at| {
+            format!("{} trades {}, {} : {}", at.price.0 / TRY, at.quantity, at.bid, at.ask)
         });
         assert_eq!(seen, expected, "{orders}");
     }
@@ -155,7 +157,7 @@ mod tests {
     #[test]
     fn a_book_that_does_not_cross_has_no_price() {
         check("bid 99 x 5, ask 100 x 5", 100, "none");
-        assert_eq!(equilibrium(&Interest::default(), &Interest::default(), 100_000, DAY), None);
+        assert_eq!(equilibrium(&Interest::default(), &Interest::default(), Price(100 * TRY), DAY), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! The index of orders: from what names an order (an id, or book, side and id) to the unit of the pool that holds it.
+//! The index of orders: from what names an order (an id, or book, side and id) to the node of the pool that holds it.
 //!
 //! Never allocates, never trusts an id: an unknown, repeated or hostile one costs a look at a few lines, never a wild
-//! access. The orders themselves lie in the pool (`cells.rs`), two to a cache line, ids and all: what names an order leads
+//! access. The orders themselves lie in the pool (`node_pool.rs`), two to a cache line, ids and all: what names an order leads
 //! to everything that is known of it.
 //!
 //! An id's own line is the rest of its division by the number of lines, a prime. So ids in steps of any size go to all lines
@@ -13,8 +13,8 @@
 
 use std::hint::select_unpredictable as select;
 
-use crate::cells::Cells;
-use crate::units::{OrderCell, PLACES, SCRATCH, Unit, Units as _};
+use crate::market::store::node::{Node, Nodes as _, ORDERS_PER_LINE, OrderNode, SCRATCH};
+use crate::market::store::node_pool::NodePool;
 
 /// What names an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +25,11 @@ pub enum OrderKey {
     Id,
 }
 
-/// Most levels of a market, and most orders: so many that no number of a unit has more than 32 bits.
+/// Most levels of a market, and most orders: so many that no number of a node has more than 32 bits.
 pub(crate) const LEVELS_MAX: usize = 500_000_000;
 pub(crate) const ORDERS_MAX: usize = 500_000_000;
 
-const _: () = assert!(lines_for(ORDERS_MAX) * PLACES + LEVELS_MAX + 128 < u32::MAX as usize);
+const _: () = assert!(lines_for(ORDERS_MAX) * ORDERS_PER_LINE + LEVELS_MAX + 128 < u32::MAX as usize);
 
 /// From this try on lines are tried one after another; those before it, but for the first two, are the keyed mix's.
 const LINEAR_FROM: u32 = 8;
@@ -57,14 +57,14 @@ const fn is_prime(odd: usize) -> bool {
 
 /// The place of the order with that id, if it is in its own line.
 #[inline(always)]
-pub(crate) fn find_in(line: &[OrderCell; PLACES], id: u64) -> Option<usize> {
+pub(crate) fn find_in(line: &[OrderNode; ORDERS_PER_LINE], id: u64) -> Option<usize> {
     let place = usize::from(line[0].id != id);
     ((line[place].id == id) & (line[place].level != SCRATCH)).then_some(place)
 }
 
 /// The level of the order with that id, and its place; [`SCRATCH`] for none in its own line.
 #[inline(always)]
-pub(crate) fn level_in(line: &[OrderCell; PLACES], id: u64) -> (u32, usize) {
+pub(crate) fn level_in(line: &[OrderNode; ORDERS_PER_LINE], id: u64) -> (u32, usize) {
     let place = usize::from(line[0].id != id);
     (select(line[place].id == id, line[place].level, SCRATCH), place)
 }
@@ -72,7 +72,7 @@ pub(crate) fn level_in(line: &[OrderCell; PLACES], id: u64) -> (u32, usize) {
 /// The place for a new order, if this is where it goes: none here has its id, nothing that would be here went
 /// elsewhere, and there is room.
 #[inline(always)]
-pub(crate) fn place_in(line: &[OrderCell; PLACES], id: u64) -> Option<usize> {
+pub(crate) fn free_slot_in(line: &[OrderNode; ORDERS_PER_LINE], id: u64) -> Option<usize> {
     let place = usize::from(line[0].level != SCRATCH);
     // An id of 0 looks like a free place: it takes the long way.
     let is_new = (line[0].id != id) & (line[1].id != id);
@@ -80,8 +80,8 @@ pub(crate) fn place_in(line: &[OrderCell; PLACES], id: u64) -> Option<usize> {
 }
 
 /// The index.
-pub(crate) struct Orders {
-    /// The first unit that is an order's.
+pub(crate) struct OrderIndex {
+    /// The first node that is an order's.
     first: u32,
     lines: u32,
     /// All ones where book and side are part of a name.
@@ -94,12 +94,12 @@ pub(crate) struct Orders {
     factor: u64,
 }
 
-impl Orders {
+impl OrderIndex {
     /// An index into the orders of a pool, which has [`lines_for`] so many of them.
-    pub fn new(cells: &Cells, orders_max: usize, key: OrderKey, seed: u64) -> Self {
+    pub fn new(pool: &NodePool, orders_max: usize, key: OrderKey, seed: u64) -> Self {
         let lines = lines_for(orders_max);
         Self {
-            first: cells.orders_first(),
+            first: pool.orders_first(),
             lines: lines as u32,
             scope_mask: if key == OrderKey::BookSideId { u32::MAX } else { 0 },
             live: 0,
@@ -133,7 +133,7 @@ impl Orders {
         self.scope_mask
     }
 
-    /// The own line of an id: the number of its first unit.
+    /// The own line of an id: the number of its first node.
     #[inline(always)]
     pub fn line_of(&self, id: u64) -> u32 {
         // The fraction of id / lines, times lines. The inverse is rounded down, so that once in 2^64 / lines ids two that
@@ -145,58 +145,58 @@ impl Orders {
     #[inline(always)]
     fn scaled(&self, fraction: u64) -> u32 {
         let line = ((u128::from(fraction) * u128::from(self.lines)) >> 64) as u32;
-        self.first + line * PLACES as u32
+        self.first + line * ORDERS_PER_LINE as u32
     }
 
     /// The order with that id, if it is in the line behind its own.
     #[inline(never)]
-    pub fn find_behind(&self, units: &[Unit], line: u32, id: u64) -> Option<u32> {
-        if units.line(line)[0].past == 0 {
+    pub fn find_behind(&self, nodes: &[Node], line: u32, id: u64) -> Option<u32> {
+        if nodes.line(line)[0].past == 0 {
             return None;
         }
         let next = self.next(line);
-        find_in(units.line(next), id).map(|place| next + place as u32)
+        find_in(nodes.line(next), id).map(|place| next + place as u32)
     }
 
     /// Takes the place for a new order whose own line is full, or was, if it is there or in the next one and none of
     /// them has its id. There must be room for it.
     #[inline(never)]
-    pub fn take_near(&self, units: &mut [Unit], line: u32, id: u64) -> Option<u32> {
+    pub fn take_near(&self, nodes: &mut [Node], line: u32, id: u64) -> Option<u32> {
         let next = self.next(line);
-        let (here, behind) = (units.line(line), units.line(next));
+        let (here, behind) = (nodes.line(line), nodes.line(next));
         let is_new = here.iter().chain(behind).all(|order| order.id != id);
         if !is_new || behind[0].past > 0 {
             return None;
         }
-        let free = |places: &[OrderCell; PLACES]| places.iter().position(|order| order.level == SCRATCH);
+        let free = |places: &[OrderNode; ORDERS_PER_LINE]| places.iter().position(|order| order.level == SCRATCH);
         if let Some(place) = free(here) {
             return Some(line + place as u32);
         }
         let place = free(behind)?;
-        units.order_mut(line).past += 1;
+        nodes.order_mut(line).past += 1;
         Some(next + place as u32)
     }
 
-    /// Notes a new order at a place that [`place_in`] or [`Orders::take_near`] gave. There must be room for it.
+    /// Notes a new order at a place that [`free_slot_in`] or [`OrderIndex::take_near`] gave. There must be room for it.
     #[inline(always)]
-    pub fn note(&mut self, units: &mut [Unit], order: u32, id: u64, level: u32, quantity: u64) {
-        let cell = units.order_mut(order);
+    pub fn note(&mut self, nodes: &mut [Node], order: u32, id: u64, level: u32, quantity: u64) {
+        let cell = nodes.order_mut(order);
         (cell.id, cell.quantity, cell.level) = (id, quantity, level);
         self.live += 1;
     }
 
-    /// Forgets an order that [`find_in`] or [`Orders::find_behind`] found from its own line.
+    /// Forgets an order that [`find_in`] or [`OrderIndex::find_behind`] found from its own line.
     #[inline(always)]
-    pub fn forget(&mut self, units: &mut [Unit], line: u32, order: u32) {
+    pub fn forget(&mut self, nodes: &mut [Node], line: u32, order: u32) {
         if !is_in(line, order) {
-            units.order_mut(line).past -= 1;
+            nodes.order_mut(line).past -= 1;
         }
-        self.free(units, order);
+        self.free(nodes, order);
     }
 
     #[inline(always)]
-    fn free(&mut self, units: &mut [Unit], order: u32) {
-        let cell = units.order_mut(order);
+    fn free(&mut self, nodes: &mut [Node], order: u32) {
+        let cell = nodes.order_mut(order);
         (cell.id, cell.level) = (0, SCRATCH);
         self.live -= 1;
     }
@@ -207,15 +207,15 @@ impl Orders {
     }
 
     fn end(&self) -> u32 {
-        self.first + self.lines * PLACES as u32
+        self.first + self.lines * ORDERS_PER_LINE as u32
     }
 
     /// The order with that id whose level is one of those that are asked for.
-    pub fn find(&self, units: &[Unit], book_side: u32, id: u64, is_level: impl Fn(u32) -> bool) -> Option<u32> {
+    pub fn find(&self, nodes: &[Node], book_side: u32, id: u64, is_level: impl Fn(u32) -> bool) -> Option<u32> {
         let mut line = self.line_of(id);
         // So many tries reach every line.
         for tried in 1..=self.lines + LINEAR_FROM {
-            let here = units.line(line);
+            let here = nodes.line(line);
             for (place, order) in here.iter().enumerate() {
                 if order.id == id && order.level != SCRATCH && is_level(order.level) {
                     return Some(line + place as u32);
@@ -239,7 +239,7 @@ impl Orders {
     }
 
     fn next(&self, line: u32) -> u32 {
-        let next = line + PLACES as u32;
+        let next = line + ORDERS_PER_LINE as u32;
         if next == self.end() { self.first } else { next }
     }
 
@@ -250,40 +250,40 @@ impl Orders {
         self.scaled((product as u64) ^ ((product >> 64) as u64))
     }
 
-    /// Notes an order whose name [`Orders::find`] did not find, and returns its number. There must be room for it.
-    pub fn insert(&mut self, units: &mut [Unit], book_side: u32, id: u64, level: u32, quantity: u64) -> u32 {
+    /// Notes an order whose name [`OrderIndex::find`] did not find, and returns its number. There must be room for it.
+    pub fn insert(&mut self, nodes: &mut [Node], book_side: u32, id: u64, level: u32, quantity: u64) -> u32 {
         let (mut line, mut tried) = (self.line_of(id), 0);
         // Ends because there is room: fewer orders than lines, and the last tries go through all of them.
         let place = loop {
-            if let Some(place) = units.line(line).iter().position(|order| order.level == SCRATCH) {
+            if let Some(place) = nodes.line(line).iter().position(|order| order.level == SCRATCH) {
                 break place;
             }
-            units.order_mut(line).past += 1;
+            nodes.order_mut(line).past += 1;
             tried += 1;
             line = self.after(book_side, id, line, tried);
         };
         let order = line + place as u32;
-        self.note(units, order, id, level, quantity);
+        self.note(nodes, order, id, level, quantity);
         order
     }
 
     /// Forgets an order of that name.
-    pub fn remove(&mut self, units: &mut [Unit], book_side: u32, order: u32) {
-        let id = units.order(order).id;
+    pub fn remove(&mut self, nodes: &mut [Node], book_side: u32, order: u32) {
+        let id = nodes.order(order).id;
         let (mut line, mut tried) = (self.line_of(id), 0);
         while !is_in(line, order) {
             // It was counted in each line that it went past.
-            units.order_mut(line).past -= 1;
+            nodes.order_mut(line).past -= 1;
             tried += 1;
             line = self.after(book_side, id, line, tried);
         }
-        self.free(units, order);
+        self.free(nodes, order);
     }
 }
 
 #[inline(always)]
 const fn is_in(line: u32, order: u32) -> bool {
-    order.wrapping_sub(line) < PLACES as u32
+    order.wrapping_sub(line) < ORDERS_PER_LINE as u32
 }
 
 #[cfg(test)]
@@ -292,13 +292,13 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    fn index(orders_max: usize, key: OrderKey, seed: u64) -> (Cells, Orders) {
-        let cells = Cells::new(0, 7, lines_for(orders_max), false, true);
-        let orders = Orders::new(&cells, orders_max, key, seed);
-        (cells, orders)
+    fn index(orders_max: usize, key: OrderKey, seed: u64) -> (NodePool, OrderIndex) {
+        let pool = NodePool::new(0, 7, lines_for(orders_max), false, true);
+        let orders = OrderIndex::new(&pool, orders_max, key, seed);
+        (pool, orders)
     }
 
-    fn insert((cells, orders): &mut (Cells, Orders), book_side: u32, id: u64) -> Option<u32> {
+    fn insert((pool, orders): &mut (NodePool, OrderIndex), book_side: u32, id: u64) -> Option<u32> {
         let line = orders.line_of(id);
         if !orders.has_room() {
             return None;
@@ -306,32 +306,32 @@ mod tests {
         // The level says what the scope is: one for each.
         let (level, quantity) = (book_side + 1, id % 100);
         // Both ways in: they leave the same behind.
-        let place = place_in(cells.units().line(line), id).map(|place| line + place as u32);
-        match place.or_else(|| orders.take_near(cells.units_mut(), line, id)) {
+        let place = free_slot_in(pool.nodes().line(line), id).map(|place| line + place as u32);
+        match place.or_else(|| orders.take_near(pool.nodes_mut(), line, id)) {
             Some(order) => {
-                orders.note(cells.units_mut(), order, id, level, quantity);
+                orders.note(pool.nodes_mut(), order, id, level, quantity);
                 Some(order)
             }
-            None => Some(orders.insert(cells.units_mut(), book_side, id, level, quantity)),
+            None => Some(orders.insert(pool.nodes_mut(), book_side, id, level, quantity)),
         }
     }
 
-    fn remove((cells, orders): &mut (Cells, Orders), book_side: u32, id: u64, order: u32) {
+    fn remove((pool, orders): &mut (NodePool, OrderIndex), book_side: u32, id: u64, order: u32) {
         let line = orders.line_of(id);
-        let found = find_in(cells.units().line(line), id).map(|place| line + place as u32);
-        match found.or_else(|| orders.find_behind(cells.units(), line, id)) {
-            Some(found) if found == order => orders.forget(cells.units_mut(), line, order),
-            _ => orders.remove(cells.units_mut(), book_side, order),
+        let found = find_in(pool.nodes().line(line), id).map(|place| line + place as u32);
+        match found.or_else(|| orders.find_behind(pool.nodes(), line, id)) {
+            Some(found) if found == order => orders.forget(pool.nodes_mut(), line, order),
+            _ => orders.remove(pool.nodes_mut(), book_side, order),
         }
     }
 
-    fn find((cells, orders): &(Cells, Orders), book_side: u32, id: u64) -> Option<u32> {
+    fn find((pool, orders): &(NodePool, OrderIndex), book_side: u32, id: u64) -> Option<u32> {
         let is_level = |level: u32| ((level - 1) ^ book_side) & orders.scope_mask() == 0;
-        orders.find(cells.units(), book_side, id, is_level)
+        orders.find(pool.nodes(), book_side, id, is_level)
     }
 
-    fn live((cells, orders): &(Cells, Orders)) -> usize {
-        orders.numbers().filter(|&order| cells.order(order).level != SCRATCH).count()
+    fn live((pool, orders): &(NodePool, OrderIndex)) -> usize {
+        orders.numbers().filter(|&order| pool.order(order).level != SCRATCH).count()
     }
 
     #[test]
@@ -356,8 +356,8 @@ mod tests {
         assert!(all.1.has_room());
     }
 
-    fn is_as_new((cells, orders): &(Cells, Orders)) -> bool {
-        let empty = |order| (cells.order(order).id, cells.order(order).level, cells.order(order).past) == (0, 0, 0);
+    fn is_as_new((pool, orders): &(NodePool, OrderIndex)) -> bool {
+        let empty = |order| (pool.order(order).id, pool.order(order).level, pool.order(order).past) == (0, 0, 0);
         orders.numbers().all(empty)
     }
 
@@ -368,7 +368,7 @@ mod tests {
             let mut all = index(90, OrderKey::Id, seed);
             let step = lines_for(90) as u64;
             let ids: Vec<u64> = (0..90).map(|number| 3 + number * step).collect();
-            assert!(ids.iter().all(|&id| all.1.line_of(id).abs_diff(all.1.line_of(3)) <= PLACES as u32));
+            assert!(ids.iter().all(|&id| all.1.line_of(id).abs_diff(all.1.line_of(3)) <= ORDERS_PER_LINE as u32));
             let numbers: Vec<u32> = ids.iter().map(|&id| insert(&mut all, 0, id).unwrap()).collect();
             assert!(ids.iter().zip(&numbers).all(|(&id, &order)| find(&all, 0, id) == Some(order)));
             assert_eq!((find(&all, 0, 3 + 90 * step), live(&all)), (None, 90));
@@ -384,8 +384,8 @@ mod tests {
     fn near(orders_max: usize, ids: impl Iterator<Item = u64>) -> usize {
         let (_, orders) = index(orders_max, OrderKey::Id, 1);
         let mut loads = vec![0usize; orders.lines as usize];
-        ids.for_each(|id| loads[(orders.line_of(id) - orders.first) as usize / PLACES] += 1);
-        loads.into_iter().map(|load| load.min(PLACES)).sum()
+        ids.for_each(|id| loads[(orders.line_of(id) - orders.first) as usize / ORDERS_PER_LINE] += 1);
+        loads.into_iter().map(|load| load.min(ORDERS_PER_LINE)).sum()
     }
 
     /// As many ids as there may be orders, in steps of any size: each has a line of its own or shares it with one.
@@ -459,7 +459,7 @@ mod tests {
                 }
             }
             for ((book_side, _), order) in map {
-                all.1.remove(all.0.units_mut(), book_side, order);
+                all.1.remove(all.0.nodes_mut(), book_side, order);
             }
             prop_assert!(all.1.numbers().all(|order| (all.0.order(order).level, all.0.order(order).past) == (0, 0)));
         }

@@ -1,18 +1,18 @@
-//! Levels, orders, and the queues of orders on levels: one pool of 32-byte units.
+//! Levels, orders, and the queues of orders on levels: one pool of 32-byte nodes.
 //!
-//! A unit is a level with its totals or an order with all that is known of it, and both have their *link* at the same
+//! A node is a level with its totals or an order with all that is known of it, and both have their *link* at the same
 //! place, so that a level is the sentinel of its own queue (level → first order → … → last order → level): an order
-//! comes and goes without a branch, in a few instructions, and one that lies between two others touches three units and
+//! comes and goes without a branch, in a few instructions, and one that lies between two others touches three nodes and
 //! its level. Where nobody asks for queues the links of orders stay empty.
-//! Orders come last, two to a cache line. Which of them has which name is known to the index (`orders.rs`) alone.
+//! Orders come last, two to a cache line. Which of them has which name is known to the index (`order_index.rs`) alone.
 //! Never allocates after construction.
 
+use crate::market::store::node::{LINE_BYTES, LevelNode, Link, Node, Nodes as _, ORDERS_PER_LINE, OrderNode};
 use crate::memory::{prefetch, table};
-use crate::units::{LINE_BYTES, LevelCell, Link, OrderCell, PLACES, Unit, Units as _};
 
 /// "No level", "no order".
 pub(crate) const NONE: u32 = u32::MAX;
-/// Levels of a ladder come in such groups, each with a word of bits in [`crate::levels`].
+/// Levels of a ladder come in such groups, each with a word of bits in [`crate::market::store::levels`].
 pub(crate) const GROUP_LEVELS: u32 = 64;
 /// The first level of the first ladder.
 const LADDERS_FIRST: u32 = GROUP_LEVELS;
@@ -33,8 +33,8 @@ impl QueueRank {
 }
 
 /// The pool. Levels of ladders come first, then single levels, then orders.
-pub(crate) struct Cells {
-    units: Vec<Unit>,
+pub(crate) struct NodePool {
+    nodes: Vec<Node>,
     /// Beside each order, once the feed has stated a rank; before that there is only room for it.
     ranks: Vec<QueueRank>,
     /// Beside each level, like `ranks`: no order on it ranks higher. Few levels are busy, so that these are in the cache
@@ -49,7 +49,7 @@ pub(crate) struct Cells {
     free_level: u32,
 }
 
-impl Cells {
+impl NodePool {
     /// `lines`: lines of orders. `ranked`: the feed is one that states ranks, so that the memory for them is touched now
     /// and not when the first one comes. `queues`: whether orders have places in queues.
     ///
@@ -64,11 +64,11 @@ impl Cells {
             (false, _) => Vec::new(),
         };
         // One more than needed, so that the first order can be the first of a cache line.
-        let units = table(levels_end + 1 + lines * PLACES, Unit::empty());
-        let skew = units.as_ptr().cast::<u8>().align_offset(LINE_BYTES) / size_of::<Unit>();
-        let mut cells = Self {
-            units,
-            ranks: ranks(lines * PLACES + 1),
+        let nodes = table(levels_end + 1 + lines * ORDERS_PER_LINE, Node::empty());
+        let skew = nodes.as_ptr().cast::<u8>().align_offset(LINE_BYTES) / size_of::<Node>();
+        let mut pool = Self {
+            nodes,
+            ranks: ranks(lines * ORDERS_PER_LINE + 1),
             highest: ranks(levels_end),
             ranked: false,
             queues,
@@ -78,16 +78,16 @@ impl Cells {
             orders_first: (levels_end + ((levels_end ^ skew) & 1)) as u32,
             free_level: NONE,
         };
-        cells.clear();
-        cells
+        pool.clear();
+        pool
     }
 
     /// Forgets all levels, orders and queues.
     pub fn clear(&mut self) {
-        self.units[self.levels_end as usize..].fill(Unit::empty());
+        self.nodes[self.levels_end as usize..].fill(Node::empty());
         for level in self.levels_first..self.levels_end {
             let next = if level + 1 < self.levels_end { level + 1 } else { NONE };
-            self.units.link_mut(level).next = next;
+            self.nodes.link_mut(level).next = next;
         }
         if self.ranked {
             self.ranks.fill(QueueRank::FIRST);
@@ -117,20 +117,20 @@ impl Cells {
 
     /// Levels and orders.
     #[inline(always)]
-    pub fn units(&self) -> &[Unit] {
-        &self.units
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
     }
 
     /// Levels and orders, to be changed.
     #[inline(always)]
-    pub fn units_mut(&mut self) -> &mut [Unit] {
-        &mut self.units
+    pub fn nodes_mut(&mut self) -> &mut [Node] {
+        &mut self.nodes
     }
 
     /// A level.
     #[inline(always)]
-    pub fn level(&self, level: u32) -> &LevelCell {
-        self.units.level(level)
+    pub fn level(&self, level: u32) -> &LevelNode {
+        self.nodes.level(level)
     }
 
     /// How many orders a level has.
@@ -141,14 +141,14 @@ impl Cells {
 
     /// An order, or a place for one.
     #[inline(always)]
-    pub fn order(&self, order: u32) -> &OrderCell {
-        self.units.order(order)
+    pub fn order(&self, order: u32) -> &OrderNode {
+        self.nodes.order(order)
     }
 
     /// Starts to load a line of orders.
     #[inline(always)]
     pub fn prefetch_line(&self, line: u32) {
-        prefetch(&self.units, line as usize);
+        prefetch(&self.nodes, line as usize);
     }
 
     /// Starts to load the ranks of the orders of a line.
@@ -162,7 +162,7 @@ impl Cells {
     /// Starts to load a level.
     #[inline(always)]
     pub fn prefetch_level(&self, level: u32) {
-        prefetch(&self.units, level as usize);
+        prefetch(&self.nodes, level as usize);
         if self.ranked {
             prefetch(&self.highest, level as usize);
         }
@@ -170,11 +170,11 @@ impl Cells {
 
     /// Starts to load what stands beside an order in its queue, or for a level what stands at the end of its own.
     #[inline(always)]
-    pub fn prefetch_neighbours(&self, unit: u32) {
+    pub fn prefetch_neighbours(&self, node: u32) {
         if self.queues {
-            let Link { previous, next } = self.units.link(unit);
-            prefetch(&self.units, previous as usize);
-            prefetch(&self.units, next as usize);
+            let Link { previous, next } = self.nodes.link(node);
+            prefetch(&self.nodes, previous as usize);
+            prefetch(&self.nodes, next as usize);
         }
     }
 
@@ -189,9 +189,9 @@ impl Cells {
         Some(level)
     }
 
-    /// Gives a level back that [`Cells::take_level`] gave.
+    /// Gives a level back that [`NodePool::take_level`] gave.
     pub fn give_level(&mut self, level: u32) {
-        self.units.level_mut(level).link.next = self.free_level;
+        self.nodes.level_mut(level).link.next = self.free_level;
         self.free_level = level;
     }
 
@@ -206,7 +206,7 @@ impl Cells {
     /// Makes an empty level.
     pub fn lay(&mut self, level: u32, price: i64, book_side: u32) {
         let link = Link { previous: level, next: level };
-        *self.units.level_mut(level) = LevelCell { price, quantity: 0, link, count: 0, book_side };
+        *self.nodes.level_mut(level) = LevelNode { price, quantity: 0, link, count: 0, book_side };
         if self.ranked {
             self.highest[level as usize] = QueueRank::FIRST;
         }
@@ -214,12 +214,12 @@ impl Cells {
 
     /// Puts an order behind all others of a level.
     fn add_last(&mut self, level: u32, order: u32, quantity: u64) {
-        self.units.add_last(level, order, quantity, self.queues);
+        self.nodes.add_last(level, order, quantity, self.queues);
     }
 
     /// Takes an order out of its queue and off its level, which may have no order left.
     pub fn remove(&mut self, level: u32, order: u32, quantity: u64) {
-        self.units.take_out(level, order, quantity, self.queues);
+        self.nodes.take_out(level, order, quantity, self.queues);
     }
 
     /// Puts an order on a level where its rank belongs, behind those of the same rank; without one it stands behind all
@@ -246,7 +246,7 @@ impl Cells {
     #[cold]
     fn begin_ranks(&mut self) {
         self.ranked = true;
-        self.ranks.resize(self.units.len() - self.orders_first as usize, QueueRank::FIRST);
+        self.ranks.resize(self.nodes.len() - self.orders_first as usize, QueueRank::FIRST);
         self.highest.resize(self.levels_end as usize, QueueRank::FIRST);
     }
 
@@ -268,7 +268,7 @@ impl Cells {
         &mut self.ranks[(order - self.orders_first) as usize]
     }
 
-    /// Notes the rank of a level's last order, which is not below [`Cells::highest_rank`].
+    /// Notes the rank of a level's last order, which is not below [`NodePool::highest_rank`].
     #[inline(always)]
     pub fn note_rank(&mut self, level: u32, order: u32, rank: QueueRank) {
         *self.rank_mut(order) = rank;
@@ -278,18 +278,18 @@ impl Cells {
     /// Moves a level's last order in front of all that rank higher, and returns how many these are.
     #[cold]
     fn move_before_higher(&mut self, level: u32, order: u32, rank: QueueRank) -> u32 {
-        let last = self.units.link(order).previous;
-        self.units.link_mut(last).next = level;
-        self.units.link_mut(level).previous = last;
+        let last = self.nodes.link(order).previous;
+        self.nodes.link_mut(last).next = level;
+        self.nodes.link_mut(level).previous = last;
         let (mut before, mut passed) = (last, 0);
         while before != level && *self.rank_mut(before) > rank {
-            before = self.units.link(before).previous;
+            before = self.nodes.link(before).previous;
             passed += 1;
         }
-        let behind = self.units.link(before).next;
-        *self.units.link_mut(order) = Link { previous: before, next: behind };
-        self.units.link_mut(before).next = order;
-        self.units.link_mut(behind).previous = order;
+        let behind = self.nodes.link(before).next;
+        *self.nodes.link_mut(order) = Link { previous: before, next: behind };
+        self.nodes.link_mut(before).next = order;
+        self.nodes.link_mut(behind).previous = order;
         passed
     }
 
@@ -298,7 +298,7 @@ impl Cells {
         let mut at = if self.queues { self.level(level).link.next } else { level };
         std::iter::from_fn(move || {
             let here = (at != level).then_some(at)?;
-            at = self.units.link(here).next;
+            at = self.nodes.link(here).next;
             Some(here)
         })
     }
@@ -307,7 +307,7 @@ impl Cells {
     pub fn check_level(&self, level: u32) {
         let (mut before, mut count, mut sum) = (level, 0, 0u64);
         for order in self.queue(level) {
-            assert_eq!((self.units.link(order).previous, self.order(order).level), (before, level));
+            assert_eq!((self.nodes.link(order).previous, self.order(order).level), (before, level));
             before = order;
             count += 1;
             sum = sum.wrapping_add(self.order(order).quantity);
@@ -323,56 +323,56 @@ mod tests {
     use proptest::prelude::*;
 
     /// Notes an order of that quantity at a place, as the index does.
-    fn note(cells: &mut Cells, level: u32, order: u32, quantity: u64) {
-        let cell = cells.units.order_mut(order);
+    fn note(pool: &mut NodePool, level: u32, order: u32, quantity: u64) {
+        let cell = pool.nodes.order_mut(order);
         (cell.id, cell.quantity, cell.level) = (1, quantity, level);
     }
 
     #[test]
     fn a_used_up_pool_refuses() {
-        let mut cells = Cells::new(64, 1, 2, true, true);
-        assert!(cells.take_level(5, 3).is_some());
-        assert_eq!(cells.take_level(6, 3), None);
-        assert!(cells.take_ladder(1).is_some());
-        assert_eq!(cells.take_ladder(1), None);
-        assert_eq!(cells.take_ladder(u32::MAX), None);
+        let mut pool = NodePool::new(64, 1, 2, true, true);
+        assert!(pool.take_level(5, 3).is_some());
+        assert_eq!(pool.take_level(6, 3), None);
+        assert!(pool.take_ladder(1).is_some());
+        assert_eq!(pool.take_ladder(1), None);
+        assert_eq!(pool.take_ladder(u32::MAX), None);
     }
 
     #[test]
     fn a_line_of_orders_is_a_cache_line() {
         for (levels, lines) in [(1, 1), (2, 1), (63, 70), (64, 5), (100_000, 40_000)] {
-            let cells = Cells::new(0, levels, lines, false, true);
-            let first = cells.orders_first();
+            let pool = NodePool::new(0, levels, lines, false, true);
+            let first = pool.orders_first();
             for line in [first, first + (lines as u32 - 1) * 2] {
-                assert_eq!(std::ptr::from_ref(cells.units.line(line)).addr() % LINE_BYTES, 0, "{levels}");
+                assert_eq!(std::ptr::from_ref(pool.nodes.line(line)).addr() % LINE_BYTES, 0, "{levels}");
             }
-            assert!(first >= cells.levels_end);
+            assert!(first >= pool.levels_end);
         }
     }
 
     #[test]
     fn without_queues_there_are_totals() {
-        let mut cells = Cells::new(0, 1, 2, true, false);
-        let level = cells.take_level(5, 3).unwrap();
-        let [first, second] = [cells.orders_first(), cells.orders_first() + 1];
-        note(&mut cells, level, first, 10);
-        note(&mut cells, level, second, 20);
-        assert_eq!(cells.add(level, first, 10, Some(QueueRank { ns: 5, sequence: 1 })), 0);
-        assert_eq!(cells.add(level, second, 20, Some(QueueRank { ns: 4, sequence: 1 })), 0);
-        cells.remove(level, first, 10);
-        cells.units.lessen(level, second, 5);
-        assert_eq!((cells.count(level), cells.level(level).quantity, cells.queue(level).count()), (1, 15, 0));
-        assert_eq!(cells.order(second).quantity, 15);
-        assert!(!cells.is_ranked());
+        let mut pool = NodePool::new(0, 1, 2, true, false);
+        let level = pool.take_level(5, 3).unwrap();
+        let [first, second] = [pool.orders_first(), pool.orders_first() + 1];
+        note(&mut pool, level, first, 10);
+        note(&mut pool, level, second, 20);
+        assert_eq!(pool.add(level, first, 10, Some(QueueRank { ns: 5, sequence: 1 })), 0);
+        assert_eq!(pool.add(level, second, 20, Some(QueueRank { ns: 4, sequence: 1 })), 0);
+        pool.remove(level, first, 10);
+        pool.nodes.lessen(level, second, 5);
+        assert_eq!((pool.count(level), pool.level(level).quantity, pool.queue(level).count()), (1, 15, 0));
+        assert_eq!(pool.order(second).quantity, 15);
+        assert!(!pool.is_ranked());
     }
 
     proptest! {
         /// Ranked and unranked orders in and out of two levels, against lists that are sorted by insertion.
         #[test]
         fn a_queue_is_ordered_by_rank(steps in prop::collection::vec((0usize..2, any::<bool>(), prop::option::of((1u64..6, 0u32..4)), 0usize..12), 0..120)) {
-            let mut cells = Cells::new(0, 2, 16, true, true);
-            let levels = [cells.take_level(1, 3).unwrap(), cells.take_level(2, 3).unwrap()];
-            let mut free: Vec<u32> = (0..32).map(|place| cells.orders_first() + place).collect();
+            let mut pool = NodePool::new(0, 2, 16, true, true);
+            let levels = [pool.take_level(1, 3).unwrap(), pool.take_level(2, 3).unwrap()];
+            let mut free: Vec<u32> = (0..32).map(|place| pool.orders_first() + place).collect();
             let mut lists: [Vec<(u32, QueueRank)>; 2] = Default::default();
             for (of, add, rank, place) in steps {
                 let (level, list) = (levels[of], &mut lists[of]);
@@ -380,19 +380,19 @@ mod tests {
                     let rank = rank.map(|(ns, sequence)| QueueRank { ns, sequence });
                     let have = rank.unwrap_or(list.last().map_or(QueueRank::FIRST, |last| last.1));
                     let at = list.iter().rposition(|&(_, other)| other <= have).map_or(0, |at| at + 1);
-                    note(&mut cells, level, order, u64::from(order) + 1);
-                    prop_assert_eq!(cells.add(level, order, u64::from(order) + 1, rank) as usize, list.len() - at);
+                    note(&mut pool, level, order, u64::from(order) + 1);
+                    prop_assert_eq!(pool.add(level, order, u64::from(order) + 1, rank) as usize, list.len() - at);
                     list.insert(at, (order, have));
                 } else if !list.is_empty() {
                     let (order, _) = list.remove(place % list.len());
-                    cells.remove(level, order, u64::from(order) + 1);
+                    pool.remove(level, order, u64::from(order) + 1);
                     free.push(order);
                 }
                 for (level, list) in levels.into_iter().zip(&lists) {
-                    let have: Vec<u32> = cells.queue(level).collect();
+                    let have: Vec<u32> = pool.queue(level).collect();
                     let want: Vec<u32> = list.iter().map(|&(order, _)| order).collect();
                     prop_assert_eq!(have, want);
-                    cells.check_level(level);
+                    pool.check_level(level);
                 }
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! Never allocates after construction, never moves more than what lies between a level and the best one.
 
-use crate::cells::NONE;
+use crate::market::store::node_pool::NONE;
 use crate::memory::table;
 
 /// The memory of all sorted arrays.
@@ -21,6 +21,8 @@ pub(crate) struct Entry {
     pub level: u32,
 }
 
+/// Arrays double when they are full: four times the levels always suffices.
+pub(super) const ENTRIES_PER_LEVEL: usize = 4;
 const NO_ENTRY: Entry = Entry { key: 0, level: NONE };
 
 /// Regions of 8, 16, … entries; the largest holds 2^20.
@@ -34,8 +36,7 @@ const fn class_size(class: u8) -> u32 {
 impl Regions {
     /// For at most `levels_max` levels.
     pub fn new(levels_max: usize) -> Self {
-        // Arrays double when they are full: four times the levels always suffices.
-        Self { entries: table(levels_max * 4 + 64, NO_ENTRY), next: 0, free: [NONE; CLASSES] }
+        Self { entries: table(levels_max * ENTRIES_PER_LEVEL + 64, NO_ENTRY), next: 0, free: [NONE; CLASSES] }
     }
 
     /// Forgets all arrays.

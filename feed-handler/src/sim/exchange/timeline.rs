@@ -1,62 +1,15 @@
-//! Trading days, the instants of a day, and the map between the exchange's clock and the planned wall clock.
+//! The instants of a simulated day, and the map between the exchange's clock and the planned wall clock.
 //!
 //! Pure arithmetic: never reads a clock.
 
 use book::Nanos;
+use book::exchange::date::Day;
+use book::exchange::sessions::{self, sessions};
 
-use super::Clock;
-use crate::recording::date::Day;
+use crate::sim::config::Clock;
 
 const SECOND_NS: u64 = 1_000_000_000;
 const MINUTE_NS: u64 = 60 * SECOND_NS;
-const DAY_NS: u64 = 86_400 * SECOND_NS;
-/// Istanbul is UTC+3 the whole year since 2016.
-const ISTANBUL_NS: u64 = 3 * 3_600 * SECOND_NS;
-
-/// Holidays that keep their date: month, day.
-const YEARLY_HOLIDAYS: [(u8, u8); 7] = [(1, 1), (4, 23), (5, 1), (5, 19), (7, 15), (8, 30), (10, 29)];
-/// Holidays that move; a yearly list, not computed. Only 2026 is known.
-const MOVING_HOLIDAYS: [u32; 7] = [20_260_320, 20_260_321, 20_260_322, 20_260_527, 20_260_528, 20_260_529, 20_260_530];
-/// Days that end at 12:40. The eve of 29 October is one every year.
-const HALF_DAYS: [u32; 2] = [20_260_319, 20_260_526];
-
-/// Whether the market opens on a day at all.
-#[must_use]
-pub fn is_trading_day(day: Day) -> bool {
-    !matches!(day.weekday(), 0 | 6)
-        && !YEARLY_HOLIDAYS.contains(&(day.month, day.day))
-        && !MOVING_HOLIDAYS.contains(&day.yyyymmdd())
-}
-
-/// Whether the day ends at 12:40.
-#[must_use]
-pub fn is_half_day(day: Day) -> bool {
-    (day.month, day.day) == (10, 28) || HALF_DAYS.contains(&day.yyyymmdd())
-}
-
-/// The first trading day on or after `day`.
-#[must_use]
-pub fn trading_day_from(mut day: Day) -> Day {
-    while !is_trading_day(day) {
-        day = day_after(day);
-    }
-    day
-}
-
-/// The next day of the calendar.
-#[must_use]
-pub fn day_after(day: Day) -> Day {
-    Day::new(day.year, day.month, day.day + 1)
-        .or_else(|| Day::new(day.year, day.month + 1, 1))
-        .or_else(|| Day::new(day.year + 1, 1, 1))
-        .unwrap_or(day)
-}
-
-/// The day in Istanbul at a time; the epoch's for times that are none.
-#[must_use]
-pub fn istanbul_day(time_ns: Nanos) -> Day {
-    Day::from_ns(time_ns.saturating_add(ISTANBUL_NS)).unwrap_or(Day { year: 1970, month: 1, day: 1 })
-}
 
 /// The instants of one trading day, Unix nanoseconds on the exchange's clock, ascending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,21 +42,29 @@ impl Schedule {
     /// The ordinary instants of `day`.
     #[must_use]
     pub fn of(day: Day) -> Self {
-        let midnight_ns = (u64::try_from(day.since_epoch()).unwrap_or(0) * DAY_NS).saturating_sub(ISTANBUL_NS);
-        let at = |hour: u64, minute: u64| midnight_ns + (hour * 60 + minute) * MINUTE_NS;
-        let close_ns = if is_half_day(day) { at(12, 30) } else { at(18, 0) };
+        let [
+            collection_ns,
+            determination_ns,
+            continuous_ns,
+            closing_limits_ns,
+            closing_collection_ns,
+            closing_determination_ns,
+            at_close_limits_ns,
+            at_close_ns,
+            end_ns,
+        ] = sessions(day).each_ref().map(|session| sessions::start_ns(day, session));
         Self {
-            directory_ns: at(9, 40) - 30 * SECOND_NS,
-            collection_ns: at(9, 40),
-            determination_ns: at(9, 55),
-            continuous_ns: at(10, 0),
-            closing_limits_ns: close_ns,
-            closing_collection_ns: close_ns + MINUTE_NS,
-            closing_determination_ns: close_ns + 5 * MINUTE_NS,
-            at_close_limits_ns: close_ns + 7 * MINUTE_NS,
-            at_close_ns: close_ns + 8 * MINUTE_NS,
-            end_ns: close_ns + 10 * MINUTE_NS,
-            messages_end_ns: close_ns + 10 * MINUTE_NS + 30 * SECOND_NS,
+            directory_ns: collection_ns.saturating_sub(30 * SECOND_NS),
+            collection_ns,
+            determination_ns,
+            continuous_ns,
+            closing_limits_ns,
+            closing_collection_ns,
+            closing_determination_ns,
+            at_close_limits_ns,
+            at_close_ns,
+            end_ns,
+            messages_end_ns: end_ns + 30 * SECOND_NS,
         }
     }
 
@@ -187,27 +148,10 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::Compression;
+    use crate::sim::config::Compression;
 
     fn day(number: u32) -> Day {
         Day::new((number / 10_000) as i32, (number / 100 % 100) as u8, (number % 100) as u8).unwrap()
-    }
-
-    #[test]
-    fn weekends_and_holidays_are_skipped() {
-        for (from, to) in [
-            (20_261_123, 20_261_123),
-            (20_261_128, 20_261_130),
-            (20_261_029, 20_261_030),
-            (20_260_319, 20_260_319),
-            (20_260_320, 20_260_323),
-            (20_260_527, 20_260_601),
-            (20_261_231, 20_261_231),
-            (20_270_101, 20_270_104),
-        ] {
-            assert_eq!(trading_day_from(day(from)), day(to), "{from}");
-        }
-        assert!(is_half_day(day(20_261_028)) && is_half_day(day(20_260_526)) && !is_half_day(day(20_261_123)));
     }
 
     #[test]

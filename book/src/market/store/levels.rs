@@ -1,17 +1,17 @@
 //! Price levels of one side: a dense ladder by tick where the price band is known or can be guessed, a sorted array for
 //! every other price.
 //!
-//! Never allocates after construction. Both structures hold levels of one pool (`cells.rs`); a price is on the ladder if
+//! Never allocates after construction. Both structures hold levels of one pool (`node_pool.rs`); a price is on the ladder if
 //! it lies on the ladder's grid and in the sorted array otherwise, so no price is ever refused. Best is always first:
-//! ladder and array are laid by key (`grid.rs`), and the first bit of the ladder is its best level.
+//! ladder and array are laid by key (`ladder.rs`), and the first bit of the ladder is its best level.
 
 use std::hint::select_unpredictable as select;
 
-use crate::cells::{Cells, GROUP_LEVELS};
-pub use crate::grid::LADDER_SLOTS_MAX;
-use crate::grid::{Divisor, Grid, key_of};
+pub use crate::market::store::ladder::LADDER_SLOTS_MAX;
+use crate::market::store::ladder::{Divisor, Grid, key_of};
+use crate::market::store::node_pool::{GROUP_LEVELS, NodePool};
+use crate::market::store::sorted::{Entry, Regions, Sorted};
 use crate::memory::{prefetch, table};
-use crate::sorted::{Entry, Regions, Sorted};
 use crate::types::{Price, Side};
 
 /// Key of no level. The worst bid there can be, i64::MIN, has it too and is taken for one better where keys are compared.
@@ -126,15 +126,15 @@ impl LevelIndex {
     ///
     /// The memory of an old ladder is used again when it is large enough; else it stays unused until the next
     /// session, which is bounded by the ladder pool.
-    pub fn lay_ladder(&mut self, cells: &mut Cells, grid: Grid, book_side: u32) -> Option<()> {
-        self.lay(cells, grid, Ladder::Announced, book_side)
+    pub fn lay_ladder(&mut self, pool: &mut NodePool, grid: Grid, book_side: u32) -> Option<()> {
+        self.lay(pool, grid, Ladder::Announced, book_side)
     }
 
-    fn lay(&mut self, cells: &mut Cells, grid: Grid, ladder: Ladder, book_side: u32) -> Option<()> {
+    fn lay(&mut self, pool: &mut NodePool, grid: Grid, ladder: Ladder, book_side: u32) -> Option<()> {
         debug_assert!(self.is_empty(), "a ladder is laid on an empty side");
         let groups = |slots: u16| u32::from(slots).div_ceil(GROUP_LEVELS);
         if groups(grid.slots) > groups(self.slots) {
-            self.first = cells.take_ladder(groups(grid.slots))?;
+            self.first = pool.take_ladder(groups(grid.slots))?;
         }
         let Divisor { inverse, shift } = grid.divisor();
         (self.low, self.step, self.slots) = (grid.low, grid.step, grid.slots);
@@ -142,19 +142,19 @@ impl LevelIndex {
         self.ladder = ladder;
         for place in 0..u32::from(grid.slots) {
             let price = key_of(self.side.index(), self.key(place));
-            cells.lay(self.first + place, price, book_side);
+            pool.lay(self.first + place, price, book_side);
         }
         Some(())
     }
 
     /// The first price of a side without an announced band: a ladder around it, if there is memory for one.
     #[cold]
-    fn lay_window(&mut self, cells: &mut Cells, arena: &Arena, price: i64, book_side: u32) {
+    fn lay_window(&mut self, pool: &mut NodePool, arena: &Arena, price: i64, book_side: u32) {
         self.ladder = Ladder::Without;
         let slots = (arena.window_groups * GROUP_LEVELS) as u16;
         if let (true, Some(grid)) = (slots > 0, Grid::around(Price(price), self.side, slots)) {
             // OK because without a ladder the sorted array takes every price.
-            let _ = self.lay(cells, grid, Ladder::Guessed, book_side);
+            let _ = self.lay(pool, grid, Ladder::Guessed, book_side);
         }
     }
 
@@ -228,10 +228,10 @@ impl LevelIndex {
     }
 
     /// The level of a price, made if needed, which is about to get an order. `None`: the pool is used up.
-    pub fn find_or_make(&mut self, cells: &mut Cells, arena: &mut Arena, price: i64, book_side: u32) -> Option<u32> {
+    pub fn find_or_make(&mut self, pool: &mut NodePool, arena: &mut Arena, price: i64, book_side: u32) -> Option<u32> {
         let key = key_of(self.side.index(), price);
         if self.ladder == Ladder::Open && self.is_empty() && !self.on_ladder(key).1 {
-            self.lay_window(cells, arena, price, book_side);
+            self.lay_window(pool, arena, price, book_side);
         }
         if let (level, true) = self.on_ladder(key) {
             self.set(arena, level);
@@ -240,9 +240,9 @@ impl LevelIndex {
         match self.sorted.place(&arena.regions, key) {
             Ok(at) => Some(self.sorted.entries(&arena.regions)[at].level),
             Err(at) => {
-                let level = cells.take_level(price, book_side)?;
+                let level = pool.take_level(price, book_side)?;
                 if self.sorted.insert(&mut arena.regions, at, key, level).is_none() {
-                    cells.give_level(level);
+                    pool.give_level(level);
                     return None;
                 }
                 self.note_sorted_best(arena);
@@ -253,15 +253,15 @@ impl LevelIndex {
 
     /// Notes that a level holds no order any more.
     #[inline]
-    pub fn on_empty(&mut self, cells: &mut Cells, arena: &mut Arena, level: u32) {
+    pub fn on_empty(&mut self, pool: &mut NodePool, arena: &mut Arena, level: u32) {
         if self.has(level) {
             self.on_less(arena, level, true);
             return;
         }
-        let key = key_of(self.side.index(), cells.level(level).price);
+        let key = key_of(self.side.index(), pool.level(level).price);
         if let Ok(at) = self.sorted.place(&arena.regions, key) {
             self.sorted.remove(&mut arena.regions, at);
-            cells.give_level(level);
+            pool.give_level(level);
             self.note_sorted_best(arena);
         }
     }
@@ -330,12 +330,12 @@ impl Iterator for LevelIter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Units as _;
+    use crate::market::store::node::Nodes as _;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    fn rest(cells: &mut Cells, level: u32) {
-        cells.units_mut().add_last(level, 0, 1, false);
+    fn rest(pool: &mut NodePool, level: u32) {
+        pool.nodes_mut().add_last(level, 0, 1, false);
     }
 
     proptest! {
@@ -343,27 +343,27 @@ mod tests {
         #[test]
         fn the_index_equals_a_map(bid: bool, ladder in 0u8..3, steps in prop::collection::vec((0i64..400, any::<bool>()), 0..400)) {
             let side = if bid { Side::Bid } else { Side::Ask };
-            let mut cells = Cells::new(4_096, 400, 1, false, false);
+            let mut pool = NodePool::new(4_096, 400, 1, false, false);
             let mut arena = Arena::new(400, if ladder == 2 { 4_096 } else { 0 }, if ladder == 2 { 10 } else { 1 });
             arena.occupied.resize(200, 0);
             let mut index = LevelIndex::new(side);
             if ladder == 1 {
                 let low = key_of(side.index(), if bid { 350 } else { 50 });
-                index.lay_ladder(&mut cells, Grid { low, step: 3, slots: 101 }, 0).unwrap();
+                index.lay_ladder(&mut pool, Grid { low, step: 3, slots: 101 }, 0).unwrap();
             }
             let mut map = BTreeMap::new();
             for (price, add) in steps {
                 if add && !map.contains_key(&price) {
-                    let level = index.find_or_make(&mut cells, &mut arena, price, 0).unwrap();
-                    prop_assert_eq!(cells.level(level).price, price);
-                    rest(&mut cells, level);
+                    let level = index.find_or_make(&mut pool, &mut arena, price, 0).unwrap();
+                    prop_assert_eq!(pool.level(level).price, price);
+                    rest(&mut pool, level);
                     map.insert(price, ());
                 } else if map.remove(&price).is_some() {
                     let level = index.find(&arena, price).unwrap();
-                    cells.remove(level, 0, 1);
-                    index.on_empty(&mut cells, &mut arena, level);
+                    pool.remove(level, 0, 1);
+                    index.on_empty(&mut pool, &mut arena, level);
                 }
-                let have: Vec<i64> = index.levels(&arena).map(|level| cells.level(level).price).collect();
+                let have: Vec<i64> = index.levels(&arena).map(|level| pool.level(level).price).collect();
                 let want: Vec<i64> = if bid { map.keys().rev().copied().collect() } else { map.keys().copied().collect() };
                 let best = want.first().map_or(NO_KEY, |&price| key_of(side.index(), price));
                 prop_assert_eq!((index.best_key(&arena), index.is_empty()), (best, want.is_empty()));
@@ -375,18 +375,18 @@ mod tests {
 
     #[test]
     fn a_used_up_pool_refuses_a_new_price_and_keeps_the_old() {
-        let mut cells = Cells::new(0, 2, 1, false, false);
+        let mut pool = NodePool::new(0, 2, 1, false, false);
         let mut arena = Arena::new(2, 0, 1);
         let mut index = LevelIndex::new(Side::Ask);
         let mut make =
-            |index: &mut LevelIndex, cells: &mut Cells, price| index.find_or_make(cells, &mut arena, price, 0);
-        let first = make(&mut index, &mut cells, 1).unwrap();
-        rest(&mut cells, first);
-        assert!(make(&mut index, &mut cells, 2).is_some());
-        assert_eq!(make(&mut index, &mut cells, 3), None);
-        cells.remove(first, 0, 1);
-        index.on_empty(&mut cells, &mut arena, first);
-        assert!(index.find_or_make(&mut cells, &mut arena, 3, 0).is_some());
+            |index: &mut LevelIndex, pool: &mut NodePool, price| index.find_or_make(pool, &mut arena, price, 0);
+        let first = make(&mut index, &mut pool, 1).unwrap();
+        rest(&mut pool, first);
+        assert!(make(&mut index, &mut pool, 2).is_some());
+        assert_eq!(make(&mut index, &mut pool, 3), None);
+        pool.remove(first, 0, 1);
+        index.on_empty(&mut pool, &mut arena, first);
+        assert!(index.find_or_make(&mut pool, &mut arena, 3, 0).is_some());
     }
 
     #[test]

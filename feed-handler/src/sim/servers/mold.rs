@@ -16,10 +16,9 @@ use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::exchange::{DAY_GAP_NS, Exchange};
 use super::history::{HISTORY_BYTES, HISTORY_MESSAGES, History};
-use super::wire::Output;
-use super::{BadConfig, SimConfig};
+use crate::sim::config::{BadConfig, SimConfig};
+use crate::sim::exchange::{DAY_GAP_NS, Exchange, Output};
 use crate::wire::layout::moldudp64::Session;
 use crate::wire::moldudp64::{DATAGRAM_BYTES_MAX, HEADER_BYTES, PacketWriter, PushError, Request};
 

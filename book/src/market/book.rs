@@ -6,41 +6,17 @@
 
 use crate::anomaly::Anomaly;
 use crate::candle::Candles;
-use crate::cells::{Cells, NONE, QueueRank};
-use crate::grid::Grid;
-use crate::levels::{Arena, LevelIndex, NO_KEY};
+use crate::market::store::Store;
+use crate::market::store::ladder::Grid;
+use crate::market::store::levels::{LevelIndex, NO_KEY};
+use crate::market::store::node::{LevelNode, Node, Nodes as _, OrderNode, SCRATCH};
+use crate::market::store::node_pool::{NONE, NodePool, QueueRank};
 use crate::memory::prefetch_lines;
-use crate::orders::Orders;
 use crate::phase::Phase;
-use crate::replica::Level;
 use crate::slot::{QUANTITY_REST, Slot, Symbol, View};
 use crate::statistics::Statistics;
 use crate::tick::TickTable;
-use crate::types::{BookId, Nanos, OrderId, Price, Side};
-use crate::units::{LevelCell, OrderCell, SCRATCH, Unit, Units as _};
-
-/// The memory that all books of a market share.
-pub(crate) struct Pools {
-    /// Whether all of it is in the cache as it is: then a misprediction is dearer than another look.
-    pub small: bool,
-    pub cells: Cells,
-    pub orders: Orders,
-    pub arena: Arena,
-}
-
-impl Pools {
-    /// The order of that name.
-    pub fn find(&self, book_side: u32, id: u64) -> Option<u32> {
-        let mask = self.orders.scope_mask();
-        let is_level = |level| (self.cells.level(level).book_side ^ book_side) & mask == 0;
-        self.orders.find(self.cells.units(), book_side, id, is_level)
-    }
-
-    /// The level of an order.
-    pub fn level_of(&self, order: u32) -> &LevelCell {
-        self.cells.level(self.cells.order(order).level)
-    }
-}
+use crate::types::{BookId, BookIndex, Level, Nanos, OrderId, Price, Side};
 
 /// Where an order stands, all 1-based.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +31,7 @@ pub struct QueuePosition {
 
 /// A new order.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct NewOrder {
+pub(crate) struct OrderTerms {
     pub side: Side,
     pub id: u64,
     pub price: Price,
@@ -116,7 +92,7 @@ pub struct Book {
     /// Keys of the best levels, per side: see [`LevelIndex::best_key`].
     pub(crate) best: [i64; 2],
     pub(crate) id: BookId,
-    pub(crate) dense: u32,
+    pub(crate) index: BookIndex,
     pub(crate) orders: u32,
     /// The level of orders without a price, per side.
     market: [u32; 2],
@@ -133,14 +109,14 @@ pub struct Book {
 const _: () = assert!(std::mem::offset_of!(Book, sides) == 64, "the hot part is one cache line, then come the sides");
 
 impl Book {
-    pub(crate) fn new(id: BookId, dense: u32) -> Self {
+    pub(crate) fn new(id: BookId, index: BookIndex) -> Self {
         Self {
             seq: 0,
             exchange_ns: 0,
             received_ns: 0,
             best: [NO_KEY; 2],
             id,
-            dense,
+            index,
             orders: 0,
             market: [NONE; 2],
             phase: Phase::Unknown,
@@ -214,7 +190,7 @@ impl Book {
     }
 
     pub(crate) fn book_side(&self, side: Side) -> u32 {
-        book_side(self.dense as usize, side.index())
+        book_side(self.index, side.index())
     }
 
     /// Starts to load what every event of a book touches.
@@ -230,43 +206,43 @@ impl Book {
     }
 
     /// Levels with a visible quantity, best first.
-    pub(crate) fn levels<'a>(&'a self, pools: &'a Pools, side: Side) -> impl Iterator<Item = Level> + 'a {
-        let levels = self.sides[side.index()].levels(&pools.arena);
-        levels.map(|level| totals(pools.cells.units(), level)).filter(|level| level.count > 0)
+    pub(crate) fn levels<'a>(&'a self, store: &'a Store, side: Side) -> impl Iterator<Item = Level> + 'a {
+        let levels = self.sides[side.index()].levels(&store.arena);
+        levels.map(|level| totals(store.pool.nodes(), level)).filter(|level| level.count > 0)
     }
 
     /// Orders of a side in queue order, market orders first. None where levels have no queues.
     pub(crate) fn queue<'a>(
         &'a self,
-        pools: &'a Pools,
+        store: &'a Store,
         side: Side,
     ) -> impl Iterator<Item = (Price, OrderId, u64, u32)> + 'a {
-        let queues = self.queues(pools, side);
+        let queues = self.queues(store, side);
         queues.flat_map(|(price, _, orders)| orders.map(move |(id, quantity, place)| (price, id, quantity, place)))
     }
 
     /// The same level by level: the price, how many orders, and id, quantity and place of each.
     pub(crate) fn queues<'a>(
         &'a self,
-        pools: &'a Pools,
+        store: &'a Store,
         side: Side,
     ) -> impl Iterator<Item = (Price, usize, impl Iterator<Item = (OrderId, u64, u32)> + 'a)> + 'a {
         let market = self.market[side.index()];
         let market = (market != NONE).then_some(market);
-        let levels = market.into_iter().chain(self.sides[side.index()].levels(&pools.arena));
+        let levels = market.into_iter().chain(self.sides[side.index()].levels(&store.arena));
         levels.map(|level| {
-            let orders = pools.cells.queue(level).zip(1..).map(|(order, place)| {
-                let OrderCell { id, quantity, .. } = *pools.cells.order(order);
+            let orders = store.pool.queue(level).zip(1..).map(|(order, place)| {
+                let OrderNode { id, quantity, .. } = *store.pool.order(order);
                 (OrderId(id), quantity, place)
             });
-            let LevelCell { price, count, .. } = *pools.cells.level(level);
+            let LevelNode { price, count, .. } = *store.pool.level(level);
             (Price(price), count as usize, orders)
         })
     }
 
-    pub(crate) fn position(&self, pools: &Pools, side: Side, id: OrderId) -> Option<QueuePosition> {
+    pub(crate) fn position(&self, store: &Store, side: Side, id: OrderId) -> Option<QueuePosition> {
         let mut position = QueuePosition { level: 0, in_level: 0, in_side: 0 };
-        for (_, order_id, _, place) in self.queue(pools, side) {
+        for (_, order_id, _, place) in self.queue(store, side) {
             position.level += u32::from(place == 1);
             position.in_level = place;
             position.in_side += 1;
@@ -278,34 +254,34 @@ impl Book {
     }
 
     /// Rests a new order, whatever its price and rank. Its name must be free.
-    pub(crate) fn add(&mut self, pools: &mut Pools, new: &NewOrder) -> Result<Touched, Anomaly> {
-        let NewOrder { side, id, price, quantity, rank } = *new;
+    pub(crate) fn add(&mut self, store: &mut Store, new: &OrderTerms) -> Result<Touched, Anomaly> {
+        let OrderTerms { side, id, price, quantity, rank } = *new;
         let book_side = self.book_side(side);
-        let Pools { cells, orders, arena, .. } = pools;
+        let Store { pool, orders, arena, .. } = store;
         if !orders.has_room() {
             return Err(Anomaly::OrdersExhausted);
         }
         let level = if price.is_some() {
-            self.sides[side.index()].find_or_make(cells, arena, price.0, book_side)
+            self.sides[side.index()].find_or_make(pool, arena, price.0, book_side)
         } else {
-            self.market_level(cells, side)
+            self.market_level(pool, side)
         };
         let level = level.ok_or(Anomaly::LevelsExhausted)?;
         let rank = (rank.sequence != 0).then_some(rank);
-        let order = orders.insert(cells.units_mut(), book_side, id, level, quantity);
-        let behind = cells.add(level, order, quantity, rank);
+        let order = orders.insert(pool.nodes_mut(), book_side, id, level, quantity);
+        let behind = pool.add(level, order, quantity, rank);
         self.orders += 1;
         self.best[side.index()] = self.sides[side.index()].best_key(arena);
-        let position = if cells.has_queues() { cells.count(level) - behind } else { 0 };
-        let level = totals(cells.units(), level);
+        let position = if pool.has_queues() { pool.count(level) - behind } else { 0 };
+        let level = totals(pool.nodes(), level);
         Ok(Touched { side, order_id: id, price, left: quantity, position, level, excess: false, unchanged: false })
     }
 
-    fn market_level(&mut self, cells: &mut Cells, side: Side) -> Option<u32> {
+    fn market_level(&mut self, pool: &mut NodePool, side: Side) -> Option<u32> {
         let book_side = self.book_side(side);
         let level = &mut self.market[side.index()];
         if *level == NONE {
-            *level = cells.take_level(Price::NONE.0, book_side)?;
+            *level = pool.take_level(Price::NONE.0, book_side)?;
         }
         Some(*level)
     }
@@ -313,25 +289,25 @@ impl Book {
     /// Takes `quantity` off an order, all of it for [`QUANTITY_REST`]; an order with nothing left is removed.
     ///
     /// An undisclosed order (quantity 0) stays until it is cancelled in full.
-    pub(crate) fn reduce(&mut self, pools: &mut Pools, order: u32, quantity: u64) -> Touched {
-        let Pools { cells, orders, .. } = pools;
-        let OrderCell { id, level, quantity: have, .. } = *cells.order(order);
-        let book_side = cells.level(level).book_side;
+    pub(crate) fn reduce(&mut self, store: &mut Store, order: u32, quantity: u64) -> Touched {
+        let Store { pool, orders, .. } = store;
+        let OrderNode { id, level, quantity: have, .. } = *pool.order(order);
+        let book_side = pool.level(level).book_side;
         let side = side_of(book_side);
         let whole = quantity == QUANTITY_REST;
         let taken = quantity.min(have);
         let left = have - taken;
         let gone = whole || (left == 0 && have > 0);
         if gone {
-            cells.remove(level, order, have);
-            orders.remove(cells.units_mut(), book_side, order);
+            pool.remove(level, order, have);
+            orders.remove(pool.nodes_mut(), book_side, order);
             self.orders -= 1;
         } else {
-            cells.units_mut().lessen(level, order, taken);
+            pool.nodes_mut().lessen(level, order, taken);
         }
-        let result = totals(cells.units(), level);
-        let is_empty = cells.count(level) == 0;
-        self.on_less(pools, side.index(), level, is_empty);
+        let result = totals(pool.nodes(), level);
+        let is_empty = pool.count(level) == 0;
+        self.on_less(store, side.index(), level, is_empty);
         let excess = !whole && have > 0 && quantity > have;
         let unchanged = have == 0 && !whole;
         Touched { side, order_id: id, price: result.price, left, position: 0, level: result, excess, unchanged }
@@ -339,39 +315,39 @@ impl Book {
 
     /// Notes that a level lost an order or a part of one; `is_empty`: it was the last.
     #[inline(always)]
-    pub(crate) fn on_less(&mut self, pools: &mut Pools, side: usize, level: u32, is_empty: bool) {
+    pub(crate) fn on_less(&mut self, store: &mut Store, side: usize, level: u32, is_empty: bool) {
         let index = &mut self.sides[side];
-        if pools.small & index.has(level) {
-            self.best[side] = index.on_less(&mut pools.arena, level, is_empty);
+        if store.small & index.has(level) {
+            self.best[side] = index.on_less(&mut store.arena, level, is_empty);
         } else if is_empty {
-            self.on_empty(pools, side, level);
+            self.on_empty(store, side, level);
         }
     }
 
     /// Notes that a level has no order left.
     #[inline(never)]
-    fn on_empty(&mut self, pools: &mut Pools, side: usize, level: u32) {
-        let Pools { cells, arena, .. } = pools;
+    fn on_empty(&mut self, store: &mut Store, side: usize, level: u32) {
+        let Store { pool, arena, .. } = store;
         if level == self.market[side] {
             self.market[side] = NONE;
-            cells.give_level(level);
+            pool.give_level(level);
         } else {
-            self.sides[side].on_empty(cells, arena, level);
+            self.sides[side].on_empty(pool, arena, level);
             self.best[side] = self.sides[side].best_key(arena);
         }
     }
 
     /// Removes every order. Where there are no queues to walk, this looks at all orders of all books.
-    pub(crate) fn clear(&mut self, pools: &mut Pools) {
-        if pools.cells.has_queues() {
-            self.clear_queues(pools);
+    pub(crate) fn clear(&mut self, store: &mut Store) {
+        if store.pool.has_queues() {
+            self.clear_queues(store);
         } else {
-            for order in pools.orders.numbers() {
+            for order in store.orders.numbers() {
                 if self.orders > 0
-                    && pools.cells.order(order).level != SCRATCH
-                    && pools.level_of(order).book_side >> 1 == self.dense
+                    && store.pool.order(order).level != SCRATCH
+                    && store.level_of(order).book_side >> 1 == self.index.0
                 {
-                    self.reduce(pools, order, QUANTITY_REST);
+                    self.reduce(store, order, QUANTITY_REST);
                 }
             }
         }
@@ -379,24 +355,24 @@ impl Book {
         self.maybe_bad = false;
     }
 
-    fn clear_queues(&mut self, pools: &mut Pools) {
+    fn clear_queues(&mut self, store: &mut Store) {
         for side in [0, 1] {
-            while let Some(level) = self.first_level(pools, side) {
+            while let Some(level) = self.first_level(store, side) {
                 // The level may be given back with its last order, and is not looked at again then.
-                for _ in 0..pools.cells.count(level) {
-                    let Some(order) = pools.cells.queue(level).next() else { break };
-                    self.reduce(pools, order, QUANTITY_REST);
+                for _ in 0..store.pool.count(level) {
+                    let Some(order) = store.pool.queue(level).next() else { break };
+                    self.reduce(store, order, QUANTITY_REST);
                 }
             }
         }
     }
 
-    fn first_level(&self, pools: &Pools, side: usize) -> Option<u32> {
+    fn first_level(&self, store: &Store, side: usize) -> Option<u32> {
         let market = (self.market[side] != NONE).then_some(self.market[side]);
-        market.or_else(|| self.sides[side].levels(&pools.arena).next())
+        market.or_else(|| self.sides[side].levels(&store.arena).next())
     }
 
-    /// Forgets orders and levels without walking them: the caller clears the pools.
+    /// Forgets orders and levels without walking them: the caller clears the store.
     pub(crate) fn forget_orders(&mut self) {
         self.sides.iter_mut().for_each(LevelIndex::reset);
         self.best = [NO_KEY; 2];
@@ -410,7 +386,7 @@ impl Book {
     ///
     /// Orders that already rest stay in the sorted array, which serves any price: a band that comes late costs speed,
     /// never a level.
-    pub(crate) fn lay_ladder(&mut self, pools: &mut Pools) {
+    pub(crate) fn lay_ladder(&mut self, store: &mut Store) {
         if self.orders > 0 {
             return;
         }
@@ -419,7 +395,7 @@ impl Book {
             debug_assert!(grid.slots > 0, "a span holds at least one price");
             let book_side = self.book_side(side);
             // OK because without a ladder the sorted array takes every price.
-            let _ = self.sides[side.index()].lay_ladder(&mut pools.cells, grid, book_side);
+            let _ = self.sides[side.index()].lay_ladder(&mut store.pool, grid, book_side);
         }
     }
 
@@ -435,8 +411,8 @@ impl Book {
     }
 
     /// Panics when links, totals and counts disagree. For tests and simulation only: walks everything.
-    pub(crate) fn check_invariants(&self, pools: &Pools) {
-        let Pools { cells, arena, .. } = pools;
+    pub(crate) fn check_invariants(&self, store: &Store) {
+        let Store { pool, arena, .. } = store;
         let mut count = 0;
         for side in [Side::Bid, Side::Ask] {
             let index = &self.sides[side.index()];
@@ -444,15 +420,15 @@ impl Book {
             let market = self.market[side.index()];
             let book_side = self.book_side(side);
             for level in index.levels(arena).chain((market != NONE).then_some(market)) {
-                assert!(cells.count(level) > 0, "an indexed level holds orders");
-                assert_eq!(cells.level(level).book_side, book_side);
-                count += cells.count(level);
-                if cells.has_queues() {
-                    cells.check_level(level);
+                assert!(pool.count(level) > 0, "an indexed level holds orders");
+                assert_eq!(pool.level(level).book_side, book_side);
+                count += pool.count(level);
+                if pool.has_queues() {
+                    pool.check_level(level);
                 }
-                for order in cells.queue(level) {
-                    let OrderCell { id, level: of, .. } = *cells.order(order);
-                    assert_eq!(pools.find(book_side, id), Some(order));
+                for order in pool.queue(level) {
+                    let OrderNode { id, level: of, .. } = *pool.order(order);
+                    assert_eq!(store.find(book_side, id), Some(order));
                     assert_eq!(of, level);
                 }
             }
@@ -461,10 +437,10 @@ impl Book {
     }
 }
 
-/// Dense index of a book × 2 + side: the scope of an order's name.
+/// Index of a book × 2 + side: the scope of an order's name.
 #[inline(always)]
-pub(crate) const fn book_side(dense: usize, side: usize) -> u32 {
-    (dense as u32) << 1 | side as u32
+pub(crate) const fn book_side(index: BookIndex, side: usize) -> u32 {
+    index.0 << 1 | side as u32
 }
 
 #[inline(always)]
@@ -480,8 +456,8 @@ pub(crate) const fn keys_cross([bid, ask]: [i64; 2]) -> bool {
 
 /// Price, visible quantity and order count of a level.
 #[inline(always)]
-pub(crate) fn totals(units: &[Unit], level: u32) -> Level {
-    let LevelCell { price, quantity, count, .. } = *units.level(level);
+pub(crate) fn totals(nodes: &[Node], level: u32) -> Level {
+    let LevelNode { price, quantity, count, .. } = *nodes.level(level);
     // A level of undisclosed orders only shows nothing: outside it is as if it were not there.
     Level { price: Price(price), quantity, count: if quantity == 0 { 0 } else { count } }
 }

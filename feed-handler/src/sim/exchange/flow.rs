@@ -348,19 +348,9 @@ impl Flow {
         self.momentum_at_ns = now_ns;
         let buy_take = (0.5 + 0.045 * pull + 0.10 * self.momentum).clamp(0.04, 0.96);
 
-        if let Some((until_ns, direction)) = self.shock {
-            if now_ns >= until_ns {
-                self.shock = None;
-            } else if self.chance(0.6) {
-                let side = if direction > 0.0 { Side::Bid } else { Side::Ask };
-                let quantity = matching.visible_at(side.opposite(), matching.best(side.opposite()).unwrap_or(0));
-                let reach = self.rng.random_range(1..12) * if side == Side::Bid { 1 } else { -1 };
-                let start = if side == Side::Bid { ask } else { bid };
-                let limit = ticks::step(start, reach);
-                return Action::Take { side, limit, quantity: quantity.saturating_mul(12).max(100), rests: true };
-            }
+        if let Some(action) = self.follow_shock(matching, now_ns, bid, ask) {
+            return action;
         }
-
         let (take, cancel, replace, side) = match cause {
             Cause::Fresh | Cause::Reaction => (0.255, 0.0, 0.042, None),
             // A better price is hit, or its neighbours on the same side follow.
@@ -407,6 +397,24 @@ impl Flow {
             _ => Side::Ask,
         };
         self.add(side, bid, ask, spread)
+    }
+
+    /// While a shock lasts most decisions take in its direction.
+    fn follow_shock(&mut self, matching: &Matching, now_ns: Nanos, bid: Milli, ask: Milli) -> Option<Action> {
+        let (until_ns, direction) = self.shock?;
+        if now_ns >= until_ns {
+            self.shock = None;
+            return None;
+        }
+        if !self.chance(0.6) {
+            return None;
+        }
+        let side = if direction > 0.0 { Side::Bid } else { Side::Ask };
+        let quantity = matching.visible_at(side.opposite(), matching.best(side.opposite()).unwrap_or(0));
+        let reach = self.rng.random_range(1..12) * if side == Side::Bid { 1 } else { -1 };
+        let start = if side == Side::Bid { ask } else { bid };
+        let limit = ticks::step(start, reach);
+        Some(Action::Take { side, limit, quantity: quantity.saturating_mul(12).max(100), rests: true })
     }
 
     /// A book with an empty side is refilled around the value.

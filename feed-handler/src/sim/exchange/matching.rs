@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use book::exchange::auction::{Equilibrium, Interest};
 use book::{Nanos, Side};
 
-use super::auction::{Equilibrium, Interest};
-use super::ticks::{Limits, Milli, NO_PRICE};
+use super::ticks::{Limits, Milli, NO_PRICE, milli_of, price_of};
 
 /// A resting order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -432,7 +432,7 @@ impl Matching {
             let quantity = level.visible + level.hidden;
             match queue.price(key) {
                 NO_PRICE => interest.market = quantity,
-                price => interest.levels.push((price, quantity)),
+                price => interest.levels.push((price_of(price), quantity)),
             }
         }
         interest
@@ -455,7 +455,7 @@ impl Matching {
             self.bids.consume_first(quantity);
             self.asks.consume_first(quantity);
         }
-        let price = at.map_or(NO_PRICE, |at| at.price);
+        let price = at.map_or(NO_PRICE, |at| milli_of(at.price));
         let partial = matches.last().and_then(|&(bid, ask, _)| {
             let shown_whole = |side, id| {
                 self.order(side, id).filter(|order| order.display == 0 && order.price != NO_PRICE).map(|_| (side, id))
@@ -504,7 +504,7 @@ impl Matching {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::auction::equilibrium;
+    use book::exchange::auction::equilibrium;
 
     const BUY: Side = Side::Bid;
     const SELL: Side = Side::Ask;
@@ -608,8 +608,13 @@ mod tests {
         for (id, price, quantity) in [(1, 99, 5), (2, 100, 7), (3, 101, 3)] {
             matching.insert(SELL, plain(id, price, quantity), id);
         }
-        let at = equilibrium(&matching.interest(BUY), &matching.interest(SELL), 100, Limits { low: 90, high: 110 });
-        assert_eq!(at, Some(Equilibrium { price: 100, quantity: 12, bid: 20, ask: 12 }));
+        let at = equilibrium(
+            &matching.interest(BUY),
+            &matching.interest(SELL),
+            price_of(100),
+            Limits { low: 90, high: 110 }.prices(),
+        );
+        assert_eq!(at, Some(Equilibrium { price: price_of(100), quantity: 12, bid: 20, ask: 12 }));
         let mut changes = Vec::new();
         assert_eq!(matching.uncross(at, &mut changes), 12);
         // Market order 2, then 5 at 102, 3 at 101, and 2 of the 10 at 100, which is therefore shown with 10 first.
@@ -623,7 +628,7 @@ mod tests {
         let mut matching = asks(&[plain(1, 100, 5)]);
         matching.insert(BUY, plain(1, NO_PRICE, 8), 1);
         let limits = Limits { low: 90, high: 110 };
-        let at = equilibrium(&matching.interest(BUY), &matching.interest(SELL), 100, limits);
+        let at = equilibrium(&matching.interest(BUY), &matching.interest(SELL), price_of(100), limits.prices());
         let mut changes = Vec::new();
         matching.uncross(at, &mut changes);
         assert_eq!(text(&changes), "Px5@100");

@@ -10,7 +10,7 @@ use crate::types::{Price, Side};
 /// (10 % either way, with the step of the finer of its two tick bands).
 pub const LADDER_SLOTS_MAX: usize = 64 * 64;
 
-/// Coarsest step of a guessed ladder: 0.01, in 10⁻⁹ units.
+/// Coarsest step of a guessed ladder: 0.01, in 10⁻⁹ nodes.
 const WINDOW_STEP_MAX: i64 = 10_000_000;
 
 /// A price as a number that is the smaller the better it is for its side, and back.

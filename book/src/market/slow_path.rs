@@ -5,17 +5,16 @@
 use super::updates::{Marked, mark, publish, stamp, trade};
 use super::{Market, Output};
 use crate::anomaly::{Anomalies, Anomaly};
-use crate::book::{Book, NewOrder};
 use crate::candle::Interval;
-use crate::cells::QueueRank;
+use crate::market::book::{Book, OrderTerms};
+use crate::market::store::node_pool::QueueRank;
 use crate::phase::Phase;
-use crate::replica::ticker;
-use crate::slot::{Execution, OrderEvent, QUANTITY_REST, Slot, System, TickBand, View, action, rtype, system};
-use crate::types::{Nanos, Price};
+use crate::slot::{Execution, OrderEvent, QUANTITY_REST, Record, Slot, System, TickBand, View, action, rtype, system};
+use crate::types::{BookIndex, Nanos, Price, ticker};
 
 impl Market {
     #[inline(never)]
-    pub(super) fn on_rare(&mut self, event: &Slot, out: &mut impl Output) {
+    pub(super) fn on_slow(&mut self, event: &Slot, out: &mut impl Output) {
         match event.view() {
             View::Order(event) => {
                 self.on_clock(event.exchange_ns, event.received_ns, out);
@@ -53,9 +52,9 @@ impl Market {
     pub(super) fn anomaly(&mut self, anomaly: Anomaly, book_id: u32) {
         self.anomalies.count(anomaly);
         if anomaly.spoils_book()
-            && let Some(dense) = self.dense(book_id)
+            && let Some(index) = self.index_of(book_id)
         {
-            self.books[dense].maybe_bad = true;
+            self.books[index.as_usize()].maybe_bad = true;
         }
     }
 
@@ -79,38 +78,39 @@ impl Market {
     }
 
     /// A new price or a larger quantity sends an order to the end of its new queue; less quantity keeps its place
-    /// (CME Globex, "Modify": loss of priority).
+    /// (CME Globex, "Modify": reduction of priority).
     fn on_modify(&mut self, event: &OrderEvent, out: &mut impl Output) {
         let (id, quantity) = (event.order_id, event.quantity());
-        let Some((dense, order)) = self.named(event.book_id, event.side(), id) else { return };
-        let have = self.pools.cells.order(order).quantity;
-        let price = self.pools.level_of(order).price;
+        let Some((index, order)) = self.named(event.book_id, event.side(), id) else { return };
+        let have = self.store.pool.order(order).quantity;
+        let price = self.store.level_of(order).price;
         let times = (event.exchange_ns, event.received_ns);
         let stays = price == event.price && quantity <= have && quantity > 0;
-        let book = &mut self.books[dense];
+        let book = &mut self.books[index.as_usize()];
         let less = if stays { have - quantity } else { QUANTITY_REST };
-        let touched = book.reduce(&mut self.pools, order, less);
+        let touched = book.reduce(&mut self.store, order, less);
         publish(stamp(book, self.seq, times), action::CANCEL, &touched, out);
         check_uncrossed(book);
         if !stays {
-            let new = NewOrder { side: touched.side, id, price: Price(event.price), quantity, rank: QueueRank::FIRST };
-            self.add_unusual(event.book_id, new, times, out);
+            let new =
+                OrderTerms { side: touched.side, id, price: Price(event.price), quantity, rank: QueueRank::FIRST };
+            self.add_slow(event.book_id, new, times, out);
         }
     }
 
     /// A trade that touches no visible order.
     pub(super) fn on_trade(&mut self, event: &Execution, out: &mut impl Output) {
-        let Some(dense) = self.dense_or_new(event.book_id) else { return };
-        let book = &mut self.books[dense];
+        let Some(index) = self.index_or_new(event.book_id) else { return };
+        let book = &mut self.books[index.as_usize()];
         let stamp = stamp(book, self.seq, (event.exchange_ns, event.received_ns));
         book.candles.on_time(second_before(self.next_second_ns), &mut |_, _| {});
         trade(book, stamp, event.side(), Price(event.price), event, out);
     }
 
     fn on_clear(&mut self, event: &OrderEvent, out: &mut impl Output) {
-        let Some(dense) = self.dense_or_new(event.book_id) else { return };
-        let book = &mut self.books[dense];
-        book.clear(&mut self.pools);
+        let Some(index) = self.index_or_new(event.book_id) else { return };
+        let book = &mut self.books[index.as_usize()];
+        book.clear(&mut self.store);
         let stamp = stamp(book, self.seq, (event.exchange_ns, event.received_ns));
         out.push(mark(rtype::CLEAR, stamp, Marked { epoch: self.epoch, ..Marked::default() }));
     }
@@ -134,9 +134,9 @@ impl Market {
         self.seq = 0;
         let second_ns = second_before(self.next_second_ns);
         self.next_second_ns = 0;
-        self.pools.cells.clear();
-        self.pools.orders.clear();
-        self.pools.arena.clear();
+        self.store.pool.clear();
+        self.store.orders.clear();
+        self.store.arena.clear();
         for book in &mut self.books {
             book.candles.on_time(second_ns, &mut |_, _| {});
             book.forget_orders();
@@ -146,26 +146,24 @@ impl Market {
             book.records.equilibrium = None;
             book.records.equilibrium_best = None;
             book.seq = 0;
-            book.lay_ladder(&mut self.pools);
+            book.lay_ladder(&mut self.store);
         }
     }
 
     /// Definitions, states, auction pictures: kept for snapshots and passed on with their number.
     fn on_record(&mut self, event: &Slot, out: &mut impl Output) {
-        let bytes = event.as_bytes();
-        let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| bytes[at + byte]));
-        let (book_id, exchange_ns, received_ns) = ((word(0) >> 32) as u32, word(8), word(24));
+        let Record { book_id, exchange_ns, received_ns, .. } = *event.record();
         self.on_clock(exchange_ns, received_ns, out);
-        let Some(dense) = self.dense_or_new(book_id) else { return };
-        stamp(&mut self.books[dense], self.seq, (exchange_ns, received_ns));
+        let Some(index) = self.index_or_new(book_id) else { return };
+        stamp(&mut self.books[index.as_usize()], self.seq, (exchange_ns, received_ns));
         let numbered = event.with_seq(self.seq);
-        let book = &mut self.books[dense];
+        let book = &mut self.books[index.as_usize()];
         match event.view() {
             View::Symbol(record) => {
                 let same = book.symbol() == crate::slot::text(&record.symbol);
                 if !same && book.records.symbol.is_some() {
                     // The exchange may give the number of an expired book to a new instrument.
-                    book.clear(&mut self.pools);
+                    book.clear(&mut self.store);
                     book.statistics = Default::default();
                     book.candles = Default::default();
                     book.records = Default::default();
@@ -182,7 +180,7 @@ impl Market {
             View::ShortSell(_) => book.records.short_sell = Some(numbered),
             View::TickBand(band) => {
                 // Readers learn the base price from here.
-                let band = self.on_tick_band(dense, band);
+                let band = self.on_tick_band(index, band);
                 return out.push(Slot::from(band).with_seq(self.seq));
             }
             View::State(state) => {
@@ -209,13 +207,13 @@ impl Market {
         out.push(numbered);
     }
 
-    fn on_tick_band(&mut self, dense: usize, band: &TickBand) -> TickBand {
-        let book = &mut self.books[dense];
+    fn on_tick_band(&mut self, index: BookIndex, band: &TickBand) -> TickBand {
+        let book = &mut self.books[index.as_usize()];
         if book.ticks.add(band).is_err() {
             self.anomalies.count(Anomaly::BadTickBand);
         } else {
             book.statistics.set_band(&book.ticks, Price(band.reference));
-            book.lay_ladder(&mut self.pools);
+            book.lay_ladder(&mut self.store);
         }
         TickBand { reference: book.statistics.reference.0, ..*band }
     }

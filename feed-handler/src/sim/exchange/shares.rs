@@ -130,7 +130,7 @@ pub fn check_digit(first_eleven: &[u8]) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::ticks::{self, SHARE_BANDS};
+    use crate::sim::exchange::ticks;
     use std::collections::BTreeSet;
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
             assert!(tickers.contains(ticker), "{ticker}");
         }
         let ticks: BTreeSet<_> = SHARES.iter().map(|share| ticks::tick_at(share.base)).collect();
-        assert_eq!(ticks.len(), SHARE_BANDS.len());
+        assert_eq!(ticks.len(), book::exchange::ticks::SHARES.bands.len());
         let isins: BTreeSet<_> = SHARES.iter().map(Share::isin).collect();
         assert_eq!(isins.len(), SHARES.len());
         for share in &SHARES {
