@@ -1,37 +1,22 @@
-//! The slow path: market-data queries over REST, health, metrics, the web page, and the passage for WebSockets.
+//! The slow path of one process: every service behind its router, every router behind its port, on a tokio runtime of
+//! its own.
 //!
-//! Runs on a tokio runtime of its own. It reads what the view thread copied out of the update ring and has no
-//! way back: nothing here can slow, stop or change the fast path. Never decodes a feed, never sees an order book
-//! of the book thread, never keeps a lock while it waits, formats or writes to a socket.
+//! Assembles only: what a path answers is in the crate of its service. Never decodes a feed, never sees an order book of
+//! the book thread, and has no way back into the fast path but the books' view.
 //!
-//! Read in this order: [`view`] (the thread that keeps the copy), `query` (what a handler takes out of it),
-//! `market` (the handlers), `shapes` (what they answer), [`health`], [`metrics`], [`pages`], [`server`].
+//! Read in this order: [`config`], [`assembly`] (one router for each port), [`server`] (the ports).
 
+pub mod assembly;
 pub mod config;
-mod error;
-pub mod health;
-mod intake;
-mod latency;
-mod limit;
-mod market;
-pub mod metrics;
-mod openapi;
-mod paced;
-mod page;
-pub mod pages;
-mod process;
-mod query;
-mod routes;
 pub mod server;
-mod shapes;
-mod tunnel;
-pub mod view;
 
-pub use config::{Config, Limit, Listen};
-pub use health::{Health, Verdict};
-pub use intake::Intake;
-pub use openapi::openapi;
-pub use pages::{BuildInfo, Pages};
-pub use routes::{Parts, State, admin_router, router};
-pub use server::{ServeError, Server};
-pub use view::{View, ViewWorker};
+pub use api_kit::actuator::{Actuator, BuildInfo};
+pub use api_kit::health::{Health, Verdict};
+pub use api_kit::intake::Intake;
+pub use api_kit::limits::Limit;
+pub use api_kit::server::{Listen, ServeError};
+pub use api_market_data::health::add_checks;
+pub use api_market_data::view::{View, ViewWorker};
+pub use assembly::{Assembly, Parts};
+pub use config::Config;
+pub use server::Server;

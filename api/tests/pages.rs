@@ -39,7 +39,7 @@ async fn readiness_follows_the_feed_and_names_the_reason() {
 
     fed.feed(&[system_slot(system::ALIVE, 32)]);
     assert_eq!(ready("/readyz").await.status, StatusCode::OK);
-    drop(fed.stage);
+    drop(fed.worker);
     assert!(ready("/readyz").await.text().contains("[-]view failed: the view thread has ended"));
 }
 
@@ -60,18 +60,18 @@ async fn the_build_is_told() {
 }
 
 #[test]
-fn other_ports_get_the_same_pages_without_a_runtime() {
-    let fed = fed(&market());
-    let pages = fed.state(config()).pages();
-    let ready = pages.answer("/readyz").unwrap();
+fn the_pages_are_there_without_a_runtime() {
+    let actuator = fed(&market()).assembly(config()).actuator();
+    let answer = |path: &str, query: &str| actuator.answer(path, query, false);
+    let ready = answer("/readyz", "").unwrap();
     assert_eq!((ready.status, ready.body.as_str()), (200, "ok\n"));
-    assert!(pages.answer("/readyz?verbose=1").unwrap().body.contains("[+]feed"));
-    assert_eq!(pages.answer("/actuator/prometheus").unwrap().content_type, api::metrics::PROMETHEUS);
-    for (path, _) in api::pages::PATHS {
-        assert!(pages.answer(path).is_some(), "{path}");
+    assert!(answer("/readyz", "verbose=1").unwrap().body.contains("[+]feed"));
+    assert_eq!(answer("/actuator/prometheus", "").unwrap().content_type, api_kit::exposition::PROMETHEUS);
+    for (path, _) in api_kit::actuator::PATHS {
+        assert!(answer(path, "").is_some(), "{path}");
     }
     for path in ["", "/", "/livez/", "livez", "/actuator/env", "?", "/nothing"] {
-        assert_eq!(pages.answer(path), None, "{path}");
+        assert_eq!(answer(path, ""), None, "{path}");
     }
 }
 
@@ -191,7 +191,7 @@ async fn a_second_source_of_a_name_makes_no_second_type() {
         build: common::BUILD,
         limits: Vec::new(),
     };
-    let router = api::router(&api::State::new(config(), parts));
+    let router = api::Assembly::new(config(), parts).gateway_router();
     let families = parse(get(&router, "/metrics").await.text(), false);
     assert_eq!(families["bist_ring_written_total"].1.len(), 2, "and the same labels again are left out");
 }
@@ -279,6 +279,25 @@ async fn spec() -> (axum::Router, Value) {
     (router, spec)
 }
 
+/// The source files of every crate of the slow path.
+fn sources() -> Vec<String> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders: Vec<_> =
+        ["src", "kit/src", "clients/src", "market-data/src", "gateway/src"].map(|name| root.join(name)).into();
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                sources.push(std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    sources
+}
+
 #[tokio::test]
 async fn every_route_is_described_and_every_description_is_a_route() {
     let (router, spec) = spec().await;
@@ -288,7 +307,7 @@ async fn every_route_is_described_and_every_description_is_a_route() {
         let answer = get(&router, &filled(path)).await;
         assert_ne!(answer.status, StatusCode::NOT_FOUND, "{path} is described but not there");
     }
-    let expected: BTreeSet<&str> = api::pages::PATHS
+    let expected: BTreeSet<&str> = api_kit::actuator::PATHS
         .iter()
         .map(|(path, _)| *path)
         .chain([
@@ -310,12 +329,8 @@ async fn every_route_is_described_and_every_description_is_a_route() {
     assert_eq!(described, expected);
     // Routes come from `routes!`, which describes them, or from the list of pages: nowhere else is one made.
     let mut undescribed = Vec::new();
-    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
-        let path = file.unwrap().path();
-        if path.is_file() {
-            let text = std::fs::read_to_string(&path).unwrap();
-            undescribed.extend(text.lines().filter(|line| line.contains(".route(")).map(str::to_owned));
-        }
+    for text in sources() {
+        undescribed.extend(text.lines().filter(|line| line.contains(".route(")).map(str::to_owned));
     }
     assert_eq!(undescribed.len(), 1, "{undescribed:#?}");
 }
@@ -446,13 +461,8 @@ async fn the_document_names_every_path_and_every_error() {
         let path = path.trim_start_matches("/api/v1/market-data").trim_end_matches("/{*path}");
         assert!(document.contains(&format!("{path}`")), "{path}");
     }
-    let sources = [
-        include_str!("../src/error.rs"),
-        include_str!("../src/limit.rs"),
-        include_str!("../src/market.rs"),
-        include_str!("../src/page.rs"),
-        include_str!("../src/tunnel.rs"),
-    ];
+    let mut sources = sources();
+    sources.retain(|source| source.contains("ApiError")); // nothing else makes a code
     let mut codes = BTreeSet::new();
     for word in sources.iter().flat_map(|source| source.split('"')) {
         if word.len() > 6 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
@@ -461,4 +471,37 @@ async fn the_document_names_every_path_and_every_error() {
         }
     }
     assert!(codes.len() > 10, "{codes:?}");
+}
+
+/// The gateway asks the service's client, the service's own port the service: both say the same.
+#[tokio::test]
+async fn the_gateway_answers_as_the_service_does() {
+    let assembly = fed(&market()).assembly(config());
+    let (gateway, service) = (assembly.gateway_router(), assembly.market_data_router());
+    for path in [
+        "symbols?search=garanti",
+        "symbols/THYAO",
+        "quotes/GARAN",
+        "quotes?symbols=GARAN,NOPE",
+        "quotes?offset=1&limit=2",
+        "orderbook/GARAN?depth=5",
+        "trades/GARAN?limit=2",
+        "candles/GARAN?interval=1s",
+        "movers?by=volume",
+    ] {
+        let path = format!("/api/v1/market-data/{path}");
+        let (through, direct) = (get(&gateway, &path).await, get(&service, &path).await);
+        assert_eq!((through.status, direct.status), (StatusCode::OK, StatusCode::OK), "{path}");
+        assert_eq!(through.body, direct.body, "{path}");
+    }
+    for path in ["orderbook/GARAN?depth=0", "quotes/NOPE", "movers?by=luck"] {
+        let path = format!("/api/v1/market-data/{path}");
+        let (through, direct) = (get(&gateway, &path).await, get(&service, &path).await);
+        assert_eq!((through.status, &through.json()["error"]), (direct.status, &direct.json()["error"]), "{path}");
+    }
+    for path in ["/readyz", "/metrics", "/actuator/health", "/openapi.json", "/swagger-ui/", "/api/v1/limits"] {
+        assert_eq!(get(&service, path).await.status, StatusCode::OK, "{path}");
+    }
+    assert_eq!(get(&service, "/ws/v2").await.status, StatusCode::NOT_FOUND, "the proxy would lead back here");
+    assert_eq!(get(&service, "/").await.status, StatusCode::NOT_FOUND, "the page is the gateway's");
 }

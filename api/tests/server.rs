@@ -3,7 +3,7 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use api::{Config, Server};
@@ -13,7 +13,7 @@ use tungstenite::Message;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn started(fed: &Fed, config: Config) -> Server {
-    Server::start(fed.state(config)).expect("free ports")
+    Server::start(fed.assembly(config)).expect("free ports")
 }
 
 fn ask(url: &str) -> (u16, ureq::http::HeaderMap, String) {
@@ -21,6 +21,13 @@ fn ask(url: &str) -> (u16, ureq::http::HeaderMap, String) {
     let mut response = request.call().expect("an answer");
     let body = response.body_mut().read_to_string().expect("a body");
     (response.status().as_u16(), response.headers().clone(), body)
+}
+
+/// A process whose WebSocket proxy leads to `address`.
+fn leading_to(address: SocketAddr) -> Config {
+    let mut config = config();
+    config.ws_proxy.market_data = address;
+    config
 }
 
 /// Writes `request` and reads until the server closes.
@@ -52,7 +59,7 @@ fn a_taken_port_names_itself_and_its_key() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = config();
     config.main.address = taken.local_addr().unwrap();
-    let error = Server::start(fed(&[]).state(config)).err().expect("the port is taken").to_string();
+    let error = Server::start(fed(&[]).assembly(config)).err().expect("the port is taken").to_string();
     assert!(error.contains(&taken.local_addr().unwrap().to_string()), "{error}");
     assert!(error.contains("api.listen") && error.contains("another process"), "{error}");
 }
@@ -76,7 +83,8 @@ fn stopping_cuts_idle_connections_within_the_limit() {
 
 #[test]
 fn a_head_that_never_ends_is_cut_off() {
-    let config = Config { head_timeout: Duration::from_millis(100), ..config() };
+    let mut config = config();
+    config.server.head_timeout = Duration::from_millis(100);
     let server = started(&fed(&[]), config);
     let begin = Instant::now();
     raw(&server, b"GET /livez HTTP/1.1\r\nX-Slow: ");
@@ -88,7 +96,8 @@ fn a_head_that_never_ends_is_cut_off() {
 
 #[test]
 fn connections_beyond_the_limit_are_refused_and_counted() {
-    let config = Config { connections_max: 1, ..config() };
+    let mut config = config();
+    config.server.connections_max = 1;
     let server = started(&fed(&[]), config);
     let mut first = TcpStream::connect(server.local_addr()).unwrap();
     first.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -99,7 +108,7 @@ fn connections_beyond_the_limit_are_refused_and_counted() {
 }
 
 /// A WebSocket server that says what it was asked and echoes `messages` messages.
-fn echo(messages: usize) -> (std::net::SocketAddr, std::thread::JoinHandle<String>) {
+fn echo(messages: usize) -> (SocketAddr, std::thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = std::thread::spawn(move || {
@@ -130,13 +139,13 @@ fn open(server: &Server, path: &str) -> tungstenite::WebSocket<TcpStream> {
     let request =
         tungstenite::ClientRequestBuilder::new(format!("ws://{}{path}", server.local_addr()).parse().unwrap())
             .with_sub_protocol("bist.v2.json");
-    tungstenite::client(request, stream).expect("a handshake through the passage").0
+    tungstenite::client(request, stream).expect("a handshake through the proxy").0
 }
 
 #[test]
 fn a_websocket_passes_byte_for_byte() {
     let (address, upstream) = echo(3);
-    let server = started(&fed(&[]), Config { market_data: address, ..config() });
+    let server = started(&fed(&[]), leading_to(address));
     let mut socket = open(&server, "/ws/v2/test?token=1");
     for message in [Message::text("merhaba"), Message::binary(vec![7; 300_000]), Message::text("")] {
         socket.send(message.clone()).unwrap();
@@ -151,13 +160,10 @@ fn a_websocket_passes_byte_for_byte() {
 }
 
 #[test]
-fn a_client_that_never_closes_does_not_keep_the_passage() {
+fn a_client_that_never_closes_does_not_keep_the_proxied_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let config = Config {
-        market_data: listener.local_addr().unwrap(),
-        tunnel_close_timeout: Duration::from_millis(100),
-        ..config()
-    };
+    let mut config = leading_to(listener.local_addr().unwrap());
+    config.ws_proxy.close_timeout = Duration::from_millis(100);
     let upstream = std::thread::spawn(move || {
         let socket = tungstenite::accept(listener.accept().unwrap().0).unwrap();
         drop(socket); // goes away without a word, as a killed server does
@@ -168,31 +174,36 @@ fn a_client_that_never_closes_does_not_keep_the_passage() {
     upstream.join().unwrap();
     let metrics = format!("http://{}/metrics", server.admin_addr().unwrap());
     let deadline = Instant::now() + PATIENCE;
-    let ended = |metrics: &str| metrics.contains("bist_tunnels_total 1\n") && metrics.contains("bist_tunnels_open 0");
+    let ended = |metrics: &str| {
+        metrics.contains("bist_ws_proxy_connections_total 1\n") && metrics.contains("bist_ws_proxy_connections_open 0")
+    };
     while !ended(&ask(&metrics).2) {
-        assert!(Instant::now() < deadline, "the passage ends soon after one side has");
+        assert!(Instant::now() < deadline, "the proxied connection ends soon after one side has");
     }
     drop(socket);
 }
 
 #[test]
-fn an_open_passage_does_not_hold_up_the_stop() {
+fn an_open_proxied_socket_does_not_hold_up_the_stop() {
     let (address, _upstream) = echo(usize::MAX);
-    let server = started(&fed(&[]), Config { market_data: address, ..config() });
+    let server = started(&fed(&[]), leading_to(address));
     let mut socket = open(&server, "/ws/v2");
     socket.send(Message::text("x")).unwrap();
     socket.read().unwrap();
     let metrics = ask(&format!("http://{}/metrics", server.admin_addr().unwrap())).2;
-    assert!(metrics.contains("bist_tunnels_open 1") && metrics.contains("bist_tunnels_total 1"), "{metrics}");
+    assert!(
+        metrics.contains("bist_ws_proxy_connections_open 1") && metrics.contains("bist_ws_proxy_connections_total 1"),
+        "{metrics}"
+    );
     let begin = Instant::now();
     server.stop();
     assert!(begin.elapsed() < Duration::from_millis(1_500), "{:?}", begin.elapsed());
 }
 
 #[test]
-fn a_passage_to_nowhere_says_so() {
+fn a_proxy_to_nowhere_says_so() {
     let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let server = started(&fed(&[]), Config { market_data: nowhere, ..config() });
+    let server = started(&fed(&[]), leading_to(nowhere));
     let handshake = "GET /ws/v2 HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAccept: */*\r\n\r\n";
     let mut stream = TcpStream::connect(server.local_addr()).unwrap();
@@ -210,12 +221,9 @@ fn a_passage_to_nowhere_says_so() {
 #[test]
 fn a_market_data_server_that_is_silent_is_given_up() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let config = Config {
-        market_data: silent.local_addr().unwrap(),
-        tunnel_answer_timeout: Duration::from_millis(100),
-        tunnels_max: 1,
-        ..config()
-    };
+    let mut config = leading_to(silent.local_addr().unwrap());
+    config.ws_proxy.answer_timeout = Duration::from_millis(100);
+    config.ws_proxy.connections_max = 1;
     let server = started(&fed(&[]), config);
     let stream = TcpStream::connect(server.local_addr()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -229,9 +237,11 @@ fn a_market_data_server_that_is_silent_is_given_up() {
 }
 
 #[test]
-fn passages_beyond_the_limit_are_refused_and_room_comes_back() {
+fn sockets_beyond_the_limit_are_refused_and_room_comes_back() {
     let (address, _upstream) = echo(usize::MAX);
-    let server = started(&fed(&[]), Config { market_data: address, tunnels_max: 1, ..config() });
+    let mut config = leading_to(address);
+    config.ws_proxy.connections_max = 1;
+    let server = started(&fed(&[]), config);
     let first = open(&server, "/ws/v2");
     let url = format!("ws://{}/ws/v2", server.local_addr());
     let Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) =
@@ -243,23 +253,22 @@ fn passages_beyond_the_limit_are_refused_and_room_comes_back() {
     drop(first);
     let metrics = format!("http://{}/metrics", server.admin_addr().unwrap());
     let deadline = Instant::now() + PATIENCE;
-    while !ask(&metrics).2.contains("bist_tunnels_open 0") {
-        assert!(Instant::now() < deadline, "the passage closes with its client");
+    while !ask(&metrics).2.contains("bist_ws_proxy_connections_open 0") {
+        assert!(Instant::now() < deadline, "the proxied connection closes with its client");
     }
 }
 
-/// A connection that somebody else accepted: our end, and the end that goes to the server.
+/// A connection that another port accepted: the client's end, and the end that is handed over.
 fn accepted() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     near.set_read_timeout(Some(PATIENCE)).unwrap();
     let (far, _) = listener.accept().unwrap();
-    far.set_nonblocking(true).unwrap();
     (near, far)
 }
 
 #[test]
-fn a_connection_of_the_market_data_port_is_served_from_the_first_byte() {
+fn a_handed_over_connection_is_served_from_its_first_byte() {
     let server = started(&fed(&market()), config());
     let (mut near, far) = accepted();
     let peer = near.local_addr().unwrap();
@@ -272,19 +281,39 @@ fn a_connection_of_the_market_data_port_is_served_from_the_first_byte() {
     near.read_to_string(&mut answers).unwrap();
     let statuses: Vec<_> = answers.match_indices("HTTP/1.1 ").map(|(at, _)| &answers[at + 9..at + 12]).collect();
     assert_eq!(statuses, ["200", "200", "200", "404"], "{answers}");
-    let limited = answers.find("x-ratelimit-limit").or(answers.find("ratelimit-limit"));
+    let limited = answers.find("ratelimit-limit");
     assert!(limited.is_some_and(|at| at > answers.rfind("HTTP/1.1 200").unwrap()), "REST only: {answers}");
     let metrics = ask(&format!("http://{}/metrics", server.admin_addr().unwrap())).2;
-    assert!(
-        metrics.contains(r#"http_requests_total{service="market-data",method="HEAD",status="200"} 1"#),
-        "{metrics}"
-    );
+    for line in [
+        r#"http_requests_total{service="market-data-service",method="HEAD",status="200"} 1"#,
+        r#"http_requests_total{service="market-data-service",method="GET",status="404"} 1"#,
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
     server.stop();
 }
 
 #[test]
-fn a_full_or_closed_intake_gives_the_connection_back() {
-    let server = started(&fed(&[]), Config { worker_threads: 1, ..config() });
+fn a_handed_over_connection_has_the_same_bounds() {
+    let mut config = config();
+    config.server.head_timeout = Duration::from_millis(100);
+    config.rate_limit.requests_per_second = 1;
+    config.rate_limit.requests_burst = 1;
+    let server = started(&fed(&[]), config);
+    let (mut near, far) = accepted();
+    let begin = Instant::now();
+    let request = b"GET /api/v1/limits HTTP/1.1\r\nHost: x\r\n\r\n";
+    let read = [request.as_slice(), request, b"GET /livez HTTP/1.1\r\nX-Slow: "].concat();
+    server.intake().offer(far, near.local_addr().unwrap(), read).expect("there is room");
+    let mut answers = String::new();
+    let _ = near.read_to_string(&mut answers);
+    assert!(begin.elapsed() < PATIENCE, "a head that never ends is cut off");
+    assert!(answers.starts_with("HTTP/1.1 200") && answers.contains("HTTP/1.1 429"), "{answers}");
+}
+
+#[test]
+fn a_stopped_server_gives_the_connection_back() {
+    let server = started(&fed(&[]), config());
     let intake = server.intake();
     server.stop();
     let (mut near, far) = accepted();

@@ -4,21 +4,18 @@
 //! for. Samples of one name from several sources become one family, so HELP and TYPE stand once. Never writes a
 //! metric itself from a hot thread: those have counters (`book/src/metrics.rs`) that are read here.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use book::metrics::{LATENCY_BOUNDS_NS, MetricSource, Sample, Value};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::http_metrics::HttpMetrics;
 use crate::process::Process;
 
 /// Content type of the OpenMetrics text.
@@ -42,7 +39,7 @@ impl Exposition {
         registry.register(
             "http_request_duration_seconds",
             "Time from the whole request head to the response head, by listener and route",
-            http.durations.clone(),
+            http.durations(),
         );
         registry.register_collector(Box::new(ProcessCollector));
         Self { registry }
@@ -175,112 +172,5 @@ impl Collector for ProcessCollector {
             gauge("process_max_fds", "Limit on open file descriptors.", max_fds)?;
         }
         gauge("process_threads", "Threads.", process.threads)
-    }
-}
-
-/// Requests by listener, method and status, and how long they took. Written by the slow path only.
-pub struct HttpMetrics {
-    requests: Mutex<BTreeMap<RequestLabels, u64>>,
-    durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
-    rate_limited: AtomicU64,
-    connections_refused: AtomicU64,
-    panics: AtomicU64,
-    /// WebSocket passages opened so far.
-    pub(crate) tunnels: AtomicU64,
-    /// WebSocket passages that are open.
-    pub(crate) tunnels_open: AtomicU64,
-}
-
-type RequestLabels = (&'static str, &'static str, u16);
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RouteLabels {
-    service: &'static str,
-    route: String,
-}
-
-/// Upper ends of the duration buckets in seconds: an answer is made in well under a millisecond, a bad one in seconds.
-const DURATION_BOUNDS: [f64; 12] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0];
-
-impl HttpMetrics {
-    /// Nothing counted yet; the commonest line is there from the start, so that its rate is known from the start.
-    #[must_use]
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            requests: Mutex::new(BTreeMap::from([((SERVICE_REST, "GET", 200), 0)])),
-            durations: Family::new_with_constructor(|| Histogram::new(DURATION_BOUNDS)),
-            rate_limited: AtomicU64::new(0),
-            connections_refused: AtomicU64::new(0),
-            panics: AtomicU64::new(0),
-            tunnels: AtomicU64::new(0),
-            tunnels_open: AtomicU64::new(0),
-        })
-    }
-
-    /// Counts an answered request. `route` is the route's pattern, never the path asked; `None` = no route matched.
-    pub fn count(&self, service: &'static str, method: &str, status: u16, route: Option<&str>, took: Duration) {
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        *requests.entry((service, method_name(method), status)).or_default() += 1;
-        drop(requests);
-        let route = route.unwrap_or("none").to_owned();
-        self.durations.get_or_create(&RouteLabels { service, route }).observe(took.as_secs_f64());
-    }
-
-    pub(crate) fn count_rate_limited(&self) {
-        self.rate_limited.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn count_refused_connection(&self) {
-        self.connections_refused.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn count_panic(&self) {
-        self.panics.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// `service` label of the main listener.
-pub(crate) const SERVICE_REST: &str = "rest";
-/// `service` label of the admin listener.
-pub(crate) const SERVICE_ADMIN: &str = "admin";
-/// The port of the market-data WebSocket.
-pub(crate) const SERVICE_MARKET_DATA: &str = "market-data";
-
-/// One of a fixed set, so that a caller cannot invent label values.
-fn method_name(method: &str) -> &'static str {
-    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-        .into_iter()
-        .find(|&name| name == method)
-        .unwrap_or("OTHER")
-}
-
-impl MetricSource for HttpMetrics {
-    fn collect(&self, samples: &mut Vec<Sample>) {
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for ((service, method, status), count) in requests {
-            samples.push(Sample::counter(
-                "http_requests_total",
-                "Requests answered, by listener, method and status.",
-                &[("service", service), ("method", method), ("status", &status.to_string())],
-                count,
-            ));
-        }
-        let mut count = |name, help, value: &AtomicU64| {
-            samples.push(Sample::counter(name, help, &[], value.load(Ordering::Relaxed)));
-        };
-        count("bist_http_rate_limited_total", "Requests refused with 429.", &self.rate_limited);
-        count(
-            "bist_http_connections_refused_total",
-            "Connections refused because as many as allowed were open.",
-            &self.connections_refused,
-        );
-        count("bist_http_panics_total", "Requests whose handler panicked; each is a fault.", &self.panics);
-        count("bist_tunnels_total", "WebSocket passages opened.", &self.tunnels);
-        samples.push(Sample::gauge(
-            "bist_tunnels_open",
-            "WebSocket passages to the market-data server that are open.",
-            &[],
-            self.tunnels_open.load(Ordering::Relaxed) as f64,
-        ));
     }
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 /// `inner`, with a limit on every write.
-pub(crate) struct Paced<T> {
+pub struct Paced<T> {
     inner: T,
     limit: Duration,
     /// Runs while a write waits.
@@ -22,7 +22,8 @@ pub(crate) struct Paced<T> {
 }
 
 impl<T> Paced<T> {
-    pub(crate) fn new(inner: T, limit: Duration) -> Self {
+    /// `inner`, whose writes fail after `limit` without progress.
+    pub fn new(inner: T, limit: Duration) -> Self {
         Self { inner, limit, timer: Box::pin(sleep(limit)), waiting: false }
     }
 

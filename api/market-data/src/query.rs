@@ -1,18 +1,20 @@
-//! What a handler takes out of the replica: plain copies, made under the lock, formatted after it.
+//! What the service takes out of the replica: plain copies, made under the lock, formatted after it.
 //!
 //! Never formats, allocates more than the copy needs, or knows HTTP.
 
+use api_clients::market_data::MoversBy;
 use book::candle::{Candle, Interval};
-use book::replica::{BookView, Level, Replica, TradeView};
+use book::replica::{BookView, Replica, TradeView};
 use book::statistics::Statistics;
 use book::tick::TickTable;
+use book::types::Level;
 use book::{BookId, Nanos, Phase, Price};
 
 use crate::view::View;
 
 /// What stands above every answer about one book.
 #[derive(Clone, Debug)]
-pub(crate) struct Head {
+pub(crate) struct BookHead {
     pub(crate) symbol: String,
     pub(crate) price_decimals: u8,
     pub(crate) phase: Phase,
@@ -26,7 +28,7 @@ pub(crate) struct Head {
     pub(crate) received_ns: Nanos,
 }
 
-impl Head {
+impl BookHead {
     fn of(replica: &Replica, book: &BookView) -> Self {
         Self {
             symbol: book.definition.symbol.clone(),
@@ -47,7 +49,7 @@ impl Head {
 /// An instrument.
 #[derive(Clone, Debug)]
 pub(crate) struct InstrumentCopy {
-    pub(crate) head: Head,
+    pub(crate) head: BookHead,
     pub(crate) name: String,
     pub(crate) isin: String,
     pub(crate) currency: String,
@@ -65,7 +67,7 @@ pub(crate) struct InstrumentCopy {
 /// The best prices and the day's statistics.
 #[derive(Clone, Debug)]
 pub(crate) struct QuoteCopy {
-    pub(crate) head: Head,
+    pub(crate) head: BookHead,
     pub(crate) currency: String,
     pub(crate) bid: Option<Level>,
     pub(crate) ask: Option<Level>,
@@ -76,7 +78,7 @@ pub(crate) struct QuoteCopy {
 /// The best levels.
 #[derive(Clone, Debug)]
 pub(crate) struct DepthCopy {
-    pub(crate) head: Head,
+    pub(crate) head: BookHead,
     pub(crate) bids: Vec<Level>,
     pub(crate) asks: Vec<Level>,
     pub(crate) bid_levels: usize,
@@ -87,39 +89,33 @@ pub(crate) struct DepthCopy {
 /// The last trades, newest first.
 #[derive(Clone, Debug)]
 pub(crate) struct TradesCopy {
-    pub(crate) head: Head,
+    pub(crate) head: BookHead,
     pub(crate) trades: Vec<TradeView>,
 }
 
 /// The last candles, oldest first; the last one may be forming.
 #[derive(Clone, Debug)]
 pub(crate) struct CandlesCopy {
-    pub(crate) head: Head,
+    pub(crate) head: BookHead,
     pub(crate) closed: Vec<Candle>,
     pub(crate) forming: Option<Candle>,
 }
 
-/// What movers are ordered by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MoversBy {
-    Gainers,
-    Losers,
-    Volume,
-    Turnover,
+/// A quote of a mover.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedQuoteCopy {
+    /// Long name of the instrument.
+    pub(crate) name: String,
+    pub(crate) quote: QuoteCopy,
 }
 
-impl MoversBy {
-    pub(crate) const NAMES: [(&'static str, Self); 4] =
-        [("gainers", Self::Gainers), ("losers", Self::Losers), ("volume", Self::Volume), ("turnover", Self::Turnover)];
-
-    /// Greater is further up; `None` keeps the book out of the list.
-    fn key(self, statistics: &Statistics) -> Option<i128> {
-        match self {
-            Self::Gainers => statistics.change_basis_points().filter(|&change| change > 0).map(i128::from),
-            Self::Losers => statistics.change_basis_points().filter(|&change| change < 0).map(|c| -i128::from(c)),
-            Self::Volume => (statistics.volume > 0).then_some(i128::from(statistics.volume)),
-            Self::Turnover => (statistics.turnover > 0).then_some(statistics.turnover),
-        }
+/// Greater is further up; `None` keeps the book out of the list.
+fn mover_key(by: MoversBy, statistics: &Statistics) -> Option<i128> {
+    match by {
+        MoversBy::Gainers => statistics.change_basis_points().filter(|&change| change > 0).map(i128::from),
+        MoversBy::Losers => statistics.change_basis_points().filter(|&change| change < 0).map(|c| -i128::from(c)),
+        MoversBy::Volume => (statistics.volume > 0).then_some(i128::from(statistics.volume)),
+        MoversBy::Turnover => (statistics.turnover > 0).then_some(statistics.turnover),
     }
 }
 
@@ -129,7 +125,7 @@ pub(crate) fn instruments(view: &View, books: Vec<BookId>) -> Vec<InstrumentCopy
         let instrument = |book: &BookView| {
             let definition = &book.definition;
             InstrumentCopy {
-                head: Head::of(replica, book),
+                head: BookHead::of(replica, book),
                 name: definition.name.clone(),
                 isin: definition.isin.clone(),
                 currency: definition.currency.clone(),
@@ -158,7 +154,7 @@ pub(crate) fn quotes(view: &View, books: Vec<BookId>) -> Vec<QuoteCopy> {
 
 fn quote(replica: &Replica, book: &BookView) -> QuoteCopy {
     QuoteCopy {
-        head: Head::of(replica, book),
+        head: BookHead::of(replica, book),
         currency: book.definition.currency.clone(),
         bid: book.bids.best().copied(),
         ask: book.asks.best().copied(),
@@ -175,7 +171,7 @@ pub(crate) fn depth(view: &View, book_id: BookId, depth: usize) -> Option<DepthC
     view.copy(|replica| {
         let book = replica.book(book_id)?;
         Some(DepthCopy {
-            head: Head::of(replica, book),
+            head: BookHead::of(replica, book),
             bids: book.bids.iter().take(depth).copied().collect(),
             asks: book.asks.iter().take(depth).copied().collect(),
             bid_levels: book.bids.len(),
@@ -190,7 +186,7 @@ pub(crate) fn trades(view: &View, book_id: BookId, limit: usize) -> Option<Trade
     view.copy(|replica| {
         let book = replica.book(book_id)?;
         let trades = book.trades.iter().rev().take(limit).copied().collect();
-        Some(TradesCopy { head: Head::of(replica, book), trades })
+        Some(TradesCopy { head: BookHead::of(replica, book), trades })
     })
 }
 
@@ -202,18 +198,18 @@ pub(crate) fn candles(view: &View, book_id: BookId, interval: Interval, limit: u
         let history = &book.closed_candles[interval as usize];
         let room = limit.saturating_sub(usize::from(forming.is_some()));
         let closed = history.range(history.len().saturating_sub(room)..).copied().collect();
-        Some(CandlesCopy { head: Head::of(replica, book), closed, forming })
+        Some(CandlesCopy { head: BookHead::of(replica, book), closed, forming })
     })
 }
 
 /// The first `limit` books by `by`; equal ones by symbol, so that the same books give the same list.
-pub(crate) fn movers(view: &View, by: MoversBy, limit: usize) -> Vec<(InstrumentName, QuoteCopy)> {
+pub(crate) fn movers(view: &View, by: MoversBy, limit: usize) -> Vec<NamedQuoteCopy> {
     view.copy(|replica| {
         let mut ranked: Vec<(i128, &BookView)> = replica
             .books()
             .iter()
             .filter(|book| !book.definition.symbol.is_empty())
-            .filter_map(|book| Some((by.key(&book.statistics)?, book)))
+            .filter_map(|book| Some((mover_key(by, &book.statistics)?, book)))
             .collect();
         let order = |a: &(i128, &BookView), b: &(i128, &BookView)| {
             b.0.cmp(&a.0).then_with(|| a.1.definition.symbol.cmp(&b.1.definition.symbol))
@@ -226,11 +222,7 @@ pub(crate) fn movers(view: &View, by: MoversBy, limit: usize) -> Vec<(Instrument
         ranked.sort_unstable_by(order);
         ranked
             .into_iter()
-            .map(|(_, book)| (InstrumentName(book.definition.name.clone()), quote(replica, book)))
+            .map(|(_, book)| NamedQuoteCopy { name: book.definition.name.clone(), quote: quote(replica, book) })
             .collect()
     })
 }
-
-/// The long name of an instrument.
-#[derive(Clone, Debug)]
-pub(crate) struct InstrumentName(pub(crate) String);

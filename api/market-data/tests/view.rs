@@ -13,9 +13,9 @@ use common::{fed, level, market, share};
 #[test]
 fn a_handler_that_hangs_makes_only_this_ring_full() {
     let (mut producer, consumer) = ring("view", 1_024, Notifier::new());
-    let (mut stage, view) = api::ViewWorker::new(consumer, Options::default());
+    let (mut worker, view) = api_market_data::view::ViewWorker::new(consumer, Options::default());
     producer.push_all(&share(70, "GARAN.E", "GARANTI", 10_000)).unwrap();
-    while stage.do_work() > 0 {}
+    while worker.do_work() > 0 {}
 
     let (holding, held) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
@@ -29,8 +29,8 @@ fn a_handler_that_hangs_makes_only_this_ring_full() {
         });
         held.recv().unwrap();
         let turns = scope.spawn(move || {
-            while stage.do_work() == 0 {}
-            while stage.do_work() > 0 {}
+            while worker.do_work() == 0 {}
+            while worker.do_work() > 0 {}
         });
         // This is the book thread: it never stands still, and it learns that the ring is full.
         let mut seq = 100;

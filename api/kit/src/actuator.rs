@@ -1,20 +1,24 @@
-//! Health, build and metrics as pages: status, content type, text. Both the router and the market-data port answer
-//! with them.
+//! Health, build and metrics as pages: status, content type, text, the same on every port of the process.
 //!
-//! [`Pages::answer`] never collects while the runtime of this crate lives: it hands out what was written a second ago
-//! at most, because its caller is a fan-out thread that must not stop for a scrape.
+//! Made anew for each request, on the runtime of the slow path. Never reached from a hot thread.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use arc_swap::ArcSwapOption;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router, routing};
 use book::metrics::{MetricSource, Sample};
 use serde_json::json;
 
-use crate::health::Health;
+use crate::error::{AsIs, accepts};
+use crate::exposition::{Exposition, OPENMETRICS, PROMETHEUS};
+use crate::health::{Health, Report};
+use crate::http_metrics::HttpMetrics;
 use crate::latency;
-use crate::metrics::{Exposition, HttpMetrics, OPENMETRICS, PROMETHEUS};
 
 /// Which build this is.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +40,7 @@ impl MetricSource for BuildInfo {
 
 /// One answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PageText {
+pub struct ActuatorPage {
     /// HTTP status.
     pub status: u16,
     /// Content type.
@@ -45,23 +49,17 @@ pub struct PageText {
     pub body: String,
 }
 
-/// The pages of this process.
-pub struct Pages {
+/// Health, build and metrics of this process.
+pub struct Actuator {
     health: Arc<Health>,
     exposition: Exposition,
     /// The same ones, for who reads percentiles.
     sources: Vec<Arc<dyn MetricSource>>,
     build: BuildInfo,
     started: Instant,
-    written: ArcSwapOption<Written>,
 }
 
-struct Written {
-    at: Instant,
-    pages: HashMap<&'static str, PageText>,
-}
-
-/// Every path that [`Pages`] answers, with what it is for.
+/// Every path that [`Actuator`] answers, with what it is for.
 pub const PATHS: [(&str, &str); 11] = [
     ("/livez", "Is the process alive? 200 or 503; `?verbose` lists the checks"),
     ("/readyz", "Should it be asked? 200 or 503; `?verbose` lists the checks"),
@@ -76,16 +74,10 @@ pub const PATHS: [(&str, &str); 11] = [
     ("/actuator", "The list of these paths"),
 ];
 
-/// How often the runtime writes the pages anew.
-pub(crate) const WRITE_PERIOD: Duration = Duration::from_secs(1);
-
-/// Pages older than this are not handed out any more: the runtime that writes them is not there, or stuck.
-const WRITTEN_AGE_MAX: Duration = Duration::from_secs(3);
-
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-impl Pages {
+impl Actuator {
     /// The pages of a process with these checks and metrics.
     #[must_use]
     pub fn new(
@@ -95,45 +87,24 @@ impl Pages {
         build: BuildInfo,
     ) -> Self {
         sources.push(Arc::new(build));
-        Self {
-            health,
-            exposition: Exposition::new(sources.clone(), http),
-            sources,
-            build,
-            started: Instant::now(),
-            written: ArcSwapOption::empty(),
-        }
+        Self { health, exposition: Exposition::new(sources.clone(), http), sources, build, started: Instant::now() }
     }
 
-    /// The answer to `GET path_and_query` for a server that has no time: text at most a second old. `None` for a path
-    /// that is not one of [`PATHS`].
+    /// The answer to `GET path?query`; `None` for a path that is not one of [`PATHS`]. `open_metrics`: metrics as OpenMetrics.
     #[must_use]
-    pub fn answer(&self, path_and_query: &str) -> Option<PageText> {
-        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-        let written = self.written.load();
-        match written.as_deref() {
-            Some(written) if written.at.elapsed() < WRITTEN_AGE_MAX && !is_verbose(query) => {
-                written.pages.get(path).cloned()
-            }
-            _ => self.write(path, query, false),
-        }
-    }
-
-    /// The answer made now. `open_metrics`: metrics as OpenMetrics.
-    #[must_use]
-    pub fn write(&self, path: &str, query: &str, open_metrics: bool) -> Option<PageText> {
+    pub fn answer(&self, path: &str, query: &str, open_metrics: bool) -> Option<ActuatorPage> {
         let verbose = is_verbose(query);
-        let text = |report: crate::health::Report| PageText {
+        let text = |report: Report| ActuatorPage {
             status: report.status(),
             content_type: TEXT,
             body: report.text(&path[1..], verbose),
         };
-        let actuator = |report: crate::health::Report| PageText {
+        let actuator = |report: Report| ActuatorPage {
             status: report.status(),
             content_type: JSON,
             body: report.actuator().to_string(),
         };
-        let json = |body: serde_json::Value| PageText { status: 200, content_type: JSON, body: body.to_string() };
+        let json = |body: serde_json::Value| ActuatorPage { status: 200, content_type: JSON, body: body.to_string() };
         Some(match path {
             "/livez" => text(self.health.liveness()),
             "/readyz" => text(self.health.readiness()),
@@ -149,10 +120,10 @@ impl Pages {
             })),
             "/actuator/latency" => json(latency::json(&self.sources)),
             "/actuator/prometheus" | "/metrics" if open_metrics => {
-                PageText { status: 200, content_type: OPENMETRICS, body: self.exposition.openmetrics() }
+                ActuatorPage { status: 200, content_type: OPENMETRICS, body: self.exposition.openmetrics() }
             }
             "/actuator/prometheus" | "/metrics" => {
-                PageText { status: 200, content_type: PROMETHEUS, body: self.exposition.prometheus() }
+                ActuatorPage { status: 200, content_type: PROMETHEUS, body: self.exposition.prometheus() }
             }
             "/actuator" => {
                 let links = PATHS.iter().map(|(path, what)| (*path, json!({ "href": path, "title": what })));
@@ -161,13 +132,21 @@ impl Pages {
             _ => return None,
         })
     }
+}
 
-    /// Writes all pages, for [`Pages::answer`]. The runtime calls it every [`WRITE_PERIOD`].
-    pub(crate) fn write_all(&self) {
-        let page = |path: &'static str| Some((path, self.write(path, "", false)?));
-        let pages = PATHS.iter().filter_map(|(path, _)| page(path)).collect();
-        self.written.store(Some(Arc::new(Written { at: Instant::now(), pages })));
-    }
+/// The pages at their paths.
+pub(crate) fn routes(actuator: Arc<Actuator>) -> Router {
+    PATHS.iter().fold(Router::new(), |router, (path, _)| router.route(path, routing::get(page))).with_state(actuator)
+}
+
+async fn page(State(actuator): State<Arc<Actuator>>, request: Request) -> Response {
+    let uri = request.uri();
+    let open_metrics = accepts(request.headers(), "application/openmetrics-text");
+    let Some(page) = actuator.answer(uri.path(), uri.query().unwrap_or_default(), open_metrics) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, Extension(AsIs), [(CONTENT_TYPE, HeaderValue::from_static(page.content_type))], page.body).into_response()
 }
 
 fn is_verbose(query: &str) -> bool {

@@ -2,11 +2,12 @@
 
 mod common;
 
+use api_kit::rate_limit::RateLimitConfig;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use book::candle::Interval;
 use book::checksum::checksum_of_text;
-use common::{TEN, ask, config, fed, get, get_as, level, market, system_slot, trade};
+use common::{TEN, ask, fed, get, get_as, level, market, system_slot, trade};
 use serde_json::json;
 
 #[tokio::test]
@@ -220,8 +221,8 @@ async fn the_limits_are_listed() {
 
 #[tokio::test]
 async fn a_client_that_asks_too_often_is_told_when_to_come_back() {
-    let config = api::Config { requests_per_second: 1, requests_burst: 3, ..config() };
-    let router = api::router(&fed(&market()).state(config));
+    let rate_limit = RateLimitConfig { requests_per_second: 1, requests_burst: 3, ..RateLimitConfig::default() };
+    let router = fed(&market()).router_with(&rate_limit);
     for left in ["2", "1", "0"] {
         let answer = get(&router, "/api/v1/limits").await;
         assert_eq!(answer.status, StatusCode::OK);

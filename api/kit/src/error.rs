@@ -10,32 +10,33 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::shapes::{ErrorBody, Failure, Problem};
+use crate::envelope::{ErrorBody, Failure, Problem};
 
 /// Why a request could not be answered.
 #[derive(Clone, Debug)]
-pub(crate) struct ApiError {
-    pub(crate) status: StatusCode,
+pub struct ApiError {
+    /// Status of the answer.
+    pub status: StatusCode,
     /// Stable, for programs; every code is listed in `docs/protocols/rest.md`.
-    pub(crate) code: &'static str,
-    pub(crate) message: String,
-    pub(crate) details: serde_json::Value,
-    pub(crate) retry_after_s: Option<u64>,
+    pub code: &'static str,
+    /// For people: what was asked and why it could not be answered.
+    pub message: String,
+    /// More for programs, by code; an object, which may be empty.
+    pub details: serde_json::Value,
+    /// Seconds after which the same request may succeed.
+    pub retry_after_s: Option<u64>,
 }
 
 impl ApiError {
-    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    /// An error without details.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), details: json!({}), retry_after_s: None }
     }
 
-    pub(crate) fn symbol_not_found(name: &str, near: Vec<String>) -> Self {
-        Self {
-            details: json!({ "symbol": name, "near": near }),
-            ..Self::new(StatusCode::NOT_FOUND, "SYMBOL_NOT_FOUND", format!("no symbol is called {name}"))
-        }
-    }
-
-    pub(crate) fn parameter(name: &str, given: &str, allowed: impl Into<String>) -> Self {
+    /// 400: the parameter `name` was `given`, which is not `allowed`.
+    #[must_use]
+    pub fn parameter(name: &str, given: &str, allowed: impl Into<String>) -> Self {
         let allowed = allowed.into();
         Self {
             details: json!({ "parameter": name, "given": given, "allowed": allowed }),
@@ -96,14 +97,14 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Marks an error response that is a page of its own (health, the passage) and stays as it is.
-#[derive(Clone, Copy)]
-pub(crate) struct AsIs;
+/// Marks an error response that has a body of its own (health, an answer passed on) and stays as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct AsIs;
 
 const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Gives every error the shape that the caller asked for.
-pub(crate) async fn shape_errors(request: Request, next: Next) -> Response {
+pub async fn shape_errors(request: Request, next: Next) -> Response {
     let wants_problem = accepts(request.headers(), PROBLEM_JSON);
     let path = request.uri().path().to_owned();
     let response = next.run(request).await;
@@ -127,7 +128,7 @@ pub(crate) async fn shape_errors(request: Request, next: Next) -> Response {
 }
 
 /// Whether `Accept` names `kind`.
-pub(crate) fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+pub fn accepts(headers: &HeaderMap, kind: &str) -> bool {
     headers
         .get_all(ACCEPT)
         .iter()

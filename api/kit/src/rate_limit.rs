@@ -1,53 +1,122 @@
 //! How many requests a client may make: GCRA per address, in a table that cannot grow.
 //!
-//! Addresses are hashed with a key drawn at start into a fixed number of drawers, one allowance each: memory is
-//! bounded whatever is sent, and nobody can choose whose drawer to share. IPv6 clients count by their /64, which is
+//! Addresses are hashed with a key drawn at start into a fixed number of buckets, one allowance each: memory is
+//! bounded whatever is sent, and nobody can choose whose bucket to share. IPv6 clients count by their /64, which is
 //! what one subscriber has. Never keeps an address.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::{Request, State as AxumState};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use book::metrics::{MetricSource, Sample};
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 use serde_json::json;
 
-use crate::config::Config;
 use crate::error::ApiError;
-use crate::routes::Shared;
+use crate::limits::Limit;
+use crate::principal::Peer;
 
-/// Address of the peer of a connection; the server puts it into every request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) IpAddr);
+/// How many requests one client may make.
+#[derive(Clone, Debug)]
+pub struct RateLimitConfig {
+    /// Requests per second and client address under `/api/v1`; 0 = no limit.
+    pub requests_per_second: u32,
+    /// Requests that a client may make at once after a pause.
+    pub requests_burst: u32,
+    /// Hash buckets that client addresses share, one allowance each: what bounds the table.
+    pub client_buckets: usize,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+}
+
+impl Default for RateLimitConfig {
+    fn default() -> Self {
+        Self { requests_per_second: 200, requests_burst: 400, client_buckets: 65_536, trusted_proxies: Vec::new() }
+    }
+}
+
+impl RateLimitConfig {
+    /// The limits as they stand.
+    #[must_use]
+    pub fn limits(&self) -> Vec<Limit> {
+        let rate = |name, value: u32, meaning| Limit {
+            name,
+            value: (self.requests_per_second > 0).then_some(value.into()),
+            unit: "requests",
+            meaning,
+        };
+        vec![
+            rate("rest.requests_per_second", self.requests_per_second, "429 RATE_LIMITED with Retry-After, per client"),
+            rate("rest.requests_burst", self.requests_burst, "requests at once after a pause, per client"),
+        ]
+    }
+}
+
+/// The rate limit of one process: all its ports count a client together.
+pub struct RateLimit {
+    /// `None` = no limit.
+    allowances: Option<Allowances>,
+    trusted_proxies: Vec<IpAddr>,
+    refused: AtomicU64,
+}
+
+impl RateLimit {
+    /// Nothing asked yet.
+    #[must_use]
+    pub fn new(config: &RateLimitConfig) -> Arc<Self> {
+        Arc::new(Self {
+            allowances: Allowances::new(config, DefaultClock::default()),
+            trusted_proxies: config.trusted_proxies.clone(),
+            refused: AtomicU64::new(0),
+        })
+    }
+
+    /// Forgets the clients whose allowance is whole again. The runtime calls it about once a minute.
+    pub fn sweep(&self) {
+        if let Some(allowances) = &self.allowances {
+            allowances.sweep();
+        }
+    }
+}
+
+impl MetricSource for RateLimit {
+    fn collect(&self, samples: &mut Vec<Sample>) {
+        let refused = self.refused.load(Ordering::Relaxed);
+        samples.push(Sample::counter("bist_http_rate_limited_total", "Requests refused with 429.", &[], refused));
+    }
+}
 
 /// The allowances of all clients.
-pub(crate) struct Allowances<C: Clock = DefaultClock> {
+struct Allowances<C: Clock = DefaultClock> {
     limiter: RateLimiter<u64, HashMapStateStore<u64>, C, StateInformationMiddleware>,
     clock: C,
     hasher: RandomState,
-    drawers: u64,
+    buckets: u64,
     burst: u32,
     per_second: u32,
 }
 
 /// What a request was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Allowed {
+struct Allowed {
     /// Requests left at once.
-    pub(crate) remaining: u32,
+    remaining: u32,
     /// Seconds until the allowance is whole again.
-    pub(crate) reset_s: u64,
+    reset_s: u64,
 }
 
 impl<C: Clock + Clone> Allowances<C> {
     /// `None` when there is no limit.
-    pub(crate) fn new(config: &Config, clock: C) -> Option<Self> {
+    fn new(config: &RateLimitConfig, clock: C) -> Option<Self> {
         let per_second = NonZeroU32::new(config.requests_per_second)?;
         let burst = NonZeroU32::new(config.requests_burst.max(1))?;
         let quota = Quota::per_second(per_second).allow_burst(burst);
@@ -55,7 +124,7 @@ impl<C: Clock + Clone> Allowances<C> {
             limiter: RateLimiter::new(quota, HashMapStateStore::default(), clock.clone()),
             clock,
             hasher: RandomState::new(),
-            drawers: config.client_drawers.max(1) as u64,
+            buckets: config.client_buckets.max(1) as u64,
             burst: burst.get(),
             per_second: per_second.get(),
         })
@@ -65,9 +134,9 @@ impl<C: Clock + Clone> Allowances<C> {
     ///
     /// # Errors
     /// Seconds to wait, at least 1.
-    pub(crate) fn take(&self, client: IpAddr) -> Result<Allowed, u64> {
-        let drawer = self.hasher.hash_one(network(client)) % self.drawers;
-        match self.limiter.check_key(&drawer) {
+    fn take(&self, client: IpAddr) -> Result<Allowed, u64> {
+        let bucket = self.hasher.hash_one(network(client)) % self.buckets;
+        match self.limiter.check_key(&bucket) {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
                 let used = u64::from(self.burst.saturating_sub(remaining));
@@ -77,8 +146,8 @@ impl<C: Clock + Clone> Allowances<C> {
         }
     }
 
-    /// Forgets drawers whose allowance is whole again.
-    pub(crate) fn sweep(&self) {
+    /// Forgets buckets whose allowance is whole again.
+    fn sweep(&self) {
         self.limiter.retain_recent();
     }
 
@@ -96,7 +165,7 @@ fn network(client: IpAddr) -> IpAddr {
 }
 
 /// Who asks: the peer, or, when the peer is a trusted proxy, the last address of `X-Forwarded-For` that is not one.
-pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
+fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
     let peer = peer.to_canonical();
     if !trusted.contains(&peer) {
         return peer;
@@ -117,14 +186,14 @@ pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> I
 }
 
 /// Counts the request and says so in headers; refuses it with 429 beyond the limit.
-pub(crate) async fn limit_rate(AxumState(state): AxumState<Shared>, request: Request, next: Next) -> Response {
-    let Some(allowances) = &state.allowances else { return next.run(request).await };
+pub(crate) async fn limit_rate(State(limit): State<Arc<RateLimit>>, request: Request, next: Next) -> Response {
+    let Some(allowances) = &limit.allowances else { return next.run(request).await };
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |peer| peer.0);
-    let client = client(peer, request.headers(), &state.config.trusted_proxies);
+    let client = client(peer, request.headers(), &limit.trusted_proxies);
     let (mut response, allowed) = match allowances.take(client) {
         Ok(allowed) => (next.run(request).await, allowed),
         Err(wait_s) => {
-            state.http.count_rate_limited();
+            limit.refused.fetch_add(1, Ordering::Relaxed);
             let error = ApiError {
                 details: json!({ "retry_after_seconds": wait_s }),
                 retry_after_s: Some(wait_s),
@@ -157,7 +226,7 @@ mod tests {
     #[test]
     fn an_allowance_is_used_up_and_comes_back() {
         let clock = FakeRelativeClock::default();
-        let config = Config { requests_per_second: 2, requests_burst: 4, ..Config::default() };
+        let config = RateLimitConfig { requests_per_second: 2, requests_burst: 4, ..RateLimitConfig::default() };
         let allowances = Allowances::new(&config, clock.clone()).unwrap();
         let remaining: Vec<_> = (0..4).map(|_| allowances.take(ip("192.0.2.1")).unwrap().remaining).collect();
         assert_eq!(remaining, [3, 2, 1, 0]);
@@ -170,7 +239,8 @@ mod tests {
 
     #[test]
     fn the_table_does_not_grow_with_clients() {
-        let config = Config { client_drawers: 8, requests_per_second: 1_000_000, ..Config::default() };
+        let config =
+            RateLimitConfig { client_buckets: 8, requests_per_second: 1_000_000, ..RateLimitConfig::default() };
         let allowances = Allowances::new(&config, FakeRelativeClock::default()).unwrap();
         for client in 0..10_000u32 {
             let _ = allowances.take(IpAddr::V4(client.into()));

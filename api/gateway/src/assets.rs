@@ -5,31 +5,20 @@
 
 use std::borrow::Cow;
 
+use api_kit::error::ApiError;
 use axum::extract::{Query, Request};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
-use crate::error::ApiError;
-
 #[derive(RustEmbed)]
-#[folder = "web/"]
+#[folder = "../web/"]
 #[exclude = "*.test.js"]
 #[exclude = "package.json"]
 #[exclude = "package-lock.json"]
 #[exclude = "node_modules/*"]
 struct Web;
-
-/// Scripts and styles only as files of ours: nothing inline, no `eval`, no other host, no frame around it.
-pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    img-src 'self' data:; font-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// Swagger UI sets style attributes of its own.
-pub(crate) const SWAGGER_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
-    style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Digits of the SHA-256 that name a version of an asset.
 const VERSION_DIGITS: usize = 16;

@@ -1,0 +1,104 @@
+//! What every port of a process has in common, put around the routes of one service: rate limit, limits, health and
+//! metrics pages, OpenAPI, and the layers that every request passes.
+//!
+//! Never makes a route of a service, and opens no socket.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use book::metrics::MetricSource;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::actuator::{self, Actuator, BuildInfo};
+use crate::health::Health;
+use crate::http_metrics::HttpMetrics;
+use crate::layers::{RequestBounds, layered};
+use crate::limits::{self, Limit};
+use crate::openapi;
+use crate::rate_limit::{RateLimit, RateLimitConfig, limit_rate};
+
+/// What the composition root hands in.
+pub struct CommonParts {
+    /// The checks of this process.
+    pub health: Arc<Health>,
+    /// Every metric source of this process, but for those of this crate.
+    pub metrics: Vec<Arc<dyn MetricSource>>,
+    /// Which build this is.
+    pub build: BuildInfo,
+    /// Every number that a caller can hit, for `GET /api/v1/limits`.
+    pub limits: Vec<Limit>,
+    /// `service` labels of the ports.
+    pub services: &'static [&'static str],
+}
+
+/// What every port of one process shares.
+pub struct Common {
+    bounds: RequestBounds,
+    health: Arc<Health>,
+    http: Arc<HttpMetrics>,
+    rate_limit: Arc<RateLimit>,
+    actuator: Arc<Actuator>,
+    limits: Arc<[Limit]>,
+}
+
+impl Common {
+    /// The shared things of one process.
+    #[must_use]
+    pub fn new(bounds: RequestBounds, rate_limit: &RateLimitConfig, parts: CommonParts) -> Self {
+        let http = HttpMetrics::new(parts.services);
+        let rate_limit = RateLimit::new(rate_limit);
+        let mut sources = parts.metrics;
+        sources.push(Arc::clone(&rate_limit) as Arc<dyn MetricSource>);
+        let actuator = Arc::new(Actuator::new(Arc::clone(&parts.health), sources, &http, parts.build));
+        Self { bounds, health: parts.health, http, rate_limit, actuator, limits: parts.limits.into() }
+    }
+
+    /// `documented` with rate limit, `GET /api/v1/limits`, health and metrics, OpenAPI. A fallback may be added before
+    /// [`Common::layered`].
+    #[must_use]
+    pub fn routes(&self, documented: OpenApiRouter) -> Router {
+        let (routes, spec) = documented.nest("/api/v1", limits::documented(Arc::clone(&self.limits))).split_for_parts();
+        routes
+            .layer(from_fn_with_state(Arc::clone(&self.rate_limit), limit_rate))
+            .merge(actuator::routes(Arc::clone(&self.actuator)))
+            .merge(openapi::routes(openapi::complete(spec)))
+    }
+
+    /// Health and metrics only.
+    #[must_use]
+    pub fn actuator_routes(&self) -> Router {
+        actuator::routes(Arc::clone(&self.actuator)).fallback(|| async { StatusCode::NOT_FOUND })
+    }
+
+    /// `routes` behind what every request passes, counted as `service`.
+    #[must_use]
+    pub fn layered(&self, routes: Router, service: &'static str) -> Router {
+        layered(routes, service, self.bounds, &self.http)
+    }
+
+    /// The checks of this process.
+    #[must_use]
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    /// The counters of requests.
+    #[must_use]
+    pub fn http(&self) -> &Arc<HttpMetrics> {
+        &self.http
+    }
+
+    /// The clients' allowances.
+    #[must_use]
+    pub fn rate_limit(&self) -> &Arc<RateLimit> {
+        &self.rate_limit
+    }
+
+    /// Health, build and metrics.
+    #[must_use]
+    pub fn actuator(&self) -> &Arc<Actuator> {
+        &self.actuator
+    }
+}
