@@ -4,7 +4,6 @@ mod cli;
 mod commands;
 mod platform;
 mod settings;
-mod threads;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -14,6 +13,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command};
+use crate::platform::roles::Role;
 use crate::settings::{Loaded, LogFormat};
 
 /// Exit code for a wrong command line or configuration.
@@ -71,8 +71,8 @@ fn start_log(cli: &Cli, loaded: &Loaded) {
 
 fn run(cli: Cli, loaded: &Loaded) -> Result<ExitCode> {
     match cli.command.unwrap_or_else(|| Command::Serve(cli::Serve::default())) {
-        Command::Serve(_) => commands::serve::run(&loaded.settings, false),
-        Command::Replay(arguments) => commands::serve::run(&loaded.settings, arguments.exit),
+        Command::Serve(arguments) => commands::serve::run(&loaded.settings, Role::of(&arguments.target), false),
+        Command::Replay(arguments) => commands::serve::run(&loaded.settings, Role::All, arguments.exit),
         Command::Sim(arguments) => commands::sim::run(&arguments, &loaded.settings),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),

@@ -154,7 +154,7 @@ fn readers(criterion: &mut Criterion) {
 /// One generated book with its book thread's turn and the frames behind it.
 struct Updates {
     events: book::ring::Producer,
-    stage: book::worker::BookWorker,
+    worker: book::worker::BookWorker,
     reader: book::ring::Consumer,
     frames: BookFrames,
     bytes: usize,
@@ -162,13 +162,13 @@ struct Updates {
 
 impl Updates {
     fn new() -> Self {
-        let (events, at_stage) = ring("events", 1_024, Notifier::new());
+        let (events, at_worker) = ring("events", 1_024, Notifier::new());
         let (at_reader, reader) = ring("reader", 1_024, Notifier::new());
         let limits =
             Limits { books_max: 4, orders_max: 1_000, levels_max: 1_000, ladder_slots: 50_000, ..Limits::default() };
-        let mut stage = book::worker::BookWorker::new(at_stage, Market::new(limits));
-        stage.add_reader(at_reader, book::worker::Detail::Orders, 4);
-        let mut updates = Self { events, stage, reader, frames: BookFrames::new(10), bytes: 0 };
+        let mut worker = book::worker::BookWorker::new(at_worker, Market::new(limits));
+        worker.add_reader(at_reader, book::worker::Detail::Orders, 4);
+        let mut updates = Self { events, worker, reader, frames: BookFrames::new(10), bytes: 0 };
         // The directory of a generated stream of one symbol: a frame needs a whole definition.
         let format = Format::Bistech;
         let stream = generate(Plan { format, seed: 1, messages: 4, symbols: 1, live_orders: 1 });
@@ -184,7 +184,7 @@ impl Updates {
 
     fn event(&mut self, event: &Slot) {
         assert!(self.events.push(*event).is_ok());
-        self.stage.do_work(0);
+        self.worker.do_work(0);
         let Self { reader, frames, bytes, .. } = self;
         reader.drain(usize::MAX, |slot| frames.apply(slot));
         frames.publish(0, |frame| *bytes += frame.len());

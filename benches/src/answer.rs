@@ -9,10 +9,23 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::generate::{Plan, Stream};
+use crate::plan::Plan;
 
 /// Best bid and ask of every symbol (in units of 10⁻⁴, with their quantity), in the order of their book numbers from 1.
 pub type Best = Vec<[Option<(u32, u64)>; 2]>;
+
+/// A generated stream.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// Messages, each behind its length as two big-endian bytes.
+    pub bytes: Vec<u8>,
+    /// How many.
+    pub messages: usize,
+    /// Resting orders at the end.
+    pub live_orders: usize,
+    /// Best bid and ask (in units of 10⁻⁴, with their quantity) of every symbol at the end.
+    pub best: Best,
+}
 
 /// What a stream is and what it leaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

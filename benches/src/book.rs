@@ -8,7 +8,7 @@ use crate::environment::Environment;
 use crate::floor;
 use crate::generate::{Format, Plan};
 use crate::input::Input;
-use crate::measure::{BenchError, Options, Pin, ns_each, resident_bytes, timed};
+use crate::measure::{BenchError, BenchOptions, Pin, ns_each, resident_bytes, timed};
 use crate::report::{Better, Report, Row};
 use crate::run;
 
@@ -29,7 +29,7 @@ const TARGET_DAY_S: f64 = 8.0;
 ///
 /// # Errors
 /// The input cannot be used, or the answer is wrong.
-pub fn run(options: &Options) -> Result<Report, BenchError> {
+pub fn run(options: &BenchOptions) -> Result<Report, BenchError> {
     let pin = Pin::choose(options.core)?;
     let environment = Environment::read(&options.build, &pin);
     let input = Input::new(options)?.with_books()?;
@@ -170,8 +170,8 @@ mod tests {
     #[test]
     fn levels_only_answers_under_names_of_its_own() {
         for format in [Format::Itch50, Format::Bistech] {
-            let full = run(&Options { format, ..Options::small() }).unwrap();
-            let levels = run(&Options { format, levels_only: true, ..Options::small() }).unwrap();
+            let full = run(&BenchOptions { format, ..BenchOptions::small() }).unwrap();
+            let levels = run(&BenchOptions { format, levels_only: true, ..BenchOptions::small() }).unwrap();
             assert!(levels.checked.iter().any(|line| line.contains("generator's")), "{:?}", levels.checked);
             assert!(!levels.checked.iter().any(|line| line.contains("order by order")), "{:?}", levels.checked);
             let own = |row: &&Row| !row.name.starts_with(FLOOR);
@@ -223,23 +223,23 @@ mod tests {
             assert!(report.input.contains(name) && report.input.contains("seed 2"), "{}", report.input);
             answer.bytes += 1;
             answer.write_beside(&file).unwrap();
-            let options = Options { file: Some(file), ..Options::small() };
+            let options = BenchOptions { file: Some(file), ..BenchOptions::small() };
             assert!(run(&options).unwrap_err().to_string().contains("answer"), "{name}");
         }
     }
 
     #[test]
     fn a_stream_that_cannot_be_says_why() {
-        let error = run(&Options { live_orders: 19_000, ..Options::small() }).unwrap_err().to_string();
+        let error = run(&BenchOptions { live_orders: 19_000, ..BenchOptions::small() }).unwrap_err().to_string();
         assert!(error.contains("19000 live orders"), "{error}");
     }
 
     #[test]
     fn a_wrong_answer_gives_no_figure() {
-        let mut input = Input::new(&Options::small()).unwrap();
+        let mut input = Input::new(&BenchOptions::small()).unwrap();
         input.stream.best[3] = [Some((1, 1)), None];
         assert!(matches!(input.check_books(), Err(BenchError::Wrong(_))));
-        input = Input::new(&Options::small()).unwrap();
+        input = Input::new(&BenchOptions::small()).unwrap();
         input.stream.live_orders += 1;
         assert!(matches!(input.check_books(), Err(BenchError::Wrong(_))));
     }

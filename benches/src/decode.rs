@@ -5,7 +5,7 @@
 
 use crate::generate::Format;
 use crate::input::Input;
-use crate::measure::{BenchError, Options, Pin, ns_each, timed};
+use crate::measure::{BenchError, BenchOptions, Pin, ns_each, timed};
 use crate::report::{Better, FLOOR, Report, Row};
 use crate::{environment::Environment, run};
 
@@ -16,7 +16,7 @@ const TARGET_NS: f64 = 6.0;
 ///
 /// # Errors
 /// The input cannot be used, or the answer is wrong.
-pub fn run(options: &Options) -> Result<Report, BenchError> {
+pub fn run(options: &BenchOptions) -> Result<Report, BenchError> {
     let pin = Pin::choose(options.core)?;
     let environment = Environment::read(&options.build, &pin);
     let input = Input::new(options)?;
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_wrong_answer_gives_no_figure() {
-        let mut input = Input::new(&Options::small()).unwrap();
+        let mut input = Input::new(&BenchOptions::small()).unwrap();
         input.stream.best[0] = [Some((1, 1)), None];
         let error = check(&input).unwrap_err().to_string();
         assert!(error.contains("no figure") && error.contains("best levels"), "{error}");

@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use crate::environment::Environment;
 use crate::input::{self, Input};
-use crate::measure::{BenchError, Options, Pin, ns_each, timed};
+use crate::measure::{BenchError, BenchOptions, Pin, ns_each, timed};
 use crate::report::{Better, Report, Row, grouped};
 use crate::run;
 
@@ -59,17 +59,17 @@ struct Made {
 ///
 /// # Errors
 /// The input cannot be used, or the answer is wrong.
-pub fn run(options: &Options) -> Result<Report, BenchError> {
+pub fn run(options: &BenchOptions) -> Result<Report, BenchError> {
     let pin = Pin::choose(options.core)?;
     let environment = Environment::read(&options.build, &pin);
     let input = Input::new(options)?.with_books()?;
     pin.measured_thread();
     (options.tell)("checking the answer");
     let mut checked = input.check_books()?;
-    let (updates, stage) = updates(&input)?;
-    let (expected, of_frames) = check(&updates.levels, stage.market())?;
+    let (updates, worker) = updates(&input)?;
+    let (expected, of_frames) = check(&updates.levels, worker.market())?;
     checked.push(of_frames);
-    drop(stage);
+    drop(worker);
     checked.push(format!("every run: {} frames of {} bytes in all", grouped(expected.frames), grouped(expected.bytes)));
 
     let service = Way { frames: BookFrames::without_orders, updates: &updates.levels };
@@ -131,12 +131,12 @@ fn updates(input: &Input) -> Result<(Updates, BookWorker), BenchError> {
     let stream = &input.stream;
     let books_max = stream.best.len() + 1;
     let market = run::market(stream, input.format);
-    let (mut events, at_stage) = ring("events", RING_SLOTS, Notifier::new());
+    let (mut events, at_worker) = ring("events", RING_SLOTS, Notifier::new());
     let (at_levels, mut levels) = ring("levels", RING_SLOTS, Notifier::new());
     let (at_orders, mut orders) = ring("orders", RING_SLOTS, Notifier::new());
-    let mut stage = BookWorker::new(at_stage, market);
-    stage.add_reader(at_levels, Detail::Levels, books_max);
-    stage.add_reader(at_orders, Detail::Orders, books_max);
+    let mut worker = BookWorker::new(at_worker, market);
+    worker.add_reader(at_levels, Detail::Levels, books_max);
+    worker.add_reader(at_orders, Detail::Orders, books_max);
     let mut updates = Updates { levels: Vec::new(), orders: Vec::new(), events: 0 };
     let mut decoder = input::decoder(input.format);
     for (n, message) in run::messages(&stream.bytes).enumerate() {
@@ -147,13 +147,13 @@ fn updates(input: &Input) -> Result<(Updates, BookWorker), BenchError> {
         let received = Received { received_ns: BEGIN_NS + n as u64 * EVENT_NS, ..Received::default() };
         let refused = decoder.decode(message, received, &mut sink);
         refused.map_err(|refused| BenchError::Wrong(format!("a message was refused: {refused}")))?;
-        stage.do_work(0);
+        worker.do_work(0);
         let before = updates.orders.len();
         levels.drain(usize::MAX, |slot| updates.levels.push(*slot));
         orders.drain(usize::MAX, |slot| updates.orders.push(*slot));
         updates.events += usize::from(updates.orders[before..].iter().any(|slot| !is_time(slot)));
     }
-    Ok((updates, stage))
+    Ok((updates, worker))
 }
 
 /// A tick of the clock has the number of the event behind it, and goes out together with it.
@@ -271,7 +271,7 @@ fn check(updates: &[Slot], market: &Market) -> Result<(Made, String), BenchError
         return Err(BenchError::Wrong(fault));
     }
     for book in market.books() {
-        let client = clients.get(book::replica::ticker(book.symbol()));
+        let client = clients.get(book::types::ticker(book.symbol()));
         let level = |side| market.levels(book.id(), side).next().map(|level| (level.price, level.quantity));
         let bid = client.and_then(|client| client.bids.values().next());
         let ask = client.and_then(|client| client.asks.values().next());
@@ -311,20 +311,20 @@ mod tests {
     #[test]
     fn the_small_mode_answers_for_both_formats() {
         for format in [Format::Itch50, Format::Bistech] {
-            let report = run(&Options { format, ..Options::small() }).unwrap();
+            let report = run(&BenchOptions { format, ..BenchOptions::small() }).unwrap();
             assert!(report.rows.iter().all(|row| row.samples.len() == 3), "{format:?}");
         }
     }
 
     #[test]
     fn missing_updates_give_no_figure() {
-        let input = Input::new(&Options::small()).unwrap().with_books().unwrap();
-        let (mut updates, stage) = updates(&input).unwrap();
-        check(&updates.levels, stage.market()).unwrap();
+        let input = Input::new(&BenchOptions::small()).unwrap().with_books().unwrap();
+        let (mut updates, worker) = updates(&input).unwrap();
+        check(&updates.levels, worker.market()).unwrap();
         let is_level = |slot: &Slot| matches!(slot.view(), View::Level(_));
         // All of the second half: after one alone the best levels could still be right by chance.
         let late = updates.levels.len() / 2;
         updates.levels[late..].iter_mut().filter(|slot| is_level(slot)).for_each(|slot| *slot = Slot::EMPTY);
-        assert!(matches!(check(&updates.levels, stage.market()), Err(BenchError::Wrong(_))));
+        assert!(matches!(check(&updates.levels, worker.market()), Err(BenchError::Wrong(_))));
     }
 }

@@ -13,19 +13,19 @@ use anyhow::Result;
 use crate::disturbance::{Disturbance, Watch};
 use crate::environment::Environment;
 use crate::load::limits;
-use crate::load::server::{Wait, pin};
 use crate::load::verify::Proof;
 use crate::measure::{self, BenchError, Pin};
 use crate::pipeline::failed;
 use crate::report::table::line;
 use crate::report::{Better, LatencySeries, Report, Row, grouped, median, sum};
-use own::Own;
-use peer::{Peer, PeerPlant};
-use plant::{Length, Plant, closed_loop, open_loop};
+use crate::server::{ServerWait, StartServer, pin};
+use loops::{Length, SystemUnderTest, closed_loop, open_loop};
+use own::OwnSystem;
+use peer::{Peer, PeerSystem};
 
+pub mod loops;
 mod own;
 pub mod peer;
-pub mod plant;
 
 /// Messages not yet received by the slowest client, in the closed loop.
 const WINDOW: usize = 256;
@@ -46,7 +46,7 @@ const fn window(clients: usize) -> usize {
 
 /// What to measure.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct FanoutOptions {
     /// Numbers of clients.
     pub clients: Vec<usize>,
     /// Rates for latency, messages per second; each is measured with every number of clients for which it makes at most
@@ -59,7 +59,7 @@ pub struct Options {
     /// Measured time of each run, ms.
     pub measured_ms: u64,
     /// What the server does when idle.
-    pub wait: Wait,
+    pub wait: ServerWait,
     /// Core of the server.
     pub server_core: Option<usize>,
     /// Core of the clients.
@@ -68,7 +68,7 @@ pub struct Options {
     pub peer: Option<Peer>,
 }
 
-impl Default for Options {
+impl Default for FanoutOptions {
     fn default() -> Self {
         Self {
             clients: vec![10, 100, 1_000],
@@ -77,7 +77,7 @@ impl Default for Options {
             // As in the pipeline: shorter than what the kernel gives real-time threads in one piece.
             warm_up_ms: 250,
             measured_ms: 500,
-            wait: Wait::Spin,
+            wait: ServerWait::Spin,
             server_core: None,
             client_core: None,
             peer: None,
@@ -102,15 +102,15 @@ pub struct Outcome {
 ///
 /// # Errors
 /// The system lacks something, or an answer is wrong: then there is no figure.
-pub fn run(bench: &measure::Options, options: Options) -> Result<Report, BenchError> {
+pub fn run(bench: &measure::BenchOptions, options: FanoutOptions, server: StartServer) -> Result<Report, BenchError> {
     let pin = Pin::choose(bench.core)?;
     let environment = Environment::read(&bench.build, &pin);
     let options = match options.peer {
         // The server has a core that its user gave it; this program has the one that is named.
-        Some(_) => Options { server_core: None, client_core: pin.core, ..options },
-        None => Options { server_core: pin.core, client_core: pin.partner, ..options },
+        Some(_) => FanoutOptions { server_core: None, client_core: pin.core, ..options },
+        None => FanoutOptions { server_core: pin.core, client_core: pin.partner, ..options },
     };
-    let outcome = measure(&options, &mut |line| (bench.tell)(line)).map_err(failed)?;
+    let outcome = measure(&options, server, &mut |line| (bench.tell)(line)).map_err(failed)?;
     let mut excluded = vec![
         "the network: loopback only, software stamps".to_owned(),
         "feed and books: the clients' thread makes the messages".to_owned(),
@@ -129,7 +129,7 @@ pub fn run(bench: &measure::Options, options: Options) -> Result<Report, BenchEr
     })
 }
 
-fn input(options: &Options) -> String {
+fn input(options: &FanoutOptions) -> String {
     let windows = format!("at most {WINDOW} under way in the closed loop ({WINDOW_MANY} from 1,000 clients on)");
     match &options.peer {
         Some(peer) => {
@@ -145,7 +145,7 @@ fn input(options: &Options) -> String {
     }
 }
 
-impl Options {
+impl FanoutOptions {
     const fn length(&self) -> Length {
         Length { warm_up_ms: self.warm_up_ms, measured_ms: self.measured_ms }
     }
@@ -160,14 +160,14 @@ impl Options {
 ///
 /// # Errors
 /// The server or a socket fails, or an answer is wrong: then there is no figure.
-pub fn measure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Outcome> {
+pub fn measure(options: &FanoutOptions, server: StartServer, say: &mut dyn FnMut(&str)) -> Result<Outcome> {
     // A client has a socket at each end, and both ends are here unless the server is another program.
     limits::make_room(2 * options.clients.iter().copied().max().unwrap_or(0))?;
     let mut outcome = Outcome::default();
     let mut proof = Proof::default();
     for &clients in &options.clients {
-        let found = runs(options, clients, "closed loop", &mut outcome, &mut proof, |plant| {
-            Ok(closed_loop(plant, options.length())?.frames_per_s)
+        let found = runs(options, server, clients, "closed loop", &mut outcome, &mut proof, |system| {
+            Ok(closed_loop(system, options.length())?.frames_per_s)
         })?;
         let (frames, disturbed): (Vec<f64>, Vec<Disturbance>) = found.into_iter().unzip();
         if !frames.is_empty() {
@@ -178,9 +178,9 @@ pub fn measure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Outcome> 
         }
         for &rate in options.rates.iter().filter(|&&rate| rate * clients as u64 <= FRAMES_PER_S_MAX) {
             let what = format!("{}/s", grouped(rate));
-            let found = runs(options, clients, &what, &mut outcome, &mut proof, |plant| {
-                let throughput = open_loop(plant, rate, options.length())?;
-                let (corrected, uncorrected) = plant.latencies();
+            let found = runs(options, server, clients, &what, &mut outcome, &mut proof, |system| {
+                let throughput = open_loop(system, rate, options.length())?;
+                let (corrected, uncorrected) = system.latencies();
                 Ok((corrected, uncorrected, throughput.frames_per_s / clients as f64))
             })?;
             if !found.is_empty() {
@@ -197,22 +197,23 @@ pub fn measure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Outcome> 
 /// All runs of one kind, each with a server and clients of its own, and what disturbed them. A run that a server of ours
 /// fails is an error; what one that is not ours fails is told and has no figure.
 fn runs<T>(
-    options: &Options,
+    options: &FanoutOptions,
+    server: StartServer,
     clients: usize,
     what: &str,
     outcome: &mut Outcome,
     proof: &mut Proof,
-    mut run: impl FnMut(&mut dyn Plant) -> Result<T>,
+    mut run: impl FnMut(&mut dyn SystemUnderTest) -> Result<T>,
 ) -> Result<Vec<(T, Disturbance)>> {
     let mut runs = Vec::new();
     for _ in 0..options.runs.max(1) {
-        let mut plant = start(options, clients)?;
-        plant.rest(PAUSE);
+        let mut system = start(options, server, clients)?;
+        system.rest(PAUSE);
         let watch = Watch::begin(&options.cores());
-        let found = run(plant.as_mut());
+        let found = run(system.as_mut());
         let disturbance = watch.end();
         let found = found.and_then(|found| {
-            proof.add(plant.finish()?);
+            proof.add(system.finish()?);
             Ok(found)
         });
         match found {
@@ -227,12 +228,12 @@ fn runs<T>(
     Ok(runs)
 }
 
-fn start(options: &Options, clients: usize) -> Result<Box<dyn Plant>> {
+fn start(options: &FanoutOptions, server: StartServer, clients: usize) -> Result<Box<dyn SystemUnderTest>> {
     Ok(match &options.peer {
-        None => Box::new(Own::start(options, clients)?),
+        None => Box::new(OwnSystem::start(options, server, clients)?),
         Some(peer) => {
             pin(options.client_core);
-            Box::new(PeerPlant::start(peer, clients)?)
+            Box::new(PeerSystem::start(peer, clients)?)
         }
     })
 }
@@ -255,7 +256,7 @@ fn series(clients: usize, rate: u64, runs: Vec<TimedRun>) -> LatencySeries {
     }
 }
 
-fn checked(options: &Options, proof: Proof) -> Vec<String> {
+fn checked(options: &FanoutOptions, proof: Proof) -> Vec<String> {
     if options.peer.is_some() {
         return vec!["every line reached every client once and in order".to_owned()];
     }
@@ -264,26 +265,4 @@ fn checked(options: &Options, proof: Proof) -> Vec<String> {
         format!("{} checksums of one client proved by a second implementation", grouped(proof.checksums)),
         format!("{} final books equal the generator's", proof.books),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The small mode: same code, same checks.
-    #[test]
-    fn every_frame_reaches_every_client() {
-        let options = Options {
-            clients: vec![4],
-            rates: vec![1_000],
-            runs: 1,
-            warm_up_ms: 20,
-            measured_ms: 80,
-            wait: Wait::Park,
-            ..Options::default()
-        };
-        let outcome = measure(&options, &mut |_| {}).unwrap();
-        assert!(outcome.rows[0].samples[0] > 0.0);
-        assert_eq!(outcome.latencies[0].corrected.len(), 80 * 4, "every message and client");
-    }
 }

@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::input::Input;
-use crate::measure::{BenchError, Options, ns_each, timed};
+use crate::measure::{BenchError, BenchOptions, ns_each, timed};
 use crate::report::{Better, FLOOR, Row};
 use crate::run;
 
@@ -76,7 +76,7 @@ impl Table {
 ///
 /// # Errors
 /// A line was not touched, or the chain is not one.
-pub fn rows(options: &Options, input: &Input) -> Result<Vec<Row>, BenchError> {
+pub fn rows(options: &BenchOptions, input: &Input) -> Result<Vec<Row>, BenchError> {
     let lines = input.stream.live_orders.max(LINES_MIN);
     let messages = input.stream.messages;
     let mut table = Table::new(lines, options.seed);
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn every_message_touches_one_line_of_many() {
-        let input = Input::new(&Options::small()).unwrap();
+        let input = Input::new(&BenchOptions::small()).unwrap();
         let mut table = Table::new(1_024, 1);
         assert_eq!(table.touch(&input.stream.bytes), input.stream.messages);
         assert_eq!(table.touched(), input.stream.messages);

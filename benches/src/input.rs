@@ -10,7 +10,7 @@ use std::path::Path;
 
 use book::market::{Limits, Market, OrderKey};
 use book::reference::ReferenceMarket;
-use book::replica::Level;
+use book::types::Level;
 use book::{BookId, Side, Slot};
 use feed_handler::decode::protocol::{MessageDecoder, Protocol};
 use feed_handler::decode::sink::Received;
@@ -21,7 +21,7 @@ use zstd::stream::read::Decoder as ZstdDecoder;
 
 use crate::answer::{Answer, Best};
 use crate::generate::{Format, Plan, Stream, generate};
-use crate::measure::{BenchError, Options};
+use crate::measure::{BenchError, BenchOptions};
 use crate::report::grouped;
 use crate::run::{self, key, messages};
 
@@ -49,14 +49,14 @@ impl Input {
     ///
     /// # Errors
     /// A recording that cannot be read, or that has no length-prefixed messages.
-    pub fn new(options: &Options) -> Result<Self, BenchError> {
+    pub fn new(options: &BenchOptions) -> Result<Self, BenchError> {
         match &options.file {
             Some(file) => Self::of_file(file, options),
             None => Self::generated(options),
         }
     }
 
-    fn generated(options: &Options) -> Result<Self, BenchError> {
+    fn generated(options: &BenchOptions) -> Result<Self, BenchError> {
         let plan = plan(options)?;
         (options.tell)(&format!("generating {} messages", grouped(plan.messages as u64)));
         let stream = generate(plan);
@@ -65,7 +65,7 @@ impl Input {
     }
 
     /// A generated stream that was written, with the answer that stands beside it.
-    fn answered(file: &Path, answer: Answer, options: &Options) -> Result<Self, BenchError> {
+    fn answered(file: &Path, answer: Answer, options: &BenchOptions) -> Result<Self, BenchError> {
         let bytes = read_whole(file, &answer)?;
         let plan = answer.plan;
         let stream = answer.into_stream(bytes);
@@ -74,7 +74,7 @@ impl Input {
         Ok(Self { stream, format: plan.format, says, queues: !options.levels_only, generated: true })
     }
 
-    fn of_file(file: &Path, options: &Options) -> Result<Self, BenchError> {
+    fn of_file(file: &Path, options: &BenchOptions) -> Result<Self, BenchError> {
         (options.tell)(&format!("reading {}", file.display()));
         if let Some(answer) = answer_beside(file)? {
             return Self::answered(file, answer, options);
@@ -231,8 +231,8 @@ pub fn spoilt(market: &Market) -> Option<String> {
 ///
 /// # Errors
 /// One that cannot be carried out.
-pub fn plan(options: &Options) -> Result<Plan, BenchError> {
-    let &Options { format, seed, messages, symbols, live_orders, .. } = options;
+pub fn plan(options: &BenchOptions) -> Result<Plan, BenchError> {
+    let &BenchOptions { format, seed, messages, symbols, live_orders, .. } = options;
     let plan = Plan { format, seed, messages, symbols, live_orders };
     plan.check().map_err(|error| BenchError::Input(format!("this stream cannot be generated: {error}")))?;
     Ok(plan)
@@ -318,7 +318,7 @@ fn read_whole(file: &Path, answer: &Answer) -> Result<Vec<u8>, BenchError> {
 /// # Errors
 /// The first difference.
 pub fn same_books(market: &Market, reference: &ReferenceMarket, queues: bool) -> Result<usize, BenchError> {
-    let ids: BTreeSet<BookId> = market.books().iter().map(book::book::Book::id).chain(reference.books()).collect();
+    let ids: BTreeSet<BookId> = market.books().iter().map(book::market::Book::id).chain(reference.books()).collect();
     for &book_id in &ids {
         for side in [Side::Bid, Side::Ask] {
             let wrong = |what| BenchError::Wrong(format!("{what} of book {} differ from the reference", book_id.0));

@@ -18,9 +18,11 @@ pub mod load;
 pub mod load_any;
 pub mod measure;
 pub mod pipeline;
+pub mod plan;
 pub mod replay;
 pub mod report;
 pub mod ring;
 pub mod run;
+pub mod server;
 #[cfg(test)]
 mod small;

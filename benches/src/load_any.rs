@@ -11,8 +11,8 @@ use hdrhistogram::Histogram;
 
 use crate::disturbance::{Disturbance, Watch};
 use crate::environment::Environment;
-use crate::fanout::peer::{Peer, PeerPlant};
-use crate::fanout::plant::{Length, Plant, open_loop};
+use crate::fanout::loops::{Length, SystemUnderTest, open_loop};
+use crate::fanout::peer::{Peer, PeerSystem};
 use crate::load::client::{Clients, Target};
 use crate::load::{limits, now_ns};
 use crate::measure::{self, BenchError, Pin};
@@ -21,7 +21,7 @@ use crate::report::{Better, LatencySeries, Report, Row, histogram};
 
 /// What to measure.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct LoadOptions {
     /// `ws://host:port/path`.
     pub url: String,
     /// What each client sends first; empty = nothing.
@@ -56,7 +56,7 @@ struct Run {
 ///
 /// # Errors
 /// The server cannot be reached, closes, breaks RFC 6455 or sends nothing.
-pub fn run(bench: &measure::Options, options: &Options) -> Result<Report, BenchError> {
+pub fn run(bench: &measure::BenchOptions, options: &LoadOptions) -> Result<Report, BenchError> {
     let pin = Pin::choose(bench.core)?;
     let environment = Environment::read(&bench.build, &pin);
     pin.measured_thread();
@@ -101,7 +101,7 @@ pub fn run(bench: &measure::Options, options: &Options) -> Result<Report, BenchE
     })
 }
 
-fn one(options: &Options) -> Result<Run> {
+fn one(options: &LoadOptions) -> Result<Run> {
     limits::make_room(options.clients)?;
     let watch = Watch::begin(&[]);
     let run = match &options.feed {
@@ -112,24 +112,24 @@ fn one(options: &Options) -> Result<Run> {
 }
 
 /// A run in which this program sends the messages.
-fn fed(feed: &str, options: &Options) -> Result<Run> {
+fn fed(feed: &str, options: &LoadOptions) -> Result<Run> {
     let peer = Peer {
         url: options.url.clone(),
         feed: feed.to_owned(),
         subscribe: options.subscribe.clone(),
         allow_remote: options.allow_remote,
     };
-    let mut plant = Box::new(PeerPlant::start(&peer, options.clients)?);
+    let mut system = Box::new(PeerSystem::start(&peer, options.clients)?);
     let length = Length { warm_up_ms: options.warm_up_ms, measured_ms: options.measured_ms };
-    let found = open_loop(plant.as_mut(), options.rate, length)?;
-    let (latency, _) = plant.latencies();
-    plant.finish()?;
+    let found = open_loop(system.as_mut(), options.rate, length)?;
+    let (latency, _) = system.latencies();
+    system.finish()?;
     let (frames_per_s, bytes_per_s) = (found.frames_per_s, found.bytes_per_s);
     Ok(Run { frames_per_s, bytes_per_s, latency, disturbance: Disturbance::default() })
 }
 
 /// A run in which the server sends what it has to say.
-fn watched(options: &Options) -> Result<Run> {
+fn watched(options: &LoadOptions) -> Result<Run> {
     let target = Target::parse(&options.url, options.allow_remote)?;
     let mut clients = Clients::connect(&target, options.clients)?;
     if !options.subscribe.is_empty() {
@@ -215,7 +215,7 @@ mod tests {
                 }
             }
         });
-        let options = Options {
+        let options = LoadOptions {
             url,
             subscribe: "hello".to_owned(),
             clients: 1,
@@ -227,7 +227,7 @@ mod tests {
             measured_ms: 200,
             allow_remote: false,
         };
-        let bench = measure::Options { runs: 1, ..measure::Options::small() };
+        let bench = measure::BenchOptions { runs: 1, ..measure::BenchOptions::small() };
         let report = run(&bench, &options).unwrap();
         assert!(report.rows[0].samples[0] > 0.0);
         assert!(report.latencies[0].corrected.len() > 10);

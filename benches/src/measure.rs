@@ -62,7 +62,7 @@ impl Default for Build {
 
 /// What the user asked of a bench.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct BenchOptions {
     /// Measured runs, 1 or more.
     pub runs: usize,
     /// Runs before them that are thrown away.
@@ -93,7 +93,7 @@ pub struct Options {
     pub tell: fn(&str),
 }
 
-impl Default for Options {
+impl Default for BenchOptions {
     fn default() -> Self {
         Self {
             runs: 5,
@@ -114,7 +114,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl BenchOptions {
     /// A size that runs in a second without optimisation.
     #[must_use]
     pub fn small() -> Self {
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn warm_up_runs_are_thrown_away() {
-        let options = Options { runs: 3, warm_up: 2, ..Options::small() };
+        let options = BenchOptions { runs: 3, warm_up: 2, ..BenchOptions::small() };
         let mut n = 0.0;
         let samples = options.samples("test", || {
             n += 1.0;

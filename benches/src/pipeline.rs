@@ -13,18 +13,18 @@ use crate::disturbance::Disturbance;
 use crate::environment::Environment;
 use crate::load::follow::Latencies;
 use crate::load::limits;
-use crate::load::server::{Layout, Server, Wait};
 use crate::load::verify::Proof;
 use crate::measure::{self, BenchError, Pin};
 use crate::report::table::line;
 use crate::report::{Better, LatencySeries, Report, Row, grouped, median};
+use crate::server::{ServerLayout, ServerWait, StartServer};
 use figures::{rows, series};
 use ladder::Ladder;
-use plant::{Plant, Ran, server_options};
+use system::{PipelineSystem, Ran, server_options};
 
 mod figures;
 pub mod ladder;
-mod plant;
+mod system;
 
 /// A rate holds when so much of it was delivered in time.
 const ACHIEVED_MIN: f64 = 0.98;
@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_millis(300);
 
 /// What to measure.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct PipelineOptions {
     /// Rates in messages per second; empty = up to saturation ([`ladder`]).
     pub rates: Vec<u64>,
     /// WebSocket clients, each following every symbol.
@@ -53,9 +53,9 @@ pub struct Options {
     /// Measured time, ms.
     pub measured_ms: u64,
     /// Which thread of the server does what.
-    pub layout: Layout,
+    pub layout: ServerLayout,
     /// What its idle threads do.
-    pub wait: Wait,
+    pub wait: ServerWait,
     /// Cores of the server; empty = not pinned.
     pub server_cores: Vec<usize>,
     /// Core of the sender and the clients.
@@ -64,7 +64,7 @@ pub struct Options {
     pub sender_apart: bool,
 }
 
-impl Options {
+impl PipelineOptions {
     /// Cores of the server and of the clients; none when the scheduler chooses.
     #[must_use]
     pub fn cores(&self) -> Vec<usize> {
@@ -75,7 +75,7 @@ impl Options {
     }
 }
 
-impl Default for Options {
+impl Default for PipelineOptions {
     fn default() -> Self {
         Self {
             rates: Vec::new(),
@@ -86,8 +86,8 @@ impl Default for Options {
             // Together with the opening less than the 950 ms after which the kernel cuts real-time threads off.
             warm_up_ms: 250,
             measured_ms: 500,
-            layout: Layout::Single,
-            wait: Wait::Spin,
+            layout: ServerLayout::Single,
+            wait: ServerWait::Spin,
             server_cores: Vec::new(),
             client_core: None,
             sender_apart: false,
@@ -141,19 +141,19 @@ const EXCLUDED: [&str; 3] = [
 ///
 /// # Errors
 /// The system lacks something, or an answer is wrong: then there is no figure.
-pub fn run(bench: &measure::Options, options: Options) -> Result<Report, BenchError> {
+pub fn run(bench: &measure::BenchOptions, options: PipelineOptions, server: StartServer) -> Result<Report, BenchError> {
     let pin = Pin::choose(bench.core)?;
     let environment = Environment::read(&bench.build, &pin);
     let server_cores = match options.layout {
-        Layout::Single => pin.core.into_iter().collect(),
+        ServerLayout::Single => pin.core.into_iter().collect(),
         // Three threads need three cores beside the clients' one; with fewer the scheduler knows better.
-        Layout::Split if pin.allowed.len() >= 4 && pin.core.is_some() => {
+        ServerLayout::Split if pin.allowed.len() >= 4 && pin.core.is_some() => {
             pin.allowed.iter().copied().filter(|&core| Some(core) != pin.partner).collect()
         }
-        Layout::Split => Vec::new(),
+        ServerLayout::Split => Vec::new(),
     };
-    let options = Options { server_cores, client_core: pin.partner, ..options };
-    let outcome = measure(&options, &mut |line| (bench.tell)(line)).map_err(failed)?;
+    let options = PipelineOptions { server_cores, client_core: pin.partner, ..options };
+    let outcome = measure(&options, server, &mut |line| (bench.tell)(line)).map_err(failed)?;
     let mut excluded: Vec<String> = EXCLUDED.map(str::to_owned).to_vec();
     excluded.push(format!("other rates: {}", outcome.ended));
     excluded.extend(outcome.lost);
@@ -188,7 +188,7 @@ pub(crate) fn failed(error: anyhow::Error) -> BenchError {
 ///
 /// # Errors
 /// The server or a socket fails, or an answer is wrong: then there is no figure.
-pub fn measure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Outcome> {
+pub fn measure(options: &PipelineOptions, server: StartServer, say: &mut dyn FnMut(&str)) -> Result<Outcome> {
     // A client has a socket at each end, and both ends are here.
     limits::make_room(2 * options.clients)?;
     let mut outcome = Outcome::default();
@@ -196,7 +196,7 @@ pub fn measure(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Outcome> 
     let (mut proof, mut messages, mut first_p99) = (Proof::default(), 0, None);
     let mut found = Vec::new();
     while let Some(rate) = ladder.next_rate() {
-        let mut of_rate = runs_at(rate, options, ladder.seeks(), &mut proof)?;
+        let mut of_rate = runs_at(rate, options, server, ladder.seeks(), &mut proof)?;
         match of_rate.verdict(rate, &mut first_p99) {
             Ok(()) => ladder.holds(rate),
             Err(why) => ladder.gives_way(rate, why),
@@ -285,19 +285,19 @@ impl OfRate {
 
 /// The runs of a rate. With `again`, as many once more while half of them were disturbed: a limit that other programs set is
 /// not the one that is looked for.
-fn runs_at(rate: u64, options: &Options, again: bool, proof: &mut Proof) -> Result<OfRate> {
+fn runs_at(rate: u64, options: &PipelineOptions, start: StartServer, again: bool, proof: &mut Proof) -> Result<OfRate> {
     let mut of_rate = OfRate::default();
     let runs = options.runs.max(1);
     while of_rate.count() < runs || (again && of_rate.count() < 2 * runs && of_rate.disturbed() * 2 >= of_rate.count())
     {
         // Started here and not in the clients' thread, whose core its threads would inherit.
-        let server = Server::start(&server_options(options))?;
+        let server = (start.whole)(&server_options(options))?;
         let ran = std::thread::scope(|scope| {
             let clients = scope.spawn(|| -> Result<Ran> {
-                let mut plant = Plant::start(server, options)?;
-                let ran = plant.run(rate, options)?;
+                let mut system = PipelineSystem::start(server, options)?;
+                let ran = system.run(rate, options)?;
                 if matches!(ran, Ran::Whole(_)) {
-                    proof.add(plant.finish()?);
+                    proof.add(system.finish()?);
                 }
                 Ok(ran)
             });
@@ -314,36 +314,6 @@ fn runs_at(rate: u64, options: &Options, again: bool, proof: &mut Proof) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The small mode: same code, same checks, both layouts, one thread and two.
-    #[test]
-    fn every_message_reaches_every_client_and_the_books_are_right() {
-        for (layout, wait, sender_apart) in [
-            (Layout::Single, Wait::Park, false),
-            (Layout::Split, Wait::Park, true),
-            (Layout::Single, Wait::Spin, false),
-        ] {
-            let options = Options {
-                rates: vec![2_000],
-                clients: 3,
-                symbols: 5,
-                runs: 2,
-                warm_up_ms: 20,
-                measured_ms: 100,
-                layout,
-                wait,
-                sender_apart,
-                ..Options::default()
-            };
-            let mut lines = Vec::new();
-            let outcome = measure(&options, &mut |line| lines.push(line.to_owned())).unwrap();
-            assert_eq!(outcome.latencies.len(), 4, "{layout:?}: {lines:?} {}", outcome.ended);
-            let end_to_end = &outcome.latencies[0];
-            assert_eq!(end_to_end.corrected.len(), 2 * 200 * 3, "every message, client and run");
-            assert!(outcome.checked[3].starts_with("10 final books"), "{:?}", outcome.checked);
-            assert_eq!((end_to_end.disturbed.len(), outcome.rows[0].disturbed.len()), (2, 2), "every run was watched");
-        }
-    }
 
     fn run(achieved_per_s: f64, p99_ns: u64, disturbance: Disturbance) -> Run {
         let mut latencies = Latencies::default();

@@ -18,7 +18,7 @@ use crate::environment::Environment;
 use crate::file::write_file;
 use crate::generate::{Format, GenerateError};
 use crate::input;
-use crate::measure::{BenchError, Options, Pin, millions_per_s, ns_each, timed};
+use crate::measure::{BenchError, BenchOptions, Pin, millions_per_s, ns_each, timed};
 use crate::report::{Better, Report, Row, grouped};
 use crate::run;
 
@@ -39,7 +39,7 @@ struct End {
 ///
 /// # Errors
 /// The recording cannot be read, or the answer is wrong.
-pub fn run(options: &Options) -> Result<Report, BenchError> {
+pub fn run(options: &BenchOptions) -> Result<Report, BenchError> {
     let pin = Pin::choose(options.core)?;
     let environment = Environment::read(&options.build, &pin);
     // Lives as long as the runs: dropped, it takes the generated file with it.
@@ -59,27 +59,7 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     let mut market = Market::new(limits);
     let expected = read(&file, &mut market)?;
     let mut checked = vec![same];
-    if let Some(answer) = &answer {
-        checked.push(check_answer(&market, &expected, answer)?);
-    }
-    checked.push(format!(
-        "every run: {} messages, {} events, {} refused, {} gaps, {} books, {} orders resting at the end, the same best levels",
-        grouped(expected.messages),
-        grouped(expected.slots),
-        grouped(expected.refused),
-        grouped(expected.gaps),
-        grouped(expected.books as u64),
-        grouped(expected.orders as u64),
-    ));
-    if let Some(spoilt) = input::spoilt(&market) {
-        checked.push(format!("the recording itself leaves books in doubt: {spoilt}"));
-    }
-    for bound in [Anomaly::BooksExhausted, Anomaly::OrdersExhausted, Anomaly::LevelsExhausted] {
-        if market.anomalies().get(bound) > 0 {
-            let doing = if options.small { "; without --small there is more room" } else { "" };
-            return Err(BenchError::Input(format!("the market of this bench is too small ({}){doing}", bound.name())));
-        }
-    }
+    checked.extend(check(options, &market, &expected, answer.as_ref())?);
     drop(market);
 
     let mut rates = Vec::new();
@@ -114,8 +94,43 @@ pub fn run(options: &Options) -> Result<Report, BenchError> {
     })
 }
 
+/// What the first run proves, in sentences for the report.
+///
+/// # Errors
+/// The answer is wrong, or the market had no room for the recording.
+fn check(
+    options: &BenchOptions,
+    market: &Market,
+    expected: &End,
+    answer: Option<&Answer>,
+) -> Result<Vec<String>, BenchError> {
+    let mut checked = Vec::new();
+    if let Some(answer) = answer {
+        checked.push(check_answer(market, expected, answer)?);
+    }
+    checked.push(format!(
+        "every run: {} messages, {} events, {} refused, {} gaps, {} books, {} orders resting at the end, the same best levels",
+        grouped(expected.messages),
+        grouped(expected.slots),
+        grouped(expected.refused),
+        grouped(expected.gaps),
+        grouped(expected.books as u64),
+        grouped(expected.orders as u64),
+    ));
+    if let Some(spoilt) = input::spoilt(market) {
+        checked.push(format!("the recording itself leaves books in doubt: {spoilt}"));
+    }
+    for bound in [Anomaly::BooksExhausted, Anomaly::OrdersExhausted, Anomaly::LevelsExhausted] {
+        if market.anomalies().get(bound) > 0 {
+            let doing = if options.small { "; without --small there is more room" } else { "" };
+            return Err(BenchError::Input(format!("the market of this bench is too small ({}){doing}", bound.name())));
+        }
+    }
+    Ok(checked)
+}
+
 /// A generated stream in a folder that goes when it is dropped. Never in memory: a day has gigabytes.
-fn written(options: &Options) -> Result<(PathBuf, TempDir), BenchError> {
+fn written(options: &BenchOptions) -> Result<(PathBuf, TempDir), BenchError> {
     let plan = input::plan(options)?;
     let failed = |error: GenerateError| BenchError::Input(format!("writing the generated stream: {error}"));
     let folder = tempfile::tempdir().map_err(|error| failed(error.into()))?;
@@ -210,7 +225,7 @@ mod tests {
     fn a_file_that_is_no_recording_says_what_can_be_read() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"hello, world").unwrap();
-        let options = Options { file: Some(file.path().to_owned()), ..Options::small() };
+        let options = BenchOptions { file: Some(file.path().to_owned()), ..BenchOptions::small() };
         let error = run(&options).unwrap_err().to_string();
         assert!(error.contains("bist inspect"), "{error}");
     }

@@ -3,6 +3,7 @@
 //! Plain values; never measures anything. The files below it show one: text, JSON, histograms, HTML. Floats are here and nowhere else in the project:
 //! statistics over finished measurements.
 
+mod escape;
 pub mod hdr;
 pub mod html;
 pub mod output;

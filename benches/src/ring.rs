@@ -15,7 +15,7 @@ use hdrhistogram::Histogram;
 use zerocopy::FromZeros;
 
 use crate::environment::Environment;
-use crate::measure::{BenchError, Options, Pin, millions_per_s};
+use crate::measure::{BenchError, BenchOptions, Pin, millions_per_s};
 use crate::report::{Better, FLOOR, LatencySeries, Report, Row, grouped, histogram};
 
 /// Slots written together, as the feed thread does for a packet.
@@ -41,7 +41,7 @@ struct Sizes {
 ///
 /// # Errors
 /// A core that may not be used, or a slot that was lost, repeated or changed.
-pub fn run(options: &Options) -> Result<Report, BenchError> {
+pub fn run(options: &BenchOptions) -> Result<Report, BenchError> {
     let pin = Pin::choose(options.core)?;
     let environment = Environment::read(&options.build, &pin);
     let sizes = if options.small {
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_small_mode_answers() {
-        let report = run(&Options::small()).unwrap();
+        let report = run(&BenchOptions::small()).unwrap();
         assert_eq!(report.rows.len(), 6);
         assert_eq!((report.latencies[0].runs.len(), report.latencies[0].corrected.len()), (3, 3_000));
     }

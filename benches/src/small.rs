@@ -5,16 +5,16 @@ use std::path::Path;
 use crate::answer::Answer;
 use crate::file::write_file;
 use crate::generate::{Format, Plan};
-use crate::measure::{BenchError, Options};
+use crate::measure::{BenchError, BenchOptions};
 use crate::report::Report;
 
 /// A bench.
-pub type Bench = fn(&Options) -> Result<Report, BenchError>;
+pub type Bench = fn(&BenchOptions) -> Result<Report, BenchError>;
 
 /// Runs it for both formats: every figure has a sample for each run.
 pub fn both_formats(run: Bench) -> [Report; 2] {
     [Format::Itch50, Format::Bistech].map(|format| {
-        let options = Options { format, ..Options::small() };
+        let options = BenchOptions { format, ..BenchOptions::small() };
         let report = run(&options).unwrap();
         let whole = report.rows.iter().all(|row| row.samples.len() == options.runs && row.median().unwrap() > 0.0);
         assert!(whole, "{format:?}: {:?}", report.rows);
@@ -27,7 +27,7 @@ pub fn both_formats(run: Bench) -> [Report; 2] {
 pub fn written_stream(run: Bench, file: &Path, format: Format) -> (Report, Answer) {
     let plan = Plan { format, seed: 2, messages: 20_000, symbols: 40, live_orders: 3_000 };
     let answer = write_file(file, plan, |_| ()).unwrap();
-    let options = Options { file: Some(file.to_owned()), ..Options::small() };
+    let options = BenchOptions { file: Some(file.to_owned()), ..BenchOptions::small() };
     let report = run(&options).unwrap();
     assert!(report.checked.iter().any(|line| line.contains("generator's")), "{:?}", report.checked);
     let mut best = answer.best.clone();

@@ -6,14 +6,19 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use benches::compare::compare_files;
+use benches::fanout::FanoutOptions;
 use benches::generate::{Format, Plan};
-use benches::measure::{BenchError, Build, Options};
+use benches::load_any::LoadOptions;
+use benches::measure::{BenchError, BenchOptions, Build};
+use benches::pipeline::PipelineOptions;
 use benches::report::{Report, output, table};
+use benches::server::{ServerLayout, ServerWait};
 
 use crate::cli::{
     Bench, BenchArgs, BenchBook, BenchCommon, BenchCompare, BenchFanout, BenchFormat, BenchLoad, BenchPipeline,
     BenchStream, BenchWait, Preset,
 };
+use crate::platform::under_test::START_SERVER;
 use crate::settings::Layout;
 
 /// Results that cannot be read or compared.
@@ -31,15 +36,16 @@ pub fn run(arguments: &BenchArgs) -> Result<ExitCode> {
         Bench::Ring(common) => show(benches::ring::run, options(common), common.out.as_deref()),
         Bench::Encode(stream) => show(benches::encode::run, encode_options(stream), stream.common.out.as_deref()),
         Bench::Pipeline(pipeline) => {
-            let of = |bench: &Options| benches::pipeline::run(bench, pipeline_options(pipeline, bench));
+            let of =
+                |bench: &BenchOptions| benches::pipeline::run(bench, pipeline_options(pipeline, bench), START_SERVER);
             show(of, options(&pipeline.common), pipeline.common.out.as_deref())
         }
         Bench::Fanout(fanout) => {
-            let of = |bench: &Options| benches::fanout::run(bench, fanout_options(fanout, bench));
+            let of = |bench: &BenchOptions| benches::fanout::run(bench, fanout_options(fanout, bench), START_SERVER);
             show(of, options(&fanout.common), fanout.common.out.as_deref())
         }
         Bench::Load(load) => {
-            let of = |bench: &Options| benches::load_any::run(bench, &load_options(load));
+            let of = |bench: &BenchOptions| benches::load_any::run(bench, &load_options(load));
             show(of, options(&load.common), load.common.out.as_deref())
         }
         Bench::Replay(stream) => show(benches::replay::run, stream_options(stream), stream.common.out.as_deref()),
@@ -49,8 +55,8 @@ pub fn run(arguments: &BenchArgs) -> Result<ExitCode> {
 
 /// Runs a bench, prints its table and writes its files.
 fn show(
-    bench: impl FnOnce(&Options) -> Result<Report, BenchError>,
-    options: Options,
+    bench: impl FnOnce(&BenchOptions) -> Result<Report, BenchError>,
+    options: BenchOptions,
     out: Option<&Path>,
 ) -> Result<ExitCode> {
     let report = bench(&options)?;
@@ -76,9 +82,9 @@ fn compare(two: &BenchCompare) -> ExitCode {
 }
 
 /// What the flags of every bench say.
-fn options(common: &BenchCommon) -> Options {
-    let defaults = if common.small { Options::small() } else { Options::default() };
-    Options {
+fn options(common: &BenchCommon) -> BenchOptions {
+    let defaults = if common.small { BenchOptions::small() } else { BenchOptions::default() };
+    BenchOptions {
         runs: common.runs.map_or(defaults.runs, |runs| runs as usize),
         warm_up: common.warm_up.map_or(defaults.warm_up, |runs| runs as usize),
         core: common.core.unwrap_or(defaults.core),
@@ -94,37 +100,37 @@ fn options(common: &BenchCommon) -> Options {
     }
 }
 
-fn book_options(book: &BenchBook) -> Options {
-    Options { levels_only: book.levels_only, ..stream_options(&book.stream) }
+fn book_options(book: &BenchBook) -> BenchOptions {
+    BenchOptions { levels_only: book.levels_only, ..stream_options(&book.stream) }
 }
 
 /// The updates of a stream take many times its memory: a million messages say as much, and grow to fewer orders.
-fn encode_options(stream: &BenchStream) -> Options {
+fn encode_options(stream: &BenchStream) -> BenchOptions {
     let options = stream_options(stream);
     let messages = if stream.messages.is_none() { options.messages.min(ENCODE_MESSAGES) } else { options.messages };
     let most = (messages / 4).saturating_sub(2 * options.symbols);
     let live_orders = if stream.live_orders.is_none() { options.live_orders.min(most) } else { options.live_orders };
-    Options { messages, live_orders, ..options }
+    BenchOptions { messages, live_orders, ..options }
 }
 
 /// In small mode a tenth of a second, a few clients and one rate.
-fn pipeline_options(flags: &BenchPipeline, bench: &Options) -> benches::pipeline::Options {
-    let defaults = benches::pipeline::Options::default();
+fn pipeline_options(flags: &BenchPipeline, bench: &BenchOptions) -> PipelineOptions {
+    let defaults = PipelineOptions::default();
     let defaults = if bench.small {
         let rates = vec![1_000];
-        benches::pipeline::Options { rates, clients: 3, symbols: 5, warm_up_ms: 20, measured_ms: 100, ..defaults }
+        PipelineOptions { rates, clients: 3, symbols: 5, warm_up_ms: 20, measured_ms: 100, ..defaults }
     } else {
         defaults
     };
-    benches::pipeline::Options {
+    PipelineOptions {
         rates: if flags.rates.is_empty() { defaults.rates } else { flags.rates.clone() },
         clients: flags.clients.map_or(defaults.clients, |count| count as usize),
         symbols: flags.symbols.map_or(defaults.symbols, |count| count as usize),
         seed: bench.seed,
         runs: bench.runs,
         layout: match flags.layout {
-            Some(Layout::Split) => benches::load::server::Layout::Split,
-            Some(Layout::Single) | None => benches::load::server::Layout::Single,
+            Some(Layout::Split) => ServerLayout::Split,
+            Some(Layout::Single) | None => ServerLayout::Single,
         },
         wait: wait(flags.wait, bench),
         sender_apart: flags.sender_apart,
@@ -132,15 +138,15 @@ fn pipeline_options(flags: &BenchPipeline, bench: &Options) -> benches::pipeline
     }
 }
 
-fn fanout_options(flags: &BenchFanout, bench: &Options) -> benches::fanout::Options {
-    let defaults = benches::fanout::Options::default();
+fn fanout_options(flags: &BenchFanout, bench: &BenchOptions) -> FanoutOptions {
+    let defaults = FanoutOptions::default();
     let defaults = if bench.small {
         let (clients, rates) = (vec![4], vec![1_000]);
-        benches::fanout::Options { clients, rates, warm_up_ms: 20, measured_ms: 100, ..defaults }
+        FanoutOptions { clients, rates, warm_up_ms: 20, measured_ms: 100, ..defaults }
     } else {
         defaults
     };
-    benches::fanout::Options {
+    FanoutOptions {
         clients: if flags.clients.is_empty() {
             defaults.clients
         } else {
@@ -159,8 +165,8 @@ fn fanout_options(flags: &BenchFanout, bench: &Options) -> benches::fanout::Opti
     }
 }
 
-fn load_options(flags: &BenchLoad) -> benches::load_any::Options {
-    benches::load_any::Options {
+fn load_options(flags: &BenchLoad) -> LoadOptions {
+    LoadOptions {
         url: flags.url.clone(),
         subscribe: flags.subscribe.clone().unwrap_or_else(|| benches::load::SUBSCRIBE_BOOKS.to_owned()),
         clients: flags.clients as usize,
@@ -175,25 +181,25 @@ fn load_options(flags: &BenchLoad) -> benches::load_any::Options {
 }
 
 /// A small run shares its machine with others: it sleeps.
-fn wait(flag: Option<BenchWait>, bench: &Options) -> benches::load::server::Wait {
+fn wait(flag: Option<BenchWait>, bench: &BenchOptions) -> ServerWait {
     match flag {
-        Some(BenchWait::Park) => benches::load::server::Wait::Park,
-        None if bench.small => benches::load::server::Wait::Park,
-        Some(BenchWait::Spin) | None => benches::load::server::Wait::Spin,
+        Some(BenchWait::Park) => ServerWait::Park,
+        None if bench.small => ServerWait::Park,
+        Some(BenchWait::Spin) | None => ServerWait::Spin,
     }
 }
 
 /// The same with those of a stream.
-fn stream_options(stream: &BenchStream) -> Options {
+fn stream_options(stream: &BenchStream) -> BenchOptions {
     let defaults = options(&stream.common);
     let defaults = match stream.preset.map(Preset::plan) {
         Some(Plan { format, seed, messages, symbols, live_orders }) => {
-            Options { format, seed, messages, symbols, live_orders, ..defaults }
+            BenchOptions { format, seed, messages, symbols, live_orders, ..defaults }
         }
         None => defaults,
     };
     let number = |given: Option<u64>, default: usize| given.map_or(default, |given| given as usize);
-    Options {
+    BenchOptions {
         file: stream.file.clone(),
         format: match stream.format {
             Some(BenchFormat::Bistech) => Format::Bistech,

@@ -10,8 +10,8 @@ use serde::Serialize;
 use socket2::{Domain, Socket, Type};
 
 use crate::cli::DoctorArgs;
+use crate::platform::threads::{ThreadPlan, now_ns};
 use crate::settings::Settings;
-use crate::threads::{Plan, now_ns};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -92,7 +92,7 @@ fn print(finding: &Finding) {
 
 fn cores(settings: &Settings) -> Finding {
     let count = core_affinity::get_core_ids().map_or(0, |cores| cores.len());
-    let plan = match Plan::new(&settings.threads) {
+    let plan = match ThreadPlan::new(&settings.threads) {
         Ok(plan) => plan.describe(),
         Err(error) => return Finding::bad("cores", format!("{error}"), "correct threads.cores"),
     };
@@ -120,7 +120,7 @@ fn governor() -> Finding {
 
 fn memory(settings: &Settings) -> Finding {
     // Any key: an upper bound holds for each of them.
-    let need = settings.book.limits(OrderKey::BookSideId).bytes_max();
+    let need = settings.book.limits(OrderKey::BookSideId).memory().total();
     let rings = (settings.rings.event_slots + 2 * settings.rings.update_slots) * 64;
     let need_mib = (need + rings) >> 20;
     let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();

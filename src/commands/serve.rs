@@ -9,12 +9,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::platform::{Platform, Progress};
+use crate::platform::Platform;
+use crate::platform::progress::Progress;
+use crate::platform::roles::Role;
+use crate::platform::threads::Event;
 use crate::settings::Settings;
-use crate::threads::Event;
 
 /// Runs until a signal, until a thread fails, or (with `exit_at_end`) until the recording ends.
-pub fn run(settings: &Settings, exit_at_end: bool) -> Result<ExitCode> {
+pub fn run(settings: &Settings, role: Role, exit_at_end: bool) -> Result<ExitCode> {
     let (sender, events) = mpsc::channel();
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("listening for SIGINT and SIGTERM")?;
     let for_signals = sender.clone();
@@ -26,7 +28,7 @@ pub fn run(settings: &Settings, exit_at_end: bool) -> Result<ExitCode> {
         }
     })?;
 
-    let platform = Platform::start(settings, &sender)?;
+    let platform = Platform::start(role, settings, &sender)?;
     eprintln!("{}", platform.banner());
     let bar = platform.progress().map(|progress| (bar(&progress), progress));
     let ended = wait(&events, &platform, bar.as_ref(), exit_at_end);

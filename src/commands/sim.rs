@@ -11,9 +11,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::SimArgs;
 use crate::commands::generate;
-use crate::platform::sim_config;
+use crate::platform::source::sim_config;
+use crate::platform::threads::now_ns;
 use crate::settings::Settings;
-use crate::threads::now_ns;
 
 /// Sends until a signal, or writes one day or one generated stream.
 pub fn run(arguments: &SimArgs, settings: &Settings) -> Result<ExitCode> {

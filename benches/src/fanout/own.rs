@@ -1,4 +1,4 @@
-//! Our own fan-out stage as a plant: fed from its ring by the book stage in the clients' thread.
+//! Our own fan-out stage as the system under test: fed from its ring by the book stage in the clients' thread.
 //!
 //! Symbols take turns, and no two messages under way are of one symbol: every message is a frame of its own for every
 //! client.
@@ -16,16 +16,16 @@ use feed_handler::decode::bistech;
 use feed_handler::decode::sink::Received;
 use hdrhistogram::Histogram;
 
-use super::plant::{Load, Plant};
-use super::{Options, window};
+use super::loops::{Load, SystemUnderTest};
+use super::{FanoutOptions, window};
 use crate::load::client::{Clients, Target};
 use crate::load::follow::Follow;
 use crate::load::sender::Times;
-use crate::load::server::{Layout, Options as ServerOptions, Server, pin};
 use crate::load::stream::{Choice, Message, Stream};
 use crate::load::turns::{Silence, on_frame};
 use crate::load::verify::{Proof, Transcript, verify};
 use crate::load::{SUBSCRIBE_BOOKS, now_ns};
+use crate::server::{FanOutInput, RunningServer, ServerLayout, ServerOptions, StartServer, pin};
 
 /// Slots of each ring.
 const RING_SLOTS: usize = 65_536;
@@ -40,12 +40,38 @@ pub const fn symbols(clients: usize) -> usize {
 /// Encoded messages in, updates out: the book stage in the thread of whoever feeds it.
 struct Books {
     events: Producer,
-    stage: BookWorker,
+    worker: BookWorker,
     decoder: bistech::Decoder,
     second: u64,
 }
 
 impl Books {
+    /// Empty books of so many symbols, and the reader's end of their update ring.
+    fn new(symbols: usize) -> (Self, FanOutInput) {
+        let (events, consumer) = ring("events", RING_SLOTS, Notifier::new());
+        let limits = Limits { books_max: symbols + 1, orders_max: symbols * 200, ..Limits::default() };
+        let mut worker = BookWorker::new(consumer, Market::new(limits));
+        let notifier = Notifier::new();
+        let (producer, updates) = ring("fan-out", RING_SLOTS, Arc::clone(&notifier));
+        let (interest, receiver) = order_interest(symbols + 1, Notifier::new());
+        worker.add_reader(producer, Detail::OnRequest(receiver), symbols + 1);
+        let decoder = bistech::Decoder::new(symbols + 1, None);
+        (Self { events, worker, decoder, second: 0 }, FanOutInput { updates, notifier, interest })
+    }
+
+    /// A new session, then the opening of every book.
+    fn open(&mut self, stream: &mut Stream) -> Result<()> {
+        let session = System::new(system::SESSION, now_ns(), now_ns(), 0, 0, now_ns() / 1_000_000_000);
+        ensure!(self.events.push(session.into()).is_ok(), "an empty ring is full");
+        for burst in stream.opening().chunks_mut(1_000) {
+            for message in burst {
+                self.give(message, now_ns())?;
+            }
+            self.publish();
+        }
+        Ok(())
+    }
+
     fn give(&mut self, message: &mut Message, at_ns: u64) -> Result<()> {
         let (second, nanos) = (at_ns / 1_000_000_000, (at_ns % 1_000_000_000) as u32);
         let received = Received { received_ns: at_ns, ..Received::default() };
@@ -64,13 +90,13 @@ impl Books {
 
     fn publish(&mut self) {
         self.events.commit();
-        while self.stage.do_work(now_ns()) > 0 {}
+        while self.worker.do_work(now_ns()) > 0 {}
     }
 }
 
 /// The fan-out with its clients.
-pub struct Own {
-    server: Server,
+pub struct OwnSystem {
+    server: RunningServer,
     books: Books,
     clients: Clients,
     follow: Follow,
@@ -80,39 +106,25 @@ pub struct Own {
     window: usize,
 }
 
-impl Own {
+impl OwnSystem {
     /// Opens the books, connects the clients and waits for their snapshots.
     ///
     /// # Errors
     /// A socket fails, or something that must come does not.
-    pub fn start(options: &Options, clients: usize) -> Result<Self> {
+    pub fn start(options: &FanoutOptions, start: StartServer, clients: usize) -> Result<Self> {
         pin(options.client_core);
         let symbols = symbols(clients);
-        let (events, consumer) = ring("events", RING_SLOTS, Notifier::new());
-        let limits = Limits { books_max: symbols + 1, orders_max: symbols * 200, ..Limits::default() };
-        let mut stage = BookWorker::new(consumer, Market::new(limits));
-        let notifier = Notifier::new();
-        let (updates, reader) = ring("fan-out", RING_SLOTS, Arc::clone(&notifier));
-        let (sender, receiver) = order_interest(symbols + 1, Notifier::new());
-        stage.add_reader(updates, Detail::OnRequest(receiver), symbols + 1);
+        let (mut books, input) = Books::new(symbols);
         let server_options = ServerOptions {
-            layout: Layout::Split,
+            layout: ServerLayout::Split,
             wait: options.wait,
             cores: options.server_core.into_iter().collect(),
             symbols,
             clients,
         };
-        let server = Server::fan_out_alone(&server_options, reader, notifier, sender)?;
-        let mut books = Books { events, stage, decoder: bistech::Decoder::new(symbols + 1, None), second: 0 };
+        let server = (start.fan_out)(&server_options, input)?;
         let mut stream = Stream::new(symbols, Choice::InTurn, 1);
-        let session = System::new(system::SESSION, now_ns(), now_ns(), 0, 0, now_ns() / 1_000_000_000);
-        ensure!(books.events.push(session.into()).is_ok(), "an empty ring is full");
-        for burst in stream.opening().chunks_mut(1_000) {
-            for message in burst {
-                books.give(message, now_ns())?;
-            }
-            books.publish();
-        }
+        books.open(&mut stream)?;
         let target = Target::parse(&format!("ws://{}/ws/v2", server.address), false)?;
         let mut own = Self {
             server,
@@ -146,7 +158,7 @@ impl Own {
     }
 }
 
-impl Plant for Own {
+impl SystemUnderTest for OwnSystem {
     fn rest(&self, duration: Duration) {
         self.server.rest(duration);
     }
@@ -199,7 +211,7 @@ impl Plant for Own {
     fn finish(self: Box<Self>) -> Result<Proof> {
         let Self { server, clients, transcript, stream, follow, .. } = *self;
         drop(clients);
-        drop(server);
+        server.stop()?;
         ensure!(follow.broken == 0, "{} frames did not go on from the one before", follow.broken);
         ensure!(follow.gaps == 0, "gaps told by the server: {}, the first: {}", follow.gaps, follow.first_gap);
         verify(&transcript, &stream)

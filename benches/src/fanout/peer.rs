@@ -1,4 +1,4 @@
-//! A server that is not ours as a plant: lines of JSON into its feed over TCP, each one to all of its WebSocket clients.
+//! A server that is not ours as the system under test: lines of JSON into its feed over TCP, each one to all of its WebSocket clients.
 //!
 //! The server runs already and has its own core; this program is its feed and its clients, in one thread.
 
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use hdrhistogram::Histogram;
 
-use super::plant::{Load, Plant, drain};
+use super::loops::{Load, SystemUnderTest, drain};
 use super::window;
 use crate::load::client::{Clients, Target};
 use crate::load::lines::{Feed, Lines};
@@ -32,7 +32,7 @@ pub struct Peer {
 }
 
 /// The server with its clients.
-pub struct PeerPlant {
+pub struct PeerSystem {
     feed: Feed,
     clients: Clients,
     lines: Lines,
@@ -41,7 +41,7 @@ pub struct PeerPlant {
     window: usize,
 }
 
-impl PeerPlant {
+impl PeerSystem {
     /// Connects the clients and waits until each of them gets lines.
     ///
     /// # Errors
@@ -59,9 +59,9 @@ impl PeerPlant {
         let first = now_ns();
         let feed = Feed::open(&peer.feed, peer.allow_remote, first)?;
         let lines = Lines::new(clients, first);
-        let mut plant = Self { feed, clients: sockets, lines, next: first, window: window(clients) };
-        plant.join(first)?;
-        Ok(plant)
+        let mut system = Self { feed, clients: sockets, lines, next: first, window: window(clients) };
+        system.join(first)?;
+        Ok(system)
     }
 
     /// Sends single lines until every client has got one, and takes what is under way then.
@@ -85,7 +85,7 @@ impl PeerPlant {
     }
 }
 
-impl Plant for PeerPlant {
+impl SystemUnderTest for PeerSystem {
     fn rest(&self, duration: Duration) {
         std::thread::sleep(duration);
     }
@@ -135,9 +135,16 @@ impl Plant for PeerPlant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fanout::{Options, measure};
+    use crate::fanout::{FanoutOptions, measure};
+    use crate::server::StartServer;
     use std::io::{BufRead, BufReader};
     use std::net::TcpListener;
+
+    /// A server that is not ours is not started either.
+    const NONE_OF_OURS: StartServer = StartServer {
+        whole: |_| anyhow::bail!("no server of ours is measured here"),
+        fan_out: |_, _| anyhow::bail!("no server of ours is measured here"),
+    };
 
     /// A relay that is not ours: for each run some clients, then a feed; leaves out every `loses`th line.
     fn relay(clients: usize, runs: usize, loses: usize) -> Peer {
@@ -162,14 +169,22 @@ mod tests {
         Peer { url, feed: format!("tcp://{feed_at}"), subscribe: String::new(), allow_remote: false }
     }
 
-    fn options(peer: Peer) -> Options {
+    fn options(peer: Peer) -> FanoutOptions {
         let (clients, rates) = (vec![3], vec![500]);
-        Options { clients, rates, runs: 2, warm_up_ms: 20, measured_ms: 100, peer: Some(peer), ..Options::default() }
+        FanoutOptions {
+            clients,
+            rates,
+            runs: 2,
+            warm_up_ms: 20,
+            measured_ms: 100,
+            peer: Some(peer),
+            ..FanoutOptions::default()
+        }
     }
 
     #[test]
     fn a_server_that_is_not_ours_is_measured_by_the_same_loops() {
-        let outcome = measure(&options(relay(3, 4, usize::MAX)), &mut |_| {}).unwrap();
+        let outcome = measure(&options(relay(3, 4, usize::MAX)), NONE_OF_OURS, &mut |_| {}).unwrap();
         assert_eq!(outcome.failed, [""; 0]);
         assert_eq!(outcome.rows[0].name, "frames to 3 clients, closed loop");
         assert!(outcome.rows[0].samples.iter().all(|&frames_per_s| frames_per_s > 0.0));
@@ -178,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_server_that_loses_lines_gets_no_figure() {
-        let outcome = measure(&options(relay(3, 2, 20)), &mut |_| {}).unwrap();
+        let outcome = measure(&options(relay(3, 2, 20)), NONE_OF_OURS, &mut |_| {}).unwrap();
         assert!(outcome.rows.is_empty() && outcome.latencies.is_empty());
         assert_eq!(outcome.failed.len(), 2, "{:?}", outcome.failed);
         assert!(outcome.failed[1].contains("lost"), "{:?}", outcome.failed);
@@ -189,7 +204,7 @@ mod tests {
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let peer =
             Peer { url: format!("ws://{nobody}/"), feed: String::new(), subscribe: String::new(), allow_remote: false };
-        let error = format!("{:#}", measure(&options(peer), &mut |_| {}).unwrap_err());
+        let error = format!("{:#}", measure(&options(peer), NONE_OF_OURS, &mut |_| {}).unwrap_err());
         assert!(error.contains("does the server run"), "{error}");
     }
 }

@@ -14,7 +14,6 @@ pub mod least;
 pub mod limits;
 pub mod lines;
 pub mod sender;
-pub mod server;
 pub mod stream;
 pub mod turns;
 pub mod verify;

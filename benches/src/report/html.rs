@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use super::escape::escape;
 use super::table::{DISCLAIMER, Unit, disturbances, number, runs, verdict};
 use super::{Better, LatencySeries, PERCENTILES, Report, Row, UNDISTURBED, grouped};
 use crate::report::plot::{self, Line, Plot};
@@ -271,11 +272,6 @@ fn environment(out: &mut String, report: &Report) {
         let _ = write!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value));
     }
     let _ = writeln!(out, "</dl>\n<pre>{}</pre></section>", escape(&report.command));
-}
-
-/// Text between tags or in an attribute.
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 const STYLE: &str = include_str!("report.css");

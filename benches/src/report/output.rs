@@ -77,11 +77,11 @@ fn unused(name: &str, names: &mut HashSet<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::Options;
+    use crate::measure::BenchOptions;
 
     #[test]
     fn a_folder_holds_every_form_and_reads_back() {
-        let report = crate::ring::run(&Options { runs: 2, ..Options::small() }).unwrap();
+        let report = crate::ring::run(&BenchOptions { runs: 2, ..BenchOptions::small() }).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let files = write(&report, &folder.path().join("deep/er")).unwrap();
         let names: Vec<_> = files.iter().filter_map(|path| path.file_name()?.to_str()).collect();

@@ -5,16 +5,16 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use book::Nanos;
 
-use super::{Options, PAUSE, Run};
+use super::{PAUSE, PipelineOptions, Run};
 use crate::disturbance::{Disturbance, Watch};
 use crate::load::client::{Clients, Target};
 use crate::load::follow::Follow;
 use crate::load::sender::{Sender, Times, plan};
-use crate::load::server::{Options as ServerOptions, Server, pin};
 use crate::load::stream::{Choice, Message, Stream};
 use crate::load::turns::{Silence, on_frame, wait_for};
 use crate::load::verify::{Proof, Transcript, verify};
 use crate::load::{SUBSCRIBE_BOOKS, now_ns};
+use crate::server::{RunningServer, ServerOptions, pin};
 
 /// Messages of one packet of the opening.
 const OPENING_BURST: usize = 200;
@@ -22,7 +22,7 @@ const OPENING_BURST: usize = 200;
 const LEAD_NS: u64 = 20_000_000;
 
 /// The server that the options ask for.
-pub(super) fn server_options(options: &Options) -> ServerOptions {
+pub(super) fn server_options(options: &PipelineOptions) -> ServerOptions {
     ServerOptions {
         layout: options.layout,
         wait: options.wait,
@@ -40,8 +40,8 @@ pub(super) enum Ran {
 }
 
 /// A server with its sender and its clients, opened and subscribed.
-pub(super) struct Plant {
-    server: Server,
+pub(super) struct PipelineSystem {
+    server: RunningServer,
     sender: Sender,
     clients: Clients,
     follow: Follow,
@@ -49,32 +49,28 @@ pub(super) struct Plant {
     transcript: Transcript,
 }
 
-impl Plant {
+impl PipelineSystem {
     /// Opens the books, connects the clients and waits for their snapshots.
     ///
     /// # Errors
     /// A socket fails, or something that must come does not.
-    pub(super) fn start(server: Server, options: &Options) -> Result<Self> {
+    pub(super) fn start(server: RunningServer, options: &PipelineOptions) -> Result<Self> {
         pin(options.client_core);
         let mut stream = Stream::new(options.symbols, Choice::Random, options.seed);
-        let mut sender = Sender::open(server.line).context("opening the sender's socket")?;
-        let feed = server.feed.clone().context("a server without a feed")?;
-        let mut opening = stream.opening();
-        let mut sent = 0;
-        for burst in opening.chunks_mut(OPENING_BURST) {
-            for message in burst.iter_mut() {
-                while !sender.push(message, now_ns())? {
-                    sender.flush()?;
-                }
-            }
-            sender.flush()?;
-            sent += burst.len() as u64;
-            wait_for("the server to read the opening", || feed.decoded() >= sent)?;
-        }
+        let line = server.line.context("a server without a line")?;
+        let mut sender = Sender::open(line).context("opening the sender's socket")?;
+        open_books(&server, &mut sender, &mut stream)?;
         let target = Target::parse(&format!("ws://{}/ws/v2", server.address), false)?;
-        let mut clients = Clients::connect(&target, options.clients)?;
-        let mut follow = Follow::new(options.clients, options.symbols);
-        let mut transcript = Transcript::default();
+        let clients = Clients::connect(&target, options.clients)?;
+        let follow = Follow::new(options.clients, options.symbols);
+        let mut system = Self { server, sender, clients, follow, stream, transcript: Transcript::default() };
+        system.subscribe(options)?;
+        Ok(system)
+    }
+
+    /// Every client asks for all books and gets their snapshots.
+    fn subscribe(&mut self, options: &PipelineOptions) -> Result<()> {
+        let Self { clients, follow, transcript, .. } = self;
         let times = Times::default();
         for client in 0..options.clients {
             clients.send(client, SUBSCRIBE_BOOKS)?;
@@ -82,18 +78,18 @@ impl Plant {
         let mut turns = Silence::default();
         while follow.snapshots.iter().any(|&snapshots| snapshots < options.symbols) {
             let frames = clients.turn(Duration::from_millis(1), now_ns, &mut |arrived| {
-                on_frame(arrived, &mut follow, &times, &mut transcript);
+                on_frame(arrived, follow, &times, transcript);
             })?;
             turns.check(frames > 0, "the snapshots of the subscriptions")?;
         }
-        Ok(Self { server, sender, clients, follow, stream, transcript })
+        Ok(())
     }
 
     /// One run at a rate: warm-up, then the measured part.
     ///
     /// # Errors
     /// A socket fails, or a chain of frames broke.
-    pub(super) fn run(&mut self, rate: u64, options: &Options) -> Result<Ran> {
+    pub(super) fn run(&mut self, rate: u64, options: &PipelineOptions) -> Result<Ran> {
         let of = |ms: u64| (rate * ms / 1_000) as usize;
         let (warm_up, measured) = (of(options.warm_up_ms), of(options.measured_ms).max(1));
         let mut messages: Vec<Message> = (0..warm_up + measured).map(|_| self.stream.next_message()).collect();
@@ -108,32 +104,14 @@ impl Plant {
         let mut times =
             Times { planned_ns: plan(start_ns, rate, messages.len()), sent_ns: Vec::with_capacity(messages.len()) };
         let end_ns = if options.sender_apart {
-            let sender = &mut self.sender;
-            // The sender's stamps are its own: what clients count from is the plan.
-            let planned = times.clone();
-            let (clients, follow) = (&mut self.clients, &mut self.follow);
-            std::thread::scope(|scope| -> Result<Nanos> {
-                let sending = scope.spawn(|| send_all(sender, &mut messages, planned));
-                let end_ns = receive_all(clients, follow, &times, &mut transcript)?;
-                times.sent_ns = match sending.join() {
-                    Ok(sent) => sent?,
-                    Err(_) => bail!("the sending thread panicked"),
-                };
-                Ok(end_ns)
-            })?
+            self.send_apart(&mut messages, &mut times, &mut transcript)?
         } else {
             self.send_and_receive(&mut messages, &mut times, &mut transcript)?
         };
         let disturbance = watch.end();
         self.transcript = transcript;
-        if self.follow.gaps > gaps_before {
-            let why = format!("gaps told by the server: {}, the first: {}", self.follow.gaps, self.follow.first_gap);
+        if let Some(why) = self.lost(messages.len(), gaps_before)? {
             return Ok(Ran::Lost(why, disturbance));
-        }
-        ensure!(self.follow.broken == 0, "{} frames did not go on from the one before", self.follow.broken);
-        if self.follow.slowest() < messages.len() as u64 {
-            let lost = messages.len() as u64 - self.follow.slowest();
-            return Ok(Ran::Lost(format!("{lost} of {} messages never came", messages.len()), disturbance));
         }
         let first_ns = times.planned_ns[warm_up];
         let plan_ns = measured as u64 * 1_000_000_000 / rate;
@@ -146,6 +124,41 @@ impl Plant {
             stages: self.server.stages(),
             disturbance,
         })))
+    }
+
+    /// Why messages were lost on the way in, if any were: `gaps_before` had been told before the run.
+    ///
+    /// # Errors
+    /// A chain of frames broke.
+    fn lost(&mut self, messages: usize, gaps_before: u64) -> Result<Option<String>> {
+        let follow = &mut self.follow;
+        if follow.gaps > gaps_before {
+            return Ok(Some(format!("gaps told by the server: {}, the first: {}", follow.gaps, follow.first_gap)));
+        }
+        ensure!(follow.broken == 0, "{} frames did not go on from the one before", follow.broken);
+        let missing = (messages as u64).saturating_sub(follow.slowest());
+        Ok((missing > 0).then(|| format!("{missing} of {messages} messages never came")))
+    }
+
+    /// Sends from a thread of its own.
+    fn send_apart(
+        &mut self,
+        messages: &mut [Message],
+        times: &mut Times,
+        transcript: &mut Transcript,
+    ) -> Result<Nanos> {
+        let Self { sender, clients, follow, .. } = self;
+        // The sender's stamps are its own: what clients count from is the plan.
+        let planned = times.clone();
+        std::thread::scope(|scope| {
+            let sending = scope.spawn(|| send_all(sender, messages, planned));
+            let end_ns = receive_all(clients, follow, times, transcript)?;
+            times.sent_ns = match sending.join() {
+                Ok(sent) => sent?,
+                Err(_) => bail!("the sending thread panicked"),
+            };
+            Ok(end_ns)
+        })
     }
 
     /// Both in this thread: a packet of what is due, then a look at every socket.
@@ -180,9 +193,27 @@ impl Plant {
     pub(super) fn finish(self) -> Result<Proof> {
         let Self { server, clients, transcript, stream, .. } = self;
         drop(clients);
-        drop(server);
+        server.stop()?;
         verify(&transcript, &stream)
     }
+}
+
+/// Sends the opening of every book, in bursts that the server has read before the next.
+fn open_books(server: &RunningServer, sender: &mut Sender, stream: &mut Stream) -> Result<()> {
+    let feed = server.feed.clone().context("a server without a feed")?;
+    let mut opening = stream.opening();
+    let mut sent = 0;
+    for burst in opening.chunks_mut(OPENING_BURST) {
+        for message in burst.iter_mut() {
+            while !sender.push(message, now_ns())? {
+                sender.flush()?;
+            }
+        }
+        sender.flush()?;
+        sent += burst.len() as u64;
+        wait_for("the server to read the opening", || feed.decoded() >= sent)?;
+    }
+    Ok(())
 }
 
 /// From another thread than the clients': sends everything at its time and gives the real times.

@@ -27,7 +27,7 @@ pub struct Load {
 }
 
 /// A server, its clients, and the way messages get in.
-pub trait Plant {
+pub trait SystemUnderTest {
     /// Lets this thread, and a server of ours, sleep for so long.
     fn rest(&self, duration: Duration);
     /// Messages that may be under way in the closed loop.
@@ -91,31 +91,31 @@ fn since(from: (Instant, (u64, u64)), now: (u64, u64)) -> Throughput {
 ///
 /// # Errors
 /// Nothing came for too long, or the server failed.
-pub fn closed_loop(plant: &mut dyn Plant, length: Length) -> Result<Throughput> {
+pub fn closed_loop(system: &mut dyn SystemUnderTest, length: Length) -> Result<Throughput> {
     let warm_up = Duration::from_millis(length.warm_up_ms);
     let all = warm_up + Duration::from_millis(length.measured_ms.max(1));
-    plant.begin(Load { messages: 0, timed_from: None });
+    system.begin(Load { messages: 0, timed_from: None });
     let (mut offered, mut last_ns) = (0_usize, now_ns());
     let mut from = None;
     let mut silence = Silence::default();
     let begin = Instant::now();
     while begin.elapsed() < all {
-        let room = plant.window() - (offered - plant.slowest() as usize);
-        if room >= OFFERED_AT_ONCE.min(plant.window()) {
+        let room = system.window() - (offered - system.slowest() as usize);
+        if room >= OFFERED_AT_ONCE.min(system.window()) {
             for _ in 0..room {
                 last_ns = now_ns().max(last_ns + 1);
-                plant.give(last_ns, last_ns)?;
+                system.give(last_ns, last_ns)?;
                 offered += 1;
             }
         }
-        plant.publish()?;
-        silence.check(plant.turn(Duration::ZERO)? > 0, "messages")?;
+        system.publish()?;
+        silence.check(system.turn(Duration::ZERO)? > 0, "messages")?;
         if from.is_none() && begin.elapsed() >= warm_up {
-            from = Some((Instant::now(), plant.received()));
+            from = Some((Instant::now(), system.received()));
         }
     }
-    let found = since(from.context("no time was left after the warm-up")?, plant.received());
-    drain(plant, offered as u64)?;
+    let found = since(from.context("no time was left after the warm-up")?, system.received());
+    drain(system, offered as u64)?;
     Ok(found)
 }
 
@@ -123,39 +123,39 @@ pub fn closed_loop(plant: &mut dyn Plant, length: Length) -> Result<Throughput> 
 ///
 /// # Errors
 /// Nothing came for too long, or the server failed.
-pub fn open_loop(plant: &mut dyn Plant, rate: u64, length: Length) -> Result<Throughput> {
+pub fn open_loop(system: &mut dyn SystemUnderTest, rate: u64, length: Length) -> Result<Throughput> {
     let of = |ms: u64| (rate * ms / 1_000) as usize;
     let (warm_up, measured) = (of(length.warm_up_ms), of(length.measured_ms).max(1));
     let planned_ns = plan(now_ns() + LEAD_NS, rate, warm_up + measured);
-    plant.begin(Load { messages: planned_ns.len(), timed_from: Some(warm_up) });
+    system.begin(Load { messages: planned_ns.len(), timed_from: Some(warm_up) });
     let mut given = 0;
     let mut from = None;
     let mut silence = Silence::default();
-    while plant.slowest() < planned_ns.len() as u64 {
+    while system.slowest() < planned_ns.len() as u64 {
         let now = now_ns();
         while given < planned_ns.len() && planned_ns[given] <= now {
             if given == warm_up {
-                from = Some((Instant::now(), plant.received()));
+                from = Some((Instant::now(), system.received()));
             }
-            plant.give(planned_ns[given], now)?;
+            system.give(planned_ns[given], now)?;
             given += 1;
         }
-        plant.publish()?;
-        let frames = plant.turn(Duration::ZERO)?;
+        system.publish()?;
+        let frames = system.turn(Duration::ZERO)?;
         silence.check(frames > 0 || given < planned_ns.len(), "the last messages")?;
     }
-    Ok(since(from.context("no message was measured")?, plant.received()))
+    Ok(since(from.context("no message was measured")?, system.received()))
 }
 
 /// Takes what is still under way.
 ///
 /// # Errors
 /// It does not come.
-pub fn drain(plant: &mut dyn Plant, offered: u64) -> Result<()> {
+pub fn drain(system: &mut dyn SystemUnderTest, offered: u64) -> Result<()> {
     let mut silence = Silence::default();
-    while plant.slowest() < offered {
-        plant.publish()?;
-        silence.check(plant.turn(Duration::from_millis(1))? > 0, "the last messages")?;
+    while system.slowest() < offered {
+        system.publish()?;
+        silence.check(system.turn(Duration::from_millis(1))? > 0, "the last messages")?;
     }
     Ok(())
 }

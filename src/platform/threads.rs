@@ -1,21 +1,22 @@
 //! Threads of the fast path: names, cores, how they wait, how they end. Knows nothing of what they do.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use book::ring::Notifier;
 
-use crate::settings::{Layout, Pin, Threads, Wait};
+use crate::settings::{self, Layout, Pin, Wait};
 
 /// Our clock: Unix nanoseconds. The vDSO answers it without a system call.
 pub fn now_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }
 
-/// How an idle thread waits, decided once at start.
+/// How an idle thread waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idle {
     /// Look again at once.
@@ -26,9 +27,38 @@ pub enum Idle {
     Park,
 }
 
+/// How the idle threads of a process wait. The plan decides it at start; a measurement lets spinning threads park
+/// between two runs, because the kernel takes its core from a real-time thread that never sleeps.
+#[derive(Clone, Debug)]
+pub struct IdlePolicy(Arc<AtomicU8>);
+
+impl IdlePolicy {
+    /// Waits as `idle` says.
+    pub fn new(idle: Idle) -> Self {
+        Self(Arc::new(AtomicU8::new(idle as u8)))
+    }
+
+    /// Changes it for every thread, each at its next turn without work.
+    pub fn set(&self, idle: Idle) {
+        self.0.store(idle as u8, Ordering::Relaxed);
+    }
+
+    /// Waits once; `park` sleeps until there may be work.
+    #[inline]
+    pub fn wait(&self, park: impl FnOnce()) {
+        const SPIN: u8 = Idle::Spin as u8;
+        const YIELD: u8 = Idle::Yield as u8;
+        match self.0.load(Ordering::Relaxed) {
+            SPIN => std::hint::spin_loop(),
+            YIELD => thread::yield_now(),
+            _ => park(),
+        }
+    }
+}
+
 /// Where and how the hot threads run.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct ThreadPlan {
     /// How they wait.
     pub idle: Idle,
     /// Which thread does what.
@@ -36,12 +66,12 @@ pub struct Plan {
     cores: Vec<core_affinity::CoreId>,
 }
 
-impl Plan {
+impl ThreadPlan {
     /// What the settings mean on this machine.
     ///
     /// # Errors
     /// A configured core that this process may not use.
-    pub fn new(settings: &Threads) -> Result<Self> {
+    pub fn new(settings: &settings::Threads) -> Result<Self> {
         let available = core_affinity::get_core_ids().unwrap_or_default();
         let pinned = match settings.pin {
             Pin::Always => true,
@@ -78,6 +108,11 @@ impl Plan {
         (!self.cores.is_empty()).then(|| self.cores[thread % self.cores.len()])
     }
 
+    /// What wakes a hot thread: a notifier that costs nothing where that thread never parks.
+    pub fn notifier(&self) -> Arc<Notifier> {
+        if self.idle == Idle::Park { Notifier::new() } else { Notifier::silent() }
+    }
+
     /// One line for the log.
     pub fn describe(&self) -> String {
         let idle = match self.idle {
@@ -111,24 +146,61 @@ pub enum Event {
     },
 }
 
-/// A request to stop, seen by every thread.
-#[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
+/// The running threads of this process, by name.
+pub struct Threads {
+    plan: ThreadPlan,
+    events: Sender<Event>,
+    running: Vec<(&'static str, JoinHandle<()>)>,
+}
 
-impl Stop {
-    /// Asks.
-    pub fn ask(&self) {
-        self.0.store(true, Ordering::Release);
+impl Threads {
+    /// None yet; each will report its end to `events`.
+    pub fn new(plan: ThreadPlan, events: Sender<Event>) -> Self {
+        Self { plan, events, running: Vec::new() }
     }
 
-    /// Whether somebody asked.
-    pub fn asked(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    /// Where and how they run.
+    pub fn plan(&self) -> &ThreadPlan {
+        &self.plan
     }
 
-    /// The flag itself, for parts that are handed one.
-    pub fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0)
+    /// Where they report their end.
+    pub fn events(&self) -> &Sender<Event> {
+        &self.events
+    }
+
+    /// Starts one; `hot` is its place among the hot threads, which have cores of their own.
+    ///
+    /// # Errors
+    /// The system has no room for another thread.
+    pub fn start(
+        &mut self,
+        name: &'static str,
+        hot: Option<usize>,
+        body: impl FnOnce() -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let core = hot.and_then(|thread| self.plan.core(thread));
+        self.running.push((name, spawn(name, core, self.events.clone(), body)?));
+        Ok(())
+    }
+
+    /// Waits until `deadline` for the end of the threads of a name, which were asked before. True when none is left and
+    /// none had panicked.
+    pub fn join(&mut self, name: &'static str, deadline: Instant) -> bool {
+        let mut clean = true;
+        for (_, thread) in self.running.extract_if(.., |(running, _)| *running == name) {
+            thread.thread().unpark();
+            while !thread.is_finished() && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(1));
+            }
+            if thread.is_finished() {
+                clean &= thread.join().is_ok();
+            } else {
+                tracing::error!(thread = name, "did not end in time");
+                clean = false;
+            }
+        }
+        clean
     }
 }
 
@@ -136,7 +208,7 @@ impl Stop {
 ///
 /// # Errors
 /// The system has no room for another thread.
-pub fn spawn(
+fn spawn(
     name: &'static str,
     core: Option<core_affinity::CoreId>,
     events: Sender<Event>,
@@ -184,9 +256,13 @@ mod tests {
 
     #[test]
     fn pinning_can_be_forbidden_and_an_unknown_core_is_refused() {
-        let plan = Plan::new(&Threads { pin: Pin::Never, ..Threads::default() }).unwrap();
+        let plan = ThreadPlan::new(&settings::Threads { pin: Pin::Never, ..settings::Threads::default() }).unwrap();
         assert_eq!((plan.core(0), plan.idle), (None, Idle::Park));
-        let error = Plan::new(&Threads { pin: Pin::Always, cores: vec![99_999], ..Threads::default() });
+        let error = ThreadPlan::new(&settings::Threads {
+            pin: Pin::Always,
+            cores: vec![99_999],
+            ..settings::Threads::default()
+        });
         assert!(error.err().unwrap().to_string().contains("99999"));
     }
 }

@@ -1,0 +1,28 @@
+//! `bist inspect`: a look into a recorded file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// `bist inspect`
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The recording.
+    pub file: PathBuf,
+
+    /// auto, bistech, itch50, dbn, lobster or mold-pcap.
+    #[arg(long, default_value = "auto")]
+    pub format: String,
+
+    /// Follow the book of this symbol.
+    #[arg(long, value_name = "SYMBOL")]
+    pub book: Option<String>,
+
+    /// Levels of each side in the CSV.
+    #[arg(long, default_value_t = 10, requires = "book")]
+    pub levels: usize,
+
+    /// Write the book after each event into this file (- for standard output).
+    #[arg(long, value_name = "OUT", requires = "book")]
+    pub csv: Option<PathBuf>,
+}

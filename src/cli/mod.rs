@@ -1,0 +1,150 @@
+//! The command line, a file per command: what can be asked, with help that teaches. Never does anything itself.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::settings::LogFormat;
+
+mod bench;
+mod config;
+mod doctor;
+mod inspect;
+mod replay;
+mod serve;
+mod sim;
+
+pub use self::bench::{
+    Bench, BenchArgs, BenchBook, BenchCommon, BenchCompare, BenchFanout, BenchFormat, BenchLoad, BenchPipeline,
+    BenchStream, BenchWait,
+};
+pub use self::config::ConfigArgs;
+pub use self::doctor::DoctorArgs;
+pub use self::inspect::Inspect;
+pub use self::replay::ReplayArgs;
+pub use self::serve::Serve;
+pub use self::sim::{Preset, SimArgs};
+
+/// Market-data plant and trading platform for Borsa Istanbul.
+///
+/// `bist` alone starts everything on embedded defaults with a live simulated market: open http://localhost:8080.
+#[derive(Debug, Parser)]
+#[command(name = "bist", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 ok, 1 failure, 2 usage or configuration, 3 a check failed.\n\
+    Configuration: defaults < --config FILE < BIST__SECTION__KEY < flags; `bist config --print` shows all of it.")]
+pub struct Cli {
+    /// What to do; `serve` when left out.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Configuration file (TOML), repeatable; later ones win. `bist.toml` in the working folder is read by itself.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Vec<PathBuf>,
+
+    /// Form of log lines.
+    #[arg(long, global = true, value_enum)]
+    pub log_format: Option<LogFormat>,
+
+    /// More log lines (-v debug, -vv trace).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Warnings and errors only.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the platform: feed, books, WebSocket, REST and web page in one process.
+    #[command(after_help = "Examples:\n  bist serve                                   a live simulated market\n  \
+        bist serve --rate 20000 --seed 7             a busier one, the same every time\n  \
+        bist serve --source itch --listen 0.0.0.0:21001 --group 233.252.0.1\n                                               \
+        a real MoldUDP64 multicast line\n\nThen open http://localhost:8080, or connect to ws://localhost:8083/ws/v2\n\
+        (docs/protocols/websocket.md).")]
+    Serve(Serve),
+
+    /// Run the platform on a recorded file instead of a live line.
+    #[command(after_help = "Examples:\n  bist replay morning.pcap.gz                  at the recorded pace\n  \
+        bist replay morning.pcap.gz --speed 20       twenty times as fast\n  \
+        bist replay day.itch50.gz --speed max        as fast as it goes\n\nFormats: BISTECH ITCH and ITCH 5.0 with \
+        length prefixes, MoldUDP64 in pcap or pcapng,\nDBN, LOBSTER; gzip and zstd are recognised.")]
+    Replay(ReplayArgs),
+
+    /// Run the simulated exchange alone: it sends BISTECH ITCH in MoldUDP64, or writes a file.
+    #[command(after_help = "Examples:\n  bist sim --destination 127.0.0.1:21001       to a platform started with\n  \
+        bist serve --source itch --listen 127.0.0.1:21001\n  bist sim --destination 233.252.0.1:21001     to a multicast group on \
+        loopback, read by\n                                               bist serve --source itch --listen 0.0.0.0:21001 \
+        --group 233.252.0.1 --interface 127.0.0.1\n  bist sim --write day.bistech.gz --seed 7     a whole trading \
+        day into a file\n  bist sim --write a.itch50 --generate --preset a\n                                               \
+        a stream for measurements, its answer beside it\n  bist sim --write t.bistech.zst --generate --messages 5000000 \
+        --symbols 100 --live-orders 50000")]
+    Sim(SimArgs),
+
+    /// Look into a recorded file: messages by type, instruments, gaps, errors; or one book, event by event.
+    #[command(
+        after_help = "Examples:\n  bist inspect day.itch50.gz\n  bist inspect day.bistech.gz --book GARAN --levels \
+        10 --csv garan.csv\n\nThe CSV has one row per event applied to that symbol:\n\
+        seq,ts_event,bid_px_00,bid_sz_00,bid_ct_00,ask_px_00,ask_sz_00,ask_ct_00,bid_px_01,…"
+    )]
+    Inspect(Inspect),
+
+    /// Measure this machine: decoding, books, rings, frames; or compare two results.
+    ///
+    /// Every bench says its question, its input and the machine, checks its answer, and prints no figure when the answer
+    /// is wrong (exit code 1).
+    #[command(after_help = "Examples:\n  bist bench decode                            the fastest way to a first \
+        figure\n  bist bench book --out before                 keep JSON and an HTML report\n  bist bench compare before \
+        after            what changed by more than the spread\n\ndocs/benchmarking.md says how to read a report.")]
+    Bench(BenchArgs),
+
+    /// Show or check the configuration.
+    Config(ConfigArgs),
+
+    /// Can the platform run here? Cores, limits, ports, multicast, clock; says what to do about each finding.
+    Doctor(DoctorArgs),
+
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  bist completions bash > /etc/bash_completion.d/bist")]
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+
+    /// Print the manual page, or write one page per command into a folder.
+    #[command(after_help = "Example:\n  bist man | man -l -")]
+    Man {
+        /// Folder for one page per command.
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
+}
+
+fn put(flags: &mut Vec<(&'static str, String)>, key: &'static str, value: Option<&impl ToString>) {
+    flags.extend(value.map(|value| (key, value.to_string())));
+}
+
+fn name(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_help_and_no_command_means_serve() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+        }
+        assert!(Cli::parse_from(["bist"]).command.is_none());
+    }
+}

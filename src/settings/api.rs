@@ -1,0 +1,23 @@
+//! `[api]`: REST and the web page. Opens no port.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::loopback;
+
+/// `[api]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Api {
+    /// Address and port of REST, the web page and the WebSocket proxy.
+    pub listen: SocketAddr,
+    /// Requests per second and client address.
+    pub requests_per_second: u32,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self { listen: loopback(8080), requests_per_second: 200 }
+    }
+}

@@ -1,0 +1,27 @@
+//! `[market_data]`: the WebSocket server. Opens no port.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::loopback;
+
+/// `[market_data]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MarketData {
+    /// Address and port of the WebSocket server.
+    pub listen: SocketAddr,
+    /// Connections at the same time.
+    pub connections_max: usize,
+    /// Subscriptions of one connection.
+    pub subscriptions_max: usize,
+    /// Bytes that may wait for one reader before its slow-reader policy applies.
+    pub queue_bytes_max: usize,
+}
+
+impl Default for MarketData {
+    fn default() -> Self {
+        Self { listen: loopback(8083), connections_max: 10_000, subscriptions_max: 1_024, queue_bytes_max: 1 << 20 }
+    }
+}

@@ -1,0 +1,65 @@
+//! What can be configured: one file and struct per section, each key with its unit and default.
+//!
+//! Layers and their order are those of [`layers`]. Never holds a secret as plain text to print: there is none in this
+//! version.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+mod admin;
+mod api;
+mod book;
+mod feed;
+pub mod layers;
+mod log;
+mod market_data;
+mod replay;
+mod rings;
+mod sim;
+mod threads;
+
+pub use self::admin::Admin;
+pub use self::api::Api;
+pub use self::book::Book;
+pub use self::feed::{Feed, Protocol, SourceKind};
+pub use self::layers::{Loaded, default_files, load};
+pub use self::log::{Log, LogFormat};
+pub use self::market_data::MarketData;
+pub use self::replay::Replay;
+pub use self::rings::Rings;
+pub use self::sim::{Sim, SimClock};
+pub use self::threads::{Layout, Pin, Threads, Wait};
+
+/// Everything.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where ticks come from.
+    pub feed: Feed,
+    /// The simulated exchange.
+    pub sim: Sim,
+    /// A recorded file as the source.
+    pub replay: Replay,
+    /// How much the books can hold.
+    pub book: Book,
+    /// Rings between the threads.
+    pub rings: Rings,
+    /// Pinning and waiting.
+    pub threads: Threads,
+    /// WebSocket market data.
+    pub market_data: MarketData,
+    /// REST and the web page.
+    pub api: Api,
+    /// Metrics and health for operators.
+    pub admin: Admin,
+    /// Logs.
+    pub log: Log,
+}
+
+/// Keys that have no value by default, and so do not show among the defaults.
+pub const OPTIONAL: [&str; 4] = ["feed.group", "feed.references", "feed.request_server", "replay.file"];
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
