@@ -4,7 +4,7 @@ use ::config::Environment;
 
 /// The program's own file: it has no library to be reached by.
 #[allow(dead_code, missing_docs)] // only what reads and writes is used
-#[path = "../../../src/settings.rs"]
+#[path = "../../../src/settings/mod.rs"]
 mod program;
 
 /// A file of any text.
@@ -15,7 +15,7 @@ pub fn settings(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let read = |text: &str| {
         let files = [("file fuzz.toml".to_owned(), text.to_owned())];
-        program::load_from(&files, &Environment::default().source(Some(Default::default())), &[])
+        program::layers::load_from(&files, &Environment::default().source(Some(Default::default())), &[])
     };
     let loaded = match read(text) {
         Ok(loaded) => loaded,
