@@ -5,7 +5,8 @@
 //! frame at all, is decided elsewhere.
 
 use book::checksum::CHECKSUM_LEVELS;
-use book::replica::{BookView, Change, Kind, Level, Levels, prefetch_beside};
+use book::replica::{BookView, Change, Kind, Levels, prefetch_beside};
+use book::types::Level;
 use book::{Price, Side};
 
 use crate::digest::{Digest, Piece, Step, Text};

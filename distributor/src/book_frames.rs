@@ -90,7 +90,7 @@ impl BookFrames {
     #[inline(always)]
     fn look_at_topic(&self, updates: &[Slot], at: usize) {
         if let Some(place) = self.market.replica.levels_seen(updates, at)
-            && let Some(Some(topic)) = self.topics.get(place)
+            && let Some(Some(topic)) = self.topics.get(place.as_usize())
         {
             topic.prefetch();
         }

@@ -473,7 +473,7 @@ const fn carryless(a: u32, b: u32) -> u64 {
 mod tests {
     use super::*;
     use book::checksum::checksum;
-    use book::replica::Level;
+    use book::types::Level;
 
     fn random_below(state: &mut u64, below: u64) -> u64 {
         *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -4,9 +4,10 @@
 
 use book::Price;
 use book::candle::Candle;
-use book::replica::{Auction, BookView, Level, TradeView};
+use book::replica::{Auction, BookView, TradeView};
 use book::slot::{OrderUpdate, action, conditions};
 use book::statistics::Statistics;
+use book::types::Level;
 
 use crate::json::{amount, integer, price, quoted, raw, text, time};
 use crate::topic::{Key, Moment};

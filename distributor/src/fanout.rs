@@ -307,9 +307,9 @@ impl FanOut {
     }
 }
 
-/// Our clock in an update: at offset 24 of every kind.
+/// Our clock in an update: every update is a record.
 fn received_ns(update: &Slot) -> Nanos {
-    u64::from_ne_bytes(std::array::from_fn(|byte| update.as_bytes()[24 + byte]))
+    update.record().received_ns
 }
 
 fn listen(config: &Config) -> io::Result<TcpListener> {

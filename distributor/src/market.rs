@@ -5,7 +5,7 @@
 use book::candle::{Candle, Interval};
 use book::replica::{BookView, KeepOrders, Options, Replica, TradeView, prefetch_beside};
 use book::slot::{OrderUpdate, Slot, View, action, flags, picture, rtype, system};
-use book::{BookId, Nanos};
+use book::{BookIndex, Nanos};
 
 use crate::topic::{Fresh, SNAPSHOT_CANDLES_MAX, SNAPSHOT_TRADES_MAX, touched};
 
@@ -175,21 +175,20 @@ impl Market {
     /// Returns the place of a book whose levels will change soon.
     #[inline(always)]
     pub fn look_ahead(&mut self, updates: &[Slot], at: usize) -> Option<usize> {
-        let place = self.replica.look_ahead(updates, at)?;
+        let place = self.replica.look_ahead(updates, at)?.as_usize();
         prefetch_beside(self.books.get(place)?);
         Some(place)
     }
 
     /// A book that may be subscribed, by ticker or exchange name.
     pub fn find(&self, name: &str) -> Option<usize> {
-        let at = self.replica.place(self.replica.find(name)?.book_id)?;
+        let at = self.replica.index_of(self.replica.find(name)?.book_id)?.as_usize();
         (!self.books[at].ticker.is_empty()).then_some(at)
     }
 
     /// The place of the book that a slot is about, if it was seen before.
     pub fn place_of(&self, slot: &Slot) -> Option<usize> {
-        let bytes = slot.as_bytes();
-        self.replica.place(BookId(u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])))
+        self.replica.index_of(slot.book_id()).map(BookIndex::as_usize)
     }
 
     /// Takes a changed book from the list; `None` when there is none (left).
@@ -228,7 +227,8 @@ impl Market {
     /// Takes one slot.
     pub fn apply(&mut self, slot: &Slot) -> Notice {
         let closed = &mut self.closed;
-        let about = self.replica.apply(slot, &mut |at, interval, candle| closed.push((at, interval, candle)));
+        let about =
+            self.replica.apply(slot, &mut |at, interval, candle| closed.push((at.as_usize(), interval, candle)));
         if self.books.len() < self.replica.books().len() {
             self.books.resize_with(self.replica.books().len(), Book::default);
         }
@@ -236,15 +236,15 @@ impl Market {
             self.on_closed();
         }
         self.ends_in_time = false;
-        let last = slot.as_bytes()[2] & flags::LAST != 0;
-        let Some(at) = about else {
+        let last = slot.record().flags & flags::LAST != 0;
+        let Some(at) = about.map(BookIndex::as_usize) else {
             self.unfinished = None;
             return self.on_system(slot);
         };
         // The orders of a picture come between events, and no channel but theirs waits for its end.
         let of_orders = match slot.rtype {
             rtype::ORDERS_BEGIN | rtype::ORDERS_END => true,
-            rtype::ORDER_UPDATE => slot.as_bytes()[2] & flags::SNAPSHOT != 0,
+            rtype::ORDER_UPDATE => slot.record().flags & flags::SNAPSHOT != 0,
             _ => false,
         };
         let whole = last || of_orders || slot.rtype == rtype::SNAPSHOT_END;

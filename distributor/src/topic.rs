@@ -6,9 +6,10 @@
 use std::ops::Range;
 
 use book::candle::{Candle, Interval};
-use book::replica::{Auction, BookView, Definition, Level, Levels, TradeView, prefetch_beside};
+use book::replica::{Auction, BookView, Definition, Levels, TradeView, prefetch_beside};
 use book::slot::OrderUpdate;
 use book::statistics::Statistics;
+use book::types::Level;
 use book::{Nanos, Phase, Price};
 
 use crate::book_chain::{BookChain, LEVEL_BYTES_MAX};
