@@ -1,12 +1,16 @@
 //! The frames of channel `book` without a server: the same replica, topics and encoder as the fan-out thread's, for who
 //! measures or checks the text. Knows no sockets, followers or conflation.
 
-use book::Nanos;
 use book::replica::prefetch_beside;
 use book::slot::Slot;
+use book::{BookIndex, Nanos};
 
+use crate::encode::Moment;
+use crate::encode::json::frames::{Frames, Scratch};
 use crate::market::Market;
-use crate::topic::{Channel, Key, Moment, Scratch, Topic, touched};
+use crate::market::changes::touched;
+use crate::topics::channel::Channel;
+use crate::topics::topic::{Key, Topic};
 
 /// Updates between the second look at a topic and its turn.
 const TOPIC_AHEAD: usize = 4;
@@ -15,7 +19,7 @@ const TOPIC_AHEAD: usize = 4;
 pub struct BookFrames {
     market: Market,
     /// Beside the books of the market; `None` until a book's definition was whole once.
-    topics: Vec<Option<Topic>>,
+    topics: Vec<Option<Topic<Frames>>>,
     /// Levels a side, 1..=100.
     depth: u8,
     turn: Vec<u8>,
@@ -74,7 +78,7 @@ impl BookFrames {
         let mut frames = 0;
         for (at, update) in updates.iter().enumerate() {
             if let Some(place) = self.market.look_ahead(updates, at)
-                && let Some(topic) = self.topics.get(place)
+                && let Some(topic) = self.topics.get(place.as_usize())
             {
                 prefetch_beside(topic);
             }
@@ -103,7 +107,7 @@ impl BookFrames {
     pub fn publish(&mut self, now_ns: Nanos, mut each: impl FnMut(&[u8])) -> usize {
         let mut frames = 0;
         while let Some(at) = self.market.next_changed() {
-            let bits = std::mem::take(&mut self.market.books[at].touched);
+            let bits = std::mem::take(&mut self.market.book_mut(at).touched);
             if bits & touched::DEFINITION != 0 {
                 self.on_definition(at);
             }
@@ -112,10 +116,12 @@ impl BookFrames {
             }
             let seq = self.market.seq(at);
             let moment = Moment { now_ns, epoch: self.market.replica.epoch };
-            let Some(topic) = self.topics.get_mut(at).and_then(Option::as_mut).filter(|topic| topic.head < seq) else {
+            let Some(topic) =
+                self.topics.get_mut(at.as_usize()).and_then(Option::as_mut).filter(|topic| topic.head < seq)
+            else {
                 continue;
             };
-            let (view, book) = (&self.market.replica.books()[at], &self.market.books[at]);
+            let (view, book) = (self.market.view(at), self.market.book(at));
             let place = topic.write_update(&mut self.turn, view, &book.fresh, seq, moment, &mut self.scratch);
             if let Some(place) = place {
                 frames += 1;
@@ -127,19 +133,19 @@ impl BookFrames {
     }
 
     #[cold]
-    fn on_definition(&mut self, at: usize) {
-        let view = &self.market.replica.books()[at];
+    fn on_definition(&mut self, at: BookIndex) {
+        let view = self.market.view(at);
         if !view.definition.complete || view.definition.symbol.is_empty() {
             return;
         }
         self.market.define(at);
-        let view = &self.market.replica.books()[at];
-        if self.topics.len() <= at {
-            self.topics.resize_with(at + 1, || None);
+        let view = self.market.view(at);
+        if self.topics.len() <= at.as_usize() {
+            self.topics.resize_with(at.as_usize() + 1, || None);
         }
         let depth = self.depth;
-        self.topics[at].get_or_insert_with(|| {
-            let key = Key { book: at as u32, channel: Channel::Book, depth, conflate_ms: 0, rfc3339: false };
+        self.topics[at.as_usize()].get_or_insert_with(|| {
+            let key = Key { book: at, channel: Channel::Book, depth, conflate_ms: 0, rfc3339: false };
             Topic::new(key, view, 0)
         });
     }

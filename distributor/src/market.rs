@@ -2,12 +2,17 @@
 //!
 //! Decides when a book may be shown: not inside an event of several slots, not inside a snapshot. Knows no clients.
 
+#![deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros)]
+
 use book::candle::{Candle, Interval};
 use book::replica::{BookView, KeepOrders, Options, Replica, TradeView, prefetch_beside};
 use book::slot::{OrderUpdate, Slot, View, action, flags, picture, rtype, system};
 use book::{BookIndex, Nanos};
 
-use crate::topic::{Fresh, SNAPSHOT_CANDLES_MAX, SNAPSHOT_TRADES_MAX, touched};
+pub mod changes;
+
+use crate::ids::TopicId;
+use changes::{Fresh, SNAPSHOT_CANDLES_MAX, SNAPSHOT_TRADES_MAX, touched};
 
 /// Newest trades kept per book: the snapshot's, and those that a conflated topic may not have sent yet.
 const TRADES_KEPT: usize = SNAPSHOT_TRADES_MAX * 4;
@@ -30,7 +35,7 @@ pub enum OrdersOf {
 #[derive(Debug, Default)]
 pub struct Book {
     /// Topics of this book.
-    pub topics: Vec<u32>,
+    pub topics: Vec<TopicId>,
     /// Of them, those that need every order change.
     pub order_topics: u32,
     /// Where its orders are, if they come on request.
@@ -65,14 +70,14 @@ pub enum Notice {
     /// The book's snapshot is whole.
     SnapshotWhole {
         /// The book.
-        book: usize,
+        book: BookIndex,
         /// It answers what was requested.
         answers: bool,
     },
     /// The book's orders are whole, or will not come any more.
     OrdersWhole {
         /// The book.
-        book: usize,
+        book: BookIndex,
         /// It answers what was requested.
         answers: bool,
     },
@@ -94,12 +99,12 @@ pub struct Market {
     /// The state of all books.
     pub replica: Replica,
     /// Beside `replica.books()`, place by place.
-    pub books: Vec<Book>,
+    books: Vec<Book>,
     /// Books touched since they were last published.
-    changed: Vec<usize>,
-    closed: Vec<(usize, Interval, Candle)>,
+    changed: Vec<BookIndex>,
+    closed: Vec<(BookIndex, Interval, Candle)>,
     /// The book whose event is not whole yet.
-    pub unfinished: Option<usize>,
+    pub unfinished: Option<BookIndex>,
     /// The last slot was a tick of the clock. The event that moved the clock has the same number and comes next.
     pub ends_in_time: bool,
     /// The exchange sent its last message of the day.
@@ -136,24 +141,47 @@ impl Market {
     }
 
     /// The view of a book.
-    pub fn view(&self, at: usize) -> &BookView {
-        &self.replica.books()[at]
+    #[inline]
+    pub fn view(&self, at: BookIndex) -> &BookView {
+        &self.replica.books()[at.as_usize()]
+    }
+
+    /// What is known of a book beside its view.
+    #[inline]
+    pub fn book(&self, at: BookIndex) -> &Book {
+        &self.books[at.as_usize()]
+    }
+
+    /// The same, to change it.
+    #[inline]
+    pub fn book_mut(&mut self, at: BookIndex) -> &mut Book {
+        &mut self.books[at.as_usize()]
+    }
+
+    /// Every book that was ever seen.
+    pub fn indices(&self) -> impl Iterator<Item = BookIndex> + use<> {
+        (0..self.books.len()).map(BookIndex::from_usize)
+    }
+
+    /// Those that may be subscribed.
+    pub fn listed(&self) -> impl Iterator<Item = BookIndex> {
+        self.indices().filter(|&at| !self.book(at).ticker.is_empty())
     }
 
     /// Number of the newest event in a frame of this book.
-    pub fn seq(&self, at: usize) -> u64 {
-        self.view(at).seq.max(self.books[at].feed_seq)
+    pub fn seq(&self, at: BookIndex) -> u64 {
+        self.view(at).seq.max(self.book(at).feed_seq)
     }
 
     /// Whether frames and snapshots of this book may be made now.
-    pub fn may_show(&self, at: usize) -> bool {
+    pub fn may_show(&self, at: BookIndex) -> bool {
         self.is_settled(at) && self.unfinished != Some(at)
     }
 
     /// Whether the book is whole and still what its followers know it as: not inside a snapshot, and no new definition
     /// of it is half read.
-    pub fn is_settled(&self, at: usize) -> bool {
-        let (view, book) = (self.view(at), &self.books[at]);
+    pub fn is_settled(&self, at: BookIndex) -> bool {
+        let (view, book) = (self.view(at), self.book(at));
         if view.names() == book.names && book.names > 0 {
             return view.in_sync;
         }
@@ -163,8 +191,8 @@ impl Market {
 
     /// The book is known by its definition from now on, which is whole. Returns the ticker and the decimals that it was
     /// known by.
-    pub fn define(&mut self, at: usize) -> (String, u8) {
-        let (view, book) = (&self.replica.books()[at], &mut self.books[at]);
+    pub fn define(&mut self, at: BookIndex) -> (String, u8) {
+        let (view, book) = (&self.replica.books()[at.as_usize()], &mut self.books[at.as_usize()]);
         book.names = view.names();
         let decimals = std::mem::replace(&mut book.decimals, view.definition.price_decimals);
         (std::mem::replace(&mut book.ticker, view.definition.ticker().to_owned()), decimals)
@@ -174,41 +202,42 @@ impl Market {
     ///
     /// Returns the place of a book whose levels will change soon.
     #[inline(always)]
-    pub fn look_ahead(&mut self, updates: &[Slot], at: usize) -> Option<usize> {
-        let place = self.replica.look_ahead(updates, at)?.as_usize();
-        prefetch_beside(self.books.get(place)?);
+    pub fn look_ahead(&mut self, updates: &[Slot], at: usize) -> Option<BookIndex> {
+        let place = self.replica.look_ahead(updates, at)?;
+        prefetch_beside(self.books.get(place.as_usize())?);
         Some(place)
     }
 
     /// A book that may be subscribed, by ticker or exchange name.
-    pub fn find(&self, name: &str) -> Option<usize> {
-        let at = self.replica.index_of(self.replica.find(name)?.book_id)?.as_usize();
-        (!self.books[at].ticker.is_empty()).then_some(at)
+    pub fn find(&self, name: &str) -> Option<BookIndex> {
+        let at = self.replica.index_of(self.replica.find(name)?.book_id)?;
+        (!self.book(at).ticker.is_empty()).then_some(at)
     }
 
     /// The place of the book that a slot is about, if it was seen before.
-    pub fn place_of(&self, slot: &Slot) -> Option<usize> {
-        self.replica.index_of(slot.book_id()).map(BookIndex::as_usize)
+    pub fn place_of(&self, slot: &Slot) -> Option<BookIndex> {
+        self.replica.index_of(slot.book_id())
     }
 
     /// Takes a changed book from the list; `None` when there is none (left).
     ///
     /// A book in the middle of an event stays in the list.
-    pub fn next_changed(&mut self) -> Option<usize> {
+    pub fn next_changed(&mut self) -> Option<BookIndex> {
         let at = self.changed.iter().rposition(|&at| Some(at) != self.unfinished)?;
         let book = self.changed.swap_remove(at);
-        self.books[book].listed = false;
+        self.book_mut(book).listed = false;
         Some(book)
     }
 
     /// A book that [`Market::next_changed`] will name `calls` calls later, unless something comes between.
     pub fn changed_soon(&self, calls: usize) -> Option<&Book> {
-        self.changed.iter().nth_back(calls).and_then(|&at| self.books.get(at))
+        self.changed.iter().nth_back(calls).and_then(|&at| self.books.get(at.as_usize()))
     }
 
     /// Marks a book as changed.
-    pub fn touch(&mut self, at: usize, bits: u8) {
-        let book = &mut self.books[at];
+    #[inline]
+    fn touch(&mut self, at: BookIndex, bits: u8) {
+        let book = &mut self.books[at.as_usize()];
         book.touched |= bits;
         if !book.listed {
             book.listed = true;
@@ -218,8 +247,8 @@ impl Market {
 
     fn touch_all(&mut self, bits: u8) {
         let seq = self.replica.seq;
-        for at in 0..self.books.len() {
-            self.books[at].feed_seq = seq;
+        for at in self.indices() {
+            self.book_mut(at).feed_seq = seq;
             self.touch(at, bits);
         }
     }
@@ -227,8 +256,7 @@ impl Market {
     /// Takes one slot.
     pub fn apply(&mut self, slot: &Slot) -> Notice {
         let closed = &mut self.closed;
-        let about =
-            self.replica.apply(slot, &mut |at, interval, candle| closed.push((at.as_usize(), interval, candle)));
+        let about = self.replica.apply(slot, &mut |at, interval, candle| closed.push((at, interval, candle)));
         if self.books.len() < self.replica.books().len() {
             self.books.resize_with(self.replica.books().len(), Book::default);
         }
@@ -237,7 +265,7 @@ impl Market {
         }
         self.ends_in_time = false;
         let last = slot.record().flags & flags::LAST != 0;
-        let Some(at) = about.map(BookIndex::as_usize) else {
+        let Some(index) = about else {
             self.unfinished = None;
             return self.on_system(slot);
         };
@@ -248,12 +276,18 @@ impl Market {
             _ => false,
         };
         let whole = last || of_orders || slot.rtype == rtype::SNAPSHOT_END;
-        self.unfinished = (!whole).then_some(at);
-        let book = &mut self.books[at];
+        self.unfinished = (!whole).then_some(index);
         if slot.rtype == rtype::LEVEL {
-            self.touch(at, touched::LEVELS);
+            self.touch(index, touched::LEVELS);
             return Notice::None;
         }
+        self.on_book(index, slot)
+    }
+
+    /// What a slot that is not a level means for its book.
+    #[inline]
+    fn on_book(&mut self, at: BookIndex, slot: &Slot) -> Notice {
+        let book = &mut self.books[at.as_usize()];
         let followed = !book.topics.is_empty();
         if slot.rtype == rtype::ORDER_UPDATE && book.order_topics == 0 {
             self.touch(at, touched::ORDERS);
@@ -313,9 +347,10 @@ impl Market {
         let seq = self.replica.seq;
         for n in 0..self.closed.len() {
             let (at, interval, candle) = self.closed[n];
-            self.books[at].feed_seq = seq;
-            if !self.books[at].topics.is_empty() {
-                self.books[at].fresh.closed.push((interval, candle));
+            let book = &mut self.books[at.as_usize()];
+            book.feed_seq = seq;
+            if !book.topics.is_empty() {
+                book.fresh.closed.push((interval, candle));
             }
             self.touch(at, touched::CANDLES);
         }
@@ -328,8 +363,8 @@ impl Market {
         match record.code {
             system::SESSION => {
                 self.ended = false;
-                for at in 0..self.books.len() {
-                    let book = &mut self.books[at];
+                for at in self.indices() {
+                    let book = self.book_mut(at);
                     book.fresh.clear();
                     book.feed_seq = 0;
                     self.touch(at, touched::ALL);

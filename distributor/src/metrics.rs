@@ -2,7 +2,7 @@
 
 use book::metrics::{Counter, Gauge, Latency, MetricSource, Sample};
 
-use crate::topic::Channel;
+use crate::topics::channel::Channel;
 
 /// Reasons of refusals and ends that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,7 @@ pub struct Metrics {
     pub(crate) requests: Counter,
     pub(crate) delayed: Counter,
     pub(crate) handed_over: Counter,
+    pub(crate) invariant_broken: Counter,
     pub(crate) gaps_upstream: Counter,
     pub(crate) gaps_slow: Counter,
     pub(crate) resumes_exact: Counter,
@@ -129,7 +130,29 @@ impl MetricSource for Metrics {
             &[],
             self.order_books.get() as f64,
         ));
-        let counters: [(&'static str, &'static str, &Counter); 7] = [
+        self.collect_counters(samples);
+        self.collect_readers(samples);
+        self.collect_refusals(samples);
+        for (stage, latency) in [("enqueue", &self.enqueue), ("encode", &self.encode), ("write", &self.write)] {
+            samples.push(Sample::latency(
+                "bist_stage_latency_seconds",
+                "Time of one turn in a stage; enqueue: from the receipt of the newest packet to the turn that takes it.",
+                &[("stage", stage)],
+                latency,
+            ));
+        }
+        samples.push(Sample::latency(
+            "bist_tick_to_wire_seconds",
+            "From the reception of a book's newest event to the write to the last client that it was for.",
+            &[],
+            &self.tick_to_wire,
+        ));
+    }
+}
+
+impl Metrics {
+    fn collect_counters(&self, samples: &mut Vec<Sample>) {
+        let counters: [(&'static str, &'static str, &Counter); 8] = [
             ("bist_ws_sent_bytes_total", "Bytes that sockets took.", &self.sent_bytes),
             ("bist_ws_sent_frames_total", "Data frames handed to clients.", &self.sent_frames),
             ("bist_ws_encoded_frames_total", "Data frames encoded, each for all its clients.", &self.encoded_frames),
@@ -141,10 +164,18 @@ impl MetricSource for Metrics {
                 "Connections that asked for anything but the public socket and went to the slow path.",
                 &self.handed_over,
             ),
+            (
+                "bist_fanout_invariant_broken_total",
+                "Contradictions between tables of a fan-out thread, a fault of the server; clients concerned are closed with 1011.",
+                &self.invariant_broken,
+            ),
         ];
         for (name, help, counter) in counters {
             samples.push(Sample::counter(name, help, &[], counter.get()));
         }
+    }
+
+    fn collect_readers(&self, samples: &mut Vec<Sample>) {
         for (action, count) in Slow::NAMES.iter().zip(&self.slow) {
             samples.push(Sample::counter(
                 "bist_ws_slow_readers_total",
@@ -159,6 +190,9 @@ impl MetricSource for Metrics {
             &[],
             self.queue_bytes.get() as f64,
         ));
+    }
+
+    fn collect_refusals(&self, samples: &mut Vec<Sample>) {
         for (reason, count) in Refused::NAMES.iter().zip(&self.refused) {
             samples.push(Sample::counter(
                 "bist_ws_refused_total",
@@ -183,20 +217,6 @@ impl MetricSource for Metrics {
                 count.get(),
             ));
         }
-        for (stage, latency) in [("enqueue", &self.enqueue), ("encode", &self.encode), ("write", &self.write)] {
-            samples.push(Sample::latency(
-                "bist_stage_latency_seconds",
-                "Time of one turn in a stage; enqueue: from the receipt of the newest packet to the turn that takes it.",
-                &[("stage", stage)],
-                latency,
-            ));
-        }
-        samples.push(Sample::latency(
-            "bist_tick_to_wire_seconds",
-            "From the reception of a book's newest event to the write to the last client that it was for.",
-            &[],
-            &self.tick_to_wire,
-        ));
     }
 }
 

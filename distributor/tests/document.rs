@@ -55,7 +55,7 @@ fn the_apply_vectors_are_right() {
 
 #[test]
 fn every_error_code_and_channel_is_on_the_page() {
-    let sources = [include_str!("../src/request.rs"), include_str!("../src/fanout/answers.rs")];
+    let sources = [include_str!("../src/websocket/requests.rs"), include_str!("../src/websocket/answers.rs")];
     for source in sources {
         for piece in source.split("Refusal::new(\"").skip(1) {
             let code = piece.split('"').next().unwrap();

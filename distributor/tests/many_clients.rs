@@ -148,10 +148,10 @@ fn a_place_that_changes_hands_before_its_turn_comes_serves_the_new_client() {
     world.now_ns += MS;
     assert!(world.server.do_work(world.now_ns) > 0);
     assert_eq!(world.metric("bist_ws_connections", ""), CLIENTS as u64 - 1, "it is gone in the middle of the round");
-    let mut page = world.raw();
+    let mut next = world.raw();
     world.now_ns += MS;
     assert!(world.server.do_work(world.now_ns) > 0, "its place is taken in the middle of the round");
-    let answer = world.exchange(&mut page, b"GET /nothing HTTP/1.1\r\n\r\n");
-    assert!(answer.starts_with(b"HTTP/1.1 404"), "{}", String::from_utf8_lossy(&answer));
+    let answer = world.exchange(&mut next, b"GET /ws/v2 HTTP/1.1\r\n\r\n");
+    assert!(answer.starts_with(b"HTTP/1.1 426"), "{}", String::from_utf8_lossy(&answer));
     clients.iter_mut().for_each(|(client, book)| follow(client, book, last + 1));
 }

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use distributor::frame::{self, Decoder, MESSAGE_BYTES_MAX, Message, Violation, close, opcode};
 use distributor::handshake::{self, Asked, HEAD_BYTES_MAX, HEADERS_MAX};
-use distributor::request::{
+use distributor::requests::{
     self, AnyChannel, Body, CONFLATE_MS_MAX, DEPTH_MAX, SYMBOLS_MAX, Subscribe, Symbols, Which,
 };
 use serde_json::{Value, json};
@@ -202,7 +202,7 @@ pub fn handshake(data: &[u8]) {
 /// request that is written again as the page says is read as the same, without a warning.
 pub fn request(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let (context, body) = request::parse(text);
+    let (context, body) = requests::parse(text);
     let said: usize = context.warnings.iter().map(String::len).sum();
     assert!(context.warnings.len() <= 20 && said <= 4_096, "{said} bytes of warnings");
     let mut body = match body {
@@ -228,7 +228,7 @@ pub fn request(data: &[u8]) {
     if let Some(number) = context.req_id {
         again["req_id"] = number.into();
     }
-    let (context_again, body_again) = request::parse(&without_nulls(again).to_string());
+    let (context_again, body_again) = requests::parse(&without_nulls(again).to_string());
     assert_eq!(body_again, Ok(body));
     assert_eq!((context_again.method, context_again.req_id), (context.method, context.req_id));
     assert_eq!(context_again.warnings, [""; 0]);

@@ -9,8 +9,8 @@ use book::replica::{BookView, Change, Kind, Levels, prefetch_beside};
 use book::types::Level;
 use book::{Price, Side};
 
-use crate::digest::{Digest, Piece, Step, Text};
-use crate::line::{Line, Number, units};
+use super::frame_writer::{FrameWriter, Number, units};
+use super::running_checksum::{Piece, RunningChecksum, Step, Text};
 
 /// Most bytes of a level, with its comma: `["-9223372036.854775808","18446744073709551615",4294967295],`.
 pub const LEVEL_BYTES_MAX: usize = 64;
@@ -76,7 +76,7 @@ pub struct BookChain {
     depth: u8,
     decimals: u8,
     maybe_bad: bool,
-    digest: Digest,
+    checksum: RunningChecksum,
 }
 
 /// Constant text and how much of it counts.
@@ -100,8 +100,8 @@ impl BookChain {
         let sent = [&view.bids, &view.asks].map(|levels| Sent::new(levels, usize::from(depth)));
         let decimals = view.definition.price_decimals;
         let (names, maybe_bad) = (view.names(), view.maybe_bad);
-        let mut chain = Self { sent, names, depth, decimals, maybe_bad, digest: Digest::default() };
-        chain.digest_anew();
+        let mut chain = Self { sent, names, depth, decimals, maybe_bad, checksum: RunningChecksum::default() };
+        chain.checksum_anew();
         chain
     }
 
@@ -113,14 +113,14 @@ impl BookChain {
         }
         (self.names, self.maybe_bad) = (view.names(), view.maybe_bad);
         self.decimals = view.definition.price_decimals;
-        self.digest_anew();
+        self.checksum_anew();
     }
 
     /// Starts to load all of it but the levels.
     #[inline(always)]
     pub fn prefetch(&self) {
         prefetch_beside(&self.sent);
-        self.digest.prefetch();
+        self.checksum.prefetch();
     }
 
     /// Bids and asks that were sent, best first.
@@ -133,7 +133,7 @@ impl BookChain {
     /// Checksum of the levels that were sent.
     #[must_use]
     pub fn checksum(&self) -> u32 {
-        self.digest.checksum()
+        self.checksum.checksum()
     }
 
     /// What there is to send, if anything. Changes that nobody is shown are taken note of and forgotten.
@@ -167,25 +167,25 @@ impl BookChain {
     /// Writes `,"bids":[…],"asks":[…],"checksum":…`: what turns the levels that were sent into those of `view`, which
     /// from now on are the sent ones. `news` are what [`BookChain::news`] has just told.
     #[inline(always)]
-    pub fn write(&mut self, line: &mut Line<'_>, view: &BookView, news: News) {
+    pub fn write(&mut self, writer: &mut FrameWriter<'_>, view: &BookView, news: News) {
         if self.names != view.names() {
             self.on_names(view);
         }
         if let News::One(side, change) = news {
-            return self.one(line, levels_of(view, side), side & 1, change);
+            return self.one(writer, levels_of(view, side), side & 1, change);
         }
-        self.any(line, view);
+        self.any(writer, view);
     }
 
     #[inline(never)]
-    fn any(&mut self, line: &mut Line<'_>, view: &BookView) {
+    fn any(&mut self, writer: &mut FrameWriter<'_>, view: &BookView) {
         self.maybe_bad = view.maybe_bad;
-        line.put(b",\"bids\":[");
-        self.side(line, &view.bids, Side::Bid);
-        line.put(b"],\"asks\":[");
-        self.side(line, &view.asks, Side::Ask);
-        line.put(b"],\"checksum\":");
-        line.ten_digits(self.digest.checksum());
+        writer.put(b",\"bids\":[");
+        self.side(writer, &view.bids, Side::Bid);
+        writer.put(b"],\"asks\":[");
+        self.side(writer, &view.asks, Side::Ask);
+        writer.put(b"],\"checksum\":");
+        writer.ten_digits(self.checksum.checksum());
     }
 
     #[cold]
@@ -193,25 +193,25 @@ impl BookChain {
         self.names = view.names();
         if self.decimals != view.definition.price_decimals {
             self.decimals = view.definition.price_decimals;
-            self.digest_anew();
+            self.checksum_anew();
         }
     }
 
-    fn digest_anew(&mut self) {
-        let Self { sent, decimals, digest, .. } = self;
+    fn checksum_anew(&mut self) {
+        let Self { sent, decimals, checksum, .. } = self;
         for (side, sent) in [Side::Bid, Side::Ask].into_iter().zip(sent) {
-            digest.rebuild(side, sent.levels.iter().map(|level| Piece::new(&text_of(level, *decimals))));
+            checksum.rebuild(side, sent.levels.iter().map(|level| Piece::new(&text_of(level, *decimals))));
         }
     }
 
     /// The usual: one level came, went, or has other totals.
     #[inline(always)]
-    fn one(&mut self, line: &mut Line<'_>, levels: &Levels, side: usize, change: Change) {
+    fn one(&mut self, writer: &mut FrameWriter<'_>, levels: &Levels, side: usize, change: Change) {
         let (rank, depth, decimals) = (change.rank as usize, usize::from(self.depth), self.decimals);
-        line.first(BEGIN[side].1, &BEGIN[side].0);
+        writer.first(BEGIN[side].1, &BEGIN[side].0);
         let gone = Level { price: change.price, quantity: 0, count: 0 };
         let level = if change.kind == Kind::Went { gone } else { levels.at(rank).copied().unwrap_or(gone) };
-        let text = write_level(line, &level, decimals);
+        let text = write_level(writer, &level, decimals);
         let sent = &mut self.sent[side];
         sent.version = levels.version();
         let mut step = Step { side, kind: change.kind, rank, depth, new_rank: rank, text };
@@ -229,8 +229,8 @@ impl BookChain {
             Kind::Went => {
                 sent.levels.remove(rank);
                 if let Some(level) = levels.at(depth - 1) {
-                    line.put(b",");
-                    step.text = write_level(line, level, decimals);
+                    writer.put(b",");
+                    step.text = write_level(writer, level, decimals);
                     sent.levels.push(*level);
                 }
                 step.new_rank = depth.min(CHECKSUM_LEVELS) - 1;
@@ -241,18 +241,18 @@ impl BookChain {
                 }
             }
         }
-        line.first(END[side].1, &END[side].0);
+        writer.first(END[side].1, &END[side].0);
         // What is below the checksum's levels leaves it as it is.
-        line.ten_digits(if rank < CHECKSUM_LEVELS { self.digest.step(&step) } else { self.digest.checksum() });
+        writer.ten_digits(if rank < CHECKSUM_LEVELS { self.checksum.step(&step) } else { self.checksum.checksum() });
     }
 
-    fn side(&mut self, line: &mut Line<'_>, levels: &Levels, side: Side) {
+    fn side(&mut self, writer: &mut FrameWriter<'_>, levels: &Levels, side: Side) {
         let depth = usize::from(self.depth);
         let sent = &mut self.sent[side.index()];
         if sent.version != levels.version() {
-            let mut writer = Writer { line, side, decimals: self.decimals, any: false };
-            let pieces = writer.all(levels, &sent.levels, &self.digest, depth);
-            self.digest.rebuild(side, pieces.into_iter());
+            let mut levels_writer = Writer { writer, side, decimals: self.decimals, any: false };
+            let pieces = levels_writer.all(levels, &sent.levels, &self.checksum, depth);
+            self.checksum.rebuild(side, pieces.into_iter());
             sent.take(levels, depth);
         }
     }
@@ -275,15 +275,15 @@ fn text_of(level: &Level, decimals: u8) -> Text {
 
 /// `["312.50","1000",3]`; returns what counts of it in the checksum.
 #[inline(always)]
-fn write_level(line: &mut Line<'_>, level: &Level, decimals: u8) -> Text {
-    line.put(b"[");
-    let price = line.price(level.price, decimals);
-    line.put(b",\"");
+fn write_level(writer: &mut FrameWriter<'_>, level: &Level, decimals: u8) -> Text {
+    writer.put(b"[");
+    let price = writer.price(level.price, decimals);
+    writer.put(b",\"");
     let quantity = Number::new(level.quantity);
-    line.number(quantity);
-    line.put(b"\",");
-    line.small(level.count);
-    line.put(b"]");
+    writer.number(quantity);
+    writer.put(b"\",");
+    writer.small(level.count);
+    writer.put(b"]");
     if level.price.0 < 0 {
         return Text::below_zero(level.price, decimals, quantity);
     }
@@ -292,7 +292,7 @@ fn write_level(line: &mut Line<'_>, level: &Level, decimals: u8) -> Text {
 
 /// Writes the levels of one side.
 struct Writer<'a, 'b> {
-    line: &'a mut Line<'b>,
+    writer: &'a mut FrameWriter<'b>,
     side: Side,
     decimals: u8,
     /// Something stands before the next level.
@@ -302,10 +302,10 @@ struct Writer<'a, 'b> {
 impl Writer<'_, '_> {
     fn level(&mut self, level: &Level) -> Text {
         if self.any {
-            self.line.put(b",");
+            self.writer.put(b",");
         }
         self.any = true;
-        write_level(self.line, level, self.decimals)
+        write_level(self.writer, level, self.decimals)
     }
 
     fn gone(&mut self, price: Price) {
@@ -313,7 +313,13 @@ impl Writer<'_, '_> {
     }
 
     /// Any changes: walks both sides from the best. Returns the pieces of the new levels that count.
-    fn all(&mut self, levels: &Levels, sent: &[Level], digest: &Digest, depth: usize) -> [Piece; CHECKSUM_LEVELS] {
+    fn all(
+        &mut self,
+        levels: &Levels,
+        sent: &[Level],
+        checksum: &RunningChecksum,
+        depth: usize,
+    ) -> [Piece; CHECKSUM_LEVELS] {
         let side = self.side;
         let ahead = |a: Price, b: Price| if side == Side::Bid { a > b } else { a < b };
         let mut pieces = [Piece::default(); CHECKSUM_LEVELS];
@@ -323,7 +329,7 @@ impl Writer<'_, '_> {
         loop {
             let (rank, new_piece) = match (olds.peek(), news.peek()) {
                 (Some(&(old_rank, old)), Some(&(rank, new))) if old.price == new.price => {
-                    let kept = (old.quantity == new.quantity).then(|| digest.get(side, old_rank)).flatten();
+                    let kept = (old.quantity == new.quantity).then(|| checksum.get(side, old_rank)).flatten();
                     if old != new {
                         self.level(new);
                     }

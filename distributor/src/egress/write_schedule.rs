@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 
 use book::Nanos;
 
+use crate::ids::ClientId;
+
 /// Parts of a long round. More would find news a little sooner (a sixteenth of a round late now), but a busy book would
 /// be encoded, sent and parsed more often in each round.
 const PARTS: usize = 16;
@@ -22,16 +24,16 @@ const STAMPS_MAX: usize = 1_024;
 
 /// The clients with something to write, and the publications among it.
 #[derive(Debug)]
-pub struct Round {
+pub struct WriteSchedule {
     /// In the order of having got something, each once.
-    clients: VecDeque<u32>,
+    clients: VecDeque<ClientId>,
     /// Clients taken from the front so far.
     taken: u64,
     /// `received_ns` of a publication, and the value of `taken` at which it is out to everybody.
     stamps: VecDeque<(u64, Nanos)>,
 }
 
-impl Round {
+impl WriteSchedule {
     /// With room for so many clients.
     #[must_use]
     pub fn new(clients: usize) -> Self {
@@ -40,13 +42,13 @@ impl Round {
 
     /// Adds a client that is not in it.
     #[inline]
-    pub fn push(&mut self, client: u32) {
+    pub fn push(&mut self, client: ClientId) {
         self.clients.push_back(client);
     }
 
     /// Takes the client that has waited longest.
     #[inline]
-    pub fn next(&mut self) -> Option<u32> {
+    pub fn next(&mut self) -> Option<ClientId> {
         let client = self.clients.pop_front()?;
         self.taken += 1;
         Some(client)
@@ -91,27 +93,27 @@ mod tests {
 
     #[test]
     fn a_publication_is_out_when_the_last_of_its_clients_was_served() {
-        let mut round = Round::new(4);
-        round.push(7);
-        round.push(8);
-        round.stamp(100);
-        assert_eq!((round.next(), round.next_out()), (Some(7), None));
-        round.push(7); // the next publication is for 8, still to come, and for 7 again
-        round.stamp(200);
-        assert_eq!((round.next(), round.next_out(), round.next_out()), (Some(8), Some(100), None));
-        assert_eq!((round.next(), round.next_out(), round.next_out()), (Some(7), Some(200), None));
-        assert!(round.is_empty() && round.next().is_none());
+        let mut schedule = WriteSchedule::new(4);
+        schedule.push(ClientId(7));
+        schedule.push(ClientId(8));
+        schedule.stamp(100);
+        assert_eq!((schedule.next(), schedule.next_out()), (Some(ClientId(7)), None));
+        schedule.push(ClientId(7)); // the next publication is for 8, still to come, and for 7 again
+        schedule.stamp(200);
+        assert_eq!((schedule.next(), schedule.next_out(), schedule.next_out()), (Some(ClientId(8)), Some(100), None));
+        assert_eq!((schedule.next(), schedule.next_out(), schedule.next_out()), (Some(ClientId(7)), Some(200), None));
+        assert!(schedule.is_empty() && schedule.next().is_none());
     }
 
     #[test]
-    fn a_long_round_has_parts_and_a_short_one_few() {
+    fn a_long_schedule_has_parts_and_a_short_one_few() {
         let parts = |clients: u32| {
-            let mut round = Round::new(0);
-            (0..clients).for_each(|client| round.push(client));
+            let mut schedule = WriteSchedule::new(0);
+            (0..clients).for_each(|client| schedule.push(ClientId(client)));
             let mut parts = 0;
-            while !round.is_empty() {
-                for _ in 0..round.part() {
-                    round.next();
+            while !schedule.is_empty() {
+                for _ in 0..schedule.part() {
+                    schedule.next();
                 }
                 parts += 1;
             }
@@ -124,10 +126,10 @@ mod tests {
 
     #[test]
     fn more_publications_than_can_be_measured_are_left_out() {
-        let mut round = Round::new(1);
-        round.push(1);
-        (0..5_000).for_each(|received_ns| round.stamp(received_ns));
-        round.next();
-        assert_eq!(std::iter::from_fn(|| round.next_out()).count(), STAMPS_MAX);
+        let mut schedule = WriteSchedule::new(1);
+        schedule.push(ClientId(1));
+        (0..5_000).for_each(|received_ns| schedule.stamp(received_ns));
+        schedule.next();
+        assert_eq!(std::iter::from_fn(|| schedule.next_out()).count(), STAMPS_MAX);
     }
 }

@@ -10,8 +10,9 @@ use std::io::{self, IoSlice, Write};
 use std::ops::Range;
 
 use book::Nanos;
+use mio::net::TcpStream;
 
-use crate::frame;
+use crate::encode::server_frame;
 
 /// Pieces up to which `writev` is used; above, the pieces are copied together first.
 const PIECES_MAX: usize = 16;
@@ -74,7 +75,8 @@ impl Queue {
 
 fn next_boundary(bytes: &[u8], at: usize) -> usize {
     // OK because an answer to a handshake, which is no frame, is cut at the end of the bytes
-    frame::server_frame_bytes(&bytes[at..]).map_or(bytes.len(), |length| at.saturating_add(length).min(bytes.len()))
+    server_frame::server_frame_bytes(&bytes[at..])
+        .map_or(bytes.len(), |length| at.saturating_add(length).min(bytes.len()))
 }
 
 /// How a write ended.
@@ -92,7 +94,7 @@ pub enum Written {
 /// lies on one cache line.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-pub struct Outlet {
+pub struct SendQueue {
     /// The newest place in the shared bytes; empty when nothing is pending.
     last: Range<u32>,
     /// Bytes that the socket did not take so far.
@@ -112,7 +114,7 @@ pub struct Outlet {
     rest: Box<Rest>,
 }
 
-const _: () = assert!(size_of::<Outlet>() == 64);
+const _: () = assert!(size_of::<SendQueue>() == 64);
 
 /// What a client of one topic, or of all of them, needs only when its socket is full.
 #[derive(Debug, Default)]
@@ -132,7 +134,7 @@ fn wide(place: &Range<u32>) -> Range<usize> {
     place.start as usize..place.end as usize
 }
 
-impl Outlet {
+impl SendQueue {
     /// For a new connection, made at `now_ns`.
     #[must_use]
     pub fn open(now_ns: Nanos) -> Self {
@@ -157,6 +159,14 @@ impl Outlet {
     fn keep_last(&mut self) {
         self.several = true;
         self.rest.earlier.push(self.last.clone());
+    }
+
+    /// Everything is out: ends a connection that was to end then.
+    #[inline]
+    pub fn shut_if_ending(&mut self, socket: &TcpStream) {
+        if std::mem::take(&mut self.ends) {
+            let _ = socket.shutdown(std::net::Shutdown::Write); // OK because the client may be gone
+        }
     }
 
     /// Bytes that the socket did not take so far.
@@ -308,7 +318,7 @@ fn write_pieces(socket: &mut impl Write, mut pieces: &mut [IoSlice<'_>]) -> io::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::opcode;
+    use crate::encode::server_frame::opcode;
 
     /// Takes `room` bytes, then is full.
     struct Socket {
@@ -332,9 +342,9 @@ mod tests {
     fn frames(out: &mut Vec<u8>, payloads: &[&[u8]]) -> Vec<Range<usize>> {
         let mut places = Vec::new();
         for payload in payloads {
-            let at = frame::begin(out);
+            let at = server_frame::begin(out);
             out.extend_from_slice(payload);
-            places.push(frame::finish(out, at, opcode::TEXT));
+            places.push(server_frame::finish(out, at, opcode::TEXT));
         }
         places
     }
@@ -347,7 +357,7 @@ mod tests {
                 let mut turn = Vec::new();
                 let payloads: Vec<&[u8]> = (0..count).map(|n| if n % 3 == 0 { &long[..] } else { b"abc" }).collect();
                 let places = frames(&mut turn, &payloads);
-                let mut outlet = Outlet::default();
+                let mut outlet = SendQueue::default();
                 let mut expected = Vec::new();
                 let mut socket = Socket { taken: Vec::new(), room: 0 };
                 let mut scratch = Vec::new();
@@ -374,7 +384,7 @@ mod tests {
     fn neighbours_are_joined() {
         let mut turn = Vec::new();
         let places = frames(&mut turn, &[b"a", b"b", b"c"]);
-        let mut outlet = Outlet::default();
+        let mut outlet = SendQueue::default();
         places.iter().for_each(|place| outlet.push(place.clone()));
         assert!(!outlet.several && outlet.rest.earlier.is_empty());
         assert_eq!(outlet.pending(), turn.len());
@@ -385,7 +395,7 @@ mod tests {
         let mut turn = Vec::new();
         let places = frames(&mut turn, &[b"first", &[b'x'; 200], b"third"]);
         for room in 1..turn.len() {
-            let mut outlet = Outlet::default();
+            let mut outlet = SendQueue::default();
             outlet.push(0..turn.len());
             let mut socket = Socket { taken: Vec::new(), room };
             outlet.flush(&mut socket, &turn, &mut Vec::new());

@@ -3,15 +3,15 @@
 //! One request a book is under way at a time, so that an answer is always the answer to the last one. Orders that nobody
 //! follows any more are kept for [`LINGER_NS`], so that a client that comes back finds its chain. Never blocks.
 
-use std::collections::HashMap;
-
-use book::Nanos;
 use book::order_interest::{OrderInterest, OrderInterestSender};
+use book::{BookIndex, Nanos};
 
-use super::Core;
+use crate::ids::ClientId;
 use crate::market::{Market, OrdersOf};
-use crate::request::{Context, Refusal, Subscribe, Symbols};
-use crate::topic::Channel;
+use crate::topics::channel::Channel;
+use crate::websocket::requests::{Context, Refusal, Subscribe, Symbols};
+use crate::websocket::shard::Shard;
+use crate::websocket::wanted_orders::AskedOnce;
 
 /// How long orders are kept that nobody follows.
 const LINGER_NS: u64 = 10_000_000_000;
@@ -19,36 +19,7 @@ const LINGER_NS: u64 = 10_000_000_000;
 /// Snapshots that wait for orders, of all clients; beyond it `SNAPSHOT_UNAVAILABLE`.
 const ASKED_ONCE_MAX: usize = 65_536;
 
-/// What the fan-out knows of its requests.
-#[derive(Default)]
-pub(super) struct OrderInterests {
-    /// `None`: every order comes unasked, or none ever does.
-    sender: Option<OrderInterestSender>,
-    /// Books whose orders nobody follows, and since when.
-    idle: Vec<(usize, Nanos)>,
-    /// A request found no room.
-    refused: bool,
-    /// Snapshots that wait for orders, by book.
-    once: HashMap<usize, Vec<AskedOnce>>,
-    once_count: usize,
-}
-
-/// A client's request for one snapshot.
-struct AskedOnce {
-    connection: usize,
-    asked: Subscribe,
-    context: Context,
-    time_in_ns: Nanos,
-}
-
-impl OrderInterests {
-    /// Whether time has to be looked at.
-    pub fn has_timers(&self) -> bool {
-        self.refused || !self.idle.is_empty()
-    }
-}
-
-impl Core {
+impl Shard {
     /// From now on orders come for the asking alone.
     pub(super) fn keep_orders_on_request(&mut self, sender: OrderInterestSender) {
         self.market = Market::on_order_interest();
@@ -56,25 +27,21 @@ impl Core {
     }
 
     /// Whether a channel of the book can be shown, once the book can.
-    pub(super) fn may_follow(&self, book: usize, channel: Channel) -> bool {
-        if channel != Channel::Mbo || self.interests.sender.is_none() {
-            return true;
-        }
-        let book = &self.market.books[book];
-        book.orders == OrdersOf::Here && !book.orders_follow
+    pub(super) fn may_follow(&self, book: BookIndex, channel: Channel) -> bool {
+        self.interests.may_follow(&self.market, book, channel)
     }
 
-    fn are_wanted(&self, book: usize) -> bool {
-        self.market.books[book].order_topics > 0 || self.interests.once.contains_key(&book)
+    fn are_wanted(&self, book: BookIndex) -> bool {
+        self.market.book(book).order_topics > 0 || self.interests.once.contains_key(&book)
     }
 
     /// Somebody began or ended to need a book's orders.
-    pub(super) fn on_need_of_orders(&mut self, book: usize) {
+    pub(super) fn on_need_of_orders(&mut self, book: BookIndex) {
         let wanted = self.are_wanted(book);
-        match self.market.books[book].orders {
+        match self.market.book(book).orders {
             OrdersOf::Absent if wanted => self.request(book, true, OrdersOf::Asked),
-            OrdersOf::Here if !wanted && !self.market.books[book].orders_idle => {
-                self.market.books[book].orders_idle = true;
+            OrdersOf::Here if !wanted && !self.market.book(book).orders_idle => {
+                self.market.book_mut(book).orders_idle = true;
                 self.interests.idle.push((book, self.now_ns));
             }
             // The answer to what was asked last comes first.
@@ -82,19 +49,19 @@ impl Core {
         }
     }
 
-    fn request(&mut self, book: usize, orders: bool, then: OrdersOf) {
+    fn request(&mut self, book: BookIndex, orders: bool, then: OrdersOf) {
         let Some(sender) = &mut self.interests.sender else { return };
         match sender.ask(OrderInterest { book_id: self.market.view(book).book_id, orders }) {
-            Ok(()) => self.market.books[book].orders = then,
+            Ok(()) => self.market.book_mut(book).orders = then,
             Err(_) => self.interests.refused = true, // asked again at the next tick
         }
     }
 
     /// A picture of the book is whole, with its orders or without. `answers`: the book thread has answered the last request.
     #[cold]
-    pub(super) fn on_orders_whole(&mut self, book: usize, answers: bool) {
+    pub(super) fn on_orders_whole(&mut self, book: BookIndex, answers: bool) {
         if answers {
-            let state = &mut self.market.books[book].orders;
+            let state = &mut self.market.book_mut(book).orders;
             let came = *state == OrdersOf::Asked;
             *state = if came { OrdersOf::Here } else { OrdersOf::Absent };
             self.metrics.order_books.set(self.metrics.order_books.get() + u64::from(came));
@@ -108,7 +75,7 @@ impl Core {
     /// Lets orders go that nobody has followed for long, and asks for what found no room.
     pub(super) fn look_at_order_interests(&mut self) {
         if std::mem::take(&mut self.interests.refused) {
-            (0..self.market.books.len()).for_each(|book| self.on_need_of_orders(book));
+            self.market.indices().for_each(|book| self.on_need_of_orders(book));
         }
         let mut n = 0;
         while n < self.interests.idle.len() {
@@ -117,12 +84,12 @@ impl Core {
             if !wanted && self.now_ns.saturating_sub(since_ns) >= LINGER_NS {
                 self.request(book, false, OrdersOf::Leaving);
             }
-            let left = self.market.books[book].orders == OrdersOf::Leaving;
+            let left = self.market.book(book).orders == OrdersOf::Leaving;
             if left {
                 self.metrics.order_books.set(self.metrics.order_books.get().saturating_sub(1));
             }
             if wanted || left {
-                self.market.books[book].orders_idle = false;
+                self.market.book_mut(book).orders_idle = false;
                 self.interests.idle.swap_remove(n);
             } else {
                 n += 1;
@@ -133,9 +100,9 @@ impl Core {
     /// A snapshot of a book whose orders are not here yet: it is sent when they are.
     pub(super) fn ask_once(
         &mut self,
-        connection: usize,
-        book: usize,
-        asked: &Subscribe,
+        client: ClientId,
+        book: BookIndex,
+        (channel, asked): (Channel, &Subscribe),
         context: &Context,
         time_in_ns: Nanos,
     ) -> Result<(), Refusal> {
@@ -143,29 +110,29 @@ impl Core {
             return Err(Refusal::new("SNAPSHOT_UNAVAILABLE", "too many snapshots wait for orders: ask again"));
         }
         let asked = Subscribe { symbols: Symbols::Listed(Vec::new()), ..asked.clone() };
-        let one = AskedOnce { connection, asked, context: context.clone(), time_in_ns };
+        let one = AskedOnce { client, channel, asked, context: context.clone(), time_in_ns };
         self.interests.once.entry(book).or_default().push(one);
         self.interests.once_count += 1;
         self.on_need_of_orders(book);
         Ok(())
     }
 
-    fn give_asked_once(&mut self, book: usize) {
+    fn give_asked_once(&mut self, book: BookIndex) {
         for one in self.interests.once.remove(&book).unwrap_or_default() {
-            let AskedOnce { connection, asked, context, time_in_ns } = one;
+            let AskedOnce { client, channel, asked, context, time_in_ns } = one;
             self.interests.once_count -= 1;
-            self.get_snapshot(connection, book, &asked, &context, time_in_ns);
+            self.get_snapshot(client, book, (channel, &asked), &context, time_in_ns);
         }
     }
 
     /// A client is gone: nothing is sent to whoever gets its place.
-    pub(super) fn forget_asked_once(&mut self, connection: usize) {
+    pub(super) fn forget_asked_once(&mut self, client: ClientId) {
         if self.interests.once_count == 0 {
             return;
         }
         let mut count = 0;
         self.interests.once.retain(|_, asked| {
-            asked.retain(|one| one.connection != connection);
+            asked.retain(|one| one.client != client);
             count += asked.len();
             !asked.is_empty()
         });

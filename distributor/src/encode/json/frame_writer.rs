@@ -203,11 +203,11 @@ impl Stamp {
 
 /// Writes a line behind what `out` holds. Takes memory only where the longest line would not fit.
 #[inline(always)]
-pub fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut Line<'_>)) {
+pub fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut FrameWriter<'_>)) {
     out.reserve(ROOM_BYTES);
     let begin = out.len();
     let Some(bytes) = out.spare_capacity_mut().first_chunk_mut() else { return }; // OK because it was just reserved
-    let mut line = Line { bytes, at: 0 };
+    let mut line = FrameWriter { bytes, at: 0 };
     write(&mut line);
     let end = line.end();
     // SAFETY: of the room behind `begin` the first `end` bytes were written, because a line's end only moves over bytes
@@ -216,13 +216,13 @@ pub fn append(out: &mut Vec<u8>, write: impl FnOnce(&mut Line<'_>)) {
 }
 
 /// A line being written.
-pub struct Line<'a> {
+pub struct FrameWriter<'a> {
     bytes: &'a mut [MaybeUninit<u8>; ROOM_BYTES],
     /// Bytes before here are written, as far as they are in the room.
     at: usize,
 }
 
-impl Line<'_> {
+impl FrameWriter<'_> {
     /// Its length.
     #[inline(always)]
     fn end(&self) -> usize {
@@ -374,9 +374,9 @@ impl Line<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json;
+    use crate::encode::json::text as json;
 
-    fn line(write: impl FnOnce(&mut Line<'_>)) -> String {
+    fn line(write: impl FnOnce(&mut FrameWriter<'_>)) -> String {
         let mut bytes = b"###".to_vec();
         append(&mut bytes, write);
         assert_eq!(&bytes[..3], b"###");
@@ -485,7 +485,7 @@ mod tests {
         let longest = line(|line| (0..LINE_BYTES_MAX / 64).for_each(|_| line.put(&[b'a'; 64])));
         assert_eq!(longest, "a".repeat(LINE_BYTES_MAX));
         assert_eq!(line(|line| line.first(9, b"abc")), "abc", "no more than there is");
-        let too_long = |extra: fn(&mut Line<'_>)| {
+        let too_long = |extra: fn(&mut FrameWriter<'_>)| {
             std::panic::catch_unwind(|| {
                 line(|line| {
                     (0..LINE_BYTES_MAX / 64).for_each(|_| line.put(&[b'a'; 64]));

@@ -14,7 +14,7 @@ use book::checksum::CHECKSUM_LEVELS;
 use book::replica::{Kind, prefetch_beside};
 use book::{Price, Side};
 
-use crate::line::Number;
+use super::frame_writer::Number;
 
 /// Most characters of a level: a sign and 19 digits of a price, 20 of a quantity.
 const LEVEL_BYTES_MAX: usize = 40;
@@ -240,7 +240,7 @@ struct Sum {
 
 /// The levels under the checksum: of both sides by [`Side::index`], best first.
 #[derive(Clone, Debug, Default)]
-pub struct Digest {
+pub struct RunningChecksum {
     /// From place 1 on; the others are 0.
     crcs: [[u32; CRCS]; 2],
     /// The same.
@@ -248,7 +248,7 @@ pub struct Digest {
     sums: [Sum; 2],
 }
 
-impl Digest {
+impl RunningChecksum {
     /// Starts to load it.
     #[inline(always)]
     pub fn prefetch(&self) {
@@ -402,7 +402,7 @@ impl Products for Hardware {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "pclmulqdq")]
-fn step_in_hardware(digest: &mut Digest, hardware: Hardware, step: &Step, price: u64, quantity: u64) -> u32 {
+fn step_in_hardware(digest: &mut RunningChecksum, hardware: Hardware, step: &Step, price: u64, quantity: u64) -> u32 {
     digest.step_by(hardware, &Step { text: Text { price, quantity, ..step.text }, ..*step })
 }
 
@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn plain(digest: &Digest, decimals: u8, asks: &[Level], bids: &[Level], depth: usize) {
+    fn plain(digest: &RunningChecksum, decimals: u8, asks: &[Level], bids: &[Level], depth: usize) {
         let pair = |level: &Level| (level.price, level.quantity);
         let shown = |levels: &[Level]| levels.iter().take(depth).map(pair).collect::<Vec<_>>();
         let expected = checksum(decimals, shown(asks), shown(bids));
@@ -505,7 +505,7 @@ mod tests {
         for (decimals, depth) in [(0, 10), (2, 10), (2, 4), (3, 25), (9, 10), (9, 1)] {
             for sizes in [(0, 0), (1, 0), (0, 3), (10, 10), (12, 15), (4, 11)] {
                 let mut sides = [sizes.0, sizes.1].map(|size| vec![level(decimals, 500, 1); size]);
-                let mut digest = Digest::default();
+                let mut digest = RunningChecksum::default();
                 for (side, levels) in [Side::Ask, Side::Bid].into_iter().zip(&sides) {
                     let pieces = levels.iter().take(depth).map(|level| Piece::new(&text_of(decimals, Some(level))));
                     digest.rebuild(side, pieces);

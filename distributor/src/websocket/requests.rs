@@ -5,13 +5,11 @@
 
 use serde_json::{Map, Value};
 
-use crate::topic::Channel;
+pub use crate::egress::slow_reader::Policy;
+pub use crate::topics::channel::{Channel, DEPTH_MAX};
 
 /// Symbols of one request; more are `PARAMETER_INVALID`.
 pub const SYMBOLS_MAX: usize = 1_000;
-
-/// Deepest `book`.
-pub const DEPTH_MAX: u64 = 100;
 
 /// Longest conflation interval, milliseconds.
 pub const CONFLATE_MS_MAX: u64 = 60_000;
@@ -58,29 +56,6 @@ pub enum Symbols {
     Listed(Vec<String>),
 }
 
-/// What to do when the client does not read fast enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// Stop, then a gap and a snapshot.
-    Skip,
-    /// Warn, go on to the hard limit, then as `skip`.
-    Warn,
-    /// Close.
-    Disconnect,
-}
-
-impl Policy {
-    /// The name outside.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Skip => "skip",
-            Self::Warn => "warn",
-            Self::Disconnect => "disconnect",
-        }
-    }
-}
-
 /// Parameters of `subscribe` and `get_snapshot`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscribe {
@@ -111,6 +86,14 @@ pub enum Which {
     SubId(u64),
     /// By name.
     Named(AnyChannel, Symbols),
+}
+
+/// Slow-reader policy of a channel, where the client states none: states may be skipped, events should not be.
+const fn default_policy(channel: Channel) -> Policy {
+    match channel {
+        Channel::Mbo | Channel::Trades => Policy::Warn,
+        _ => Policy::Skip,
+    }
 }
 
 /// A checked request.
@@ -289,7 +272,7 @@ fn subscribe(params: &Map<String, Value>, context: &mut Context) -> Result<Subsc
     }
 
     let policy = match params.get("slow_reader") {
-        None | Some(Value::Null) => data.map_or(Policy::Skip, Channel::policy),
+        None | Some(Value::Null) => data.map_or(Policy::Skip, default_policy),
         Some(name) => match name.as_str() {
             Some("skip") => Policy::Skip,
             Some("warn") => Policy::Warn,
