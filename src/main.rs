@@ -28,7 +28,10 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    start_log(&cli, &loaded);
+    if let Err(error) = start_log(&cli, &loaded) {
+        eprintln!("bist: {error:#}");
+        return ExitCode::from(USAGE);
+    }
     run(cli, &loaded).unwrap_or_else(|error| {
         eprintln!("bist: {error:#}");
         ExitCode::FAILURE
@@ -52,14 +55,20 @@ fn load(cli: &Cli) -> Result<Loaded> {
 }
 
 /// Log lines go to standard error: standard output belongs to results.
-fn start_log(cli: &Cli, loaded: &Loaded) {
+fn start_log(cli: &Cli, loaded: &Loaded) -> Result<()> {
     let level = match (cli.quiet, cli.verbose) {
         (true, _) => "warn",
         (_, 0) => &loaded.settings.log.level,
         (_, 1) => "debug",
         _ => "trace",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(filter) if !filter.is_empty() => {
+            settings::check::log_level(&filter, "RUST_LOG")?;
+            EnvFilter::new(filter)
+        }
+        _ => EnvFilter::new(level),
+    };
     // Colour is for people at a terminal who did not refuse it (https://no-color.org).
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colour).with_writer(std::io::stderr);
@@ -67,12 +76,15 @@ fn start_log(cli: &Cli, loaded: &Loaded) {
         LogFormat::Text => builder.with_target(false).init(),
         LogFormat::Json => builder.json().init(),
     }
+    Ok(())
 }
 
 fn run(cli: Cli, loaded: &Loaded) -> Result<ExitCode> {
     match cli.command.unwrap_or_else(|| Command::Serve(cli::Serve::default())) {
-        Command::Serve(arguments) => commands::serve::run(&loaded.settings, Role::of(&arguments.target), false),
-        Command::Replay(arguments) => commands::serve::run(&loaded.settings, Role::All, arguments.exit),
+        Command::Serve(arguments) => {
+            commands::serve::run(&loaded.settings, Role::of(&arguments.target), false, cli.quiet)
+        }
+        Command::Replay(arguments) => commands::serve::run(&loaded.settings, Role::All, arguments.exit, cli.quiet),
         Command::Sim(arguments) => commands::sim::run(&arguments, &loaded.settings),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),

@@ -18,6 +18,7 @@ use crate::cli::{
     Bench, BenchArgs, BenchBook, BenchCommon, BenchCompare, BenchFanout, BenchFormat, BenchLoad, BenchPipeline,
     BenchStream, BenchWait, Preset,
 };
+use crate::commands::stdout;
 use crate::platform::under_test::START_SERVER;
 use crate::settings::Layout;
 
@@ -49,7 +50,7 @@ pub fn run(arguments: &BenchArgs) -> Result<ExitCode> {
             show(of, options(&load.common), load.common.out.as_deref())
         }
         Bench::Replay(stream) => show(benches::replay::run, stream_options(stream), stream.common.out.as_deref()),
-        Bench::Compare(two) => Ok(compare(two)),
+        Bench::Compare(two) => compare(two),
     }
 }
 
@@ -60,23 +61,23 @@ fn show(
     out: Option<&Path>,
 ) -> Result<ExitCode> {
     let report = bench(&options)?;
-    print!("{}", table::text(&report));
+    stdout::print(table::text(&report))?;
     if let Some(folder) = out {
         let files = output::write(&report, folder)?;
-        println!("\n  {} files in {}", files.len(), folder.display());
+        stdout::print(format_args!("\n  {} files in {}\n", files.len(), folder.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn compare(two: &BenchCompare) -> ExitCode {
+fn compare(two: &BenchCompare) -> Result<ExitCode> {
     match compare_files(&two.a, &two.b, two.tolerance) {
         Ok(comparison) => {
-            print!("{}", comparison.text());
-            if comparison.has_regressed() { ExitCode::from(REGRESSED) } else { ExitCode::SUCCESS }
+            stdout::print(comparison.text())?;
+            Ok(if comparison.has_regressed() { ExitCode::from(REGRESSED) } else { ExitCode::SUCCESS })
         }
         Err(error) => {
             eprintln!("bist: {error}");
-            ExitCode::from(NOT_COMPARABLE)
+            Ok(ExitCode::from(NOT_COMPARABLE))
         }
     }
 }

@@ -5,14 +5,23 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::cli::ConfigArgs;
+use crate::commands::stdout;
+use crate::platform::threads::ThreadPlan;
 use crate::settings::Loaded;
 
-/// Prints every value as TOML with its source behind it, or only checks (loading it was the check).
+/// Exit code for a configuration that cannot work.
+const USAGE: u8 = 2;
+
+/// Prints every value as TOML with its source behind it, or only checks what `serve` checks before it opens anything.
 pub fn run(arguments: &ConfigArgs, loaded: &Loaded) -> Result<ExitCode> {
     if arguments.check {
-        println!("configuration is good");
+        if let Err(error) = ThreadPlan::new(&loaded.settings.threads) {
+            eprintln!("bist: configuration: {error:#}");
+            return Ok(ExitCode::from(USAGE));
+        }
+        stdout::print("configuration is good\n")?;
     } else {
-        print!("{}", loaded.to_toml());
+        stdout::print(loaded.to_toml())?;
     }
     Ok(ExitCode::SUCCESS)
 }

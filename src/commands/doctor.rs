@@ -10,6 +10,7 @@ use serde::Serialize;
 use socket2::{Domain, Socket, Type};
 
 use crate::cli::DoctorArgs;
+use crate::commands::stdout;
 use crate::platform::threads::{ThreadPlan, now_ns};
 use crate::settings::Settings;
 
@@ -66,28 +67,30 @@ pub fn run(arguments: &DoctorArgs, settings: &Settings) -> Result<ExitCode> {
         clock(),
     ];
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&findings)?);
+        stdout::print(format_args!("{}\n", serde_json::to_string_pretty(&findings)?))?;
     } else {
-        findings.iter().for_each(print);
+        findings.iter().try_for_each(print)?;
     }
     let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count();
     if !arguments.json {
         let warnings = findings.iter().filter(|finding| finding.verdict == Verdict::Warn).count();
-        println!("\n{} checks, {warnings} warnings, {bad} that stop the platform", findings.len());
+        let count = findings.len();
+        stdout::print(format_args!("\n{count} checks, {warnings} warnings, {bad} that stop the platform\n"))?;
     }
     Ok(if bad > 0 { ExitCode::from(3) } else { ExitCode::SUCCESS })
 }
 
-fn print(finding: &Finding) {
+fn print(finding: &Finding) -> Result<()> {
     let mark = match finding.verdict {
         Verdict::Good => "ok  ",
         Verdict::Warn => "warn",
         Verdict::Bad => "BAD ",
     };
-    println!("{mark}  {:<24} {}", finding.what, finding.seen);
-    if !finding.advice.is_empty() {
-        println!("      {:<24} → {}", "", finding.advice);
+    stdout::print(format_args!("{mark}  {:<24} {}\n", finding.what, finding.seen))?;
+    if finding.advice.is_empty() {
+        return Ok(());
     }
+    stdout::print(format_args!("      {:<24} → {}\n", "", finding.advice))
 }
 
 fn cores(settings: &Settings) -> Finding {

@@ -11,6 +11,7 @@ use benches::generate::{Format, Plan};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::SimArgs;
+use crate::commands::stdout;
 use crate::settings::Protocol;
 
 /// Writes the stream and prints what came out.
@@ -21,7 +22,7 @@ pub fn run(file: &Path, arguments: &SimArgs) -> Result<ExitCode> {
     let answer = write_file(file, plan, |messages| bar.set_position(messages))
         .with_context(|| format!("writing {}", file.display()))?;
     bar.finish_and_clear();
-    println!("{}: {answer}\nits answer: {}", file.display(), Answer::path(file).display());
+    stdout::print(format_args!("{}: {answer}\nits answer: {}\n", file.display(), Answer::path(file).display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -11,6 +11,7 @@ use feed_handler::recording::RecordingOptions;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::Inspect;
+use crate::commands::stdout;
 
 /// A check failed: the file has gaps, damage or refused messages.
 const FINDINGS: u8 = 3;
@@ -28,17 +29,22 @@ pub fn run(arguments: &Inspect) -> Result<ExitCode> {
         }
     };
     let bar = bar();
-    let report = inspect(&arguments.file, &options, query.as_ref(), &mut rows, &mut |read, total| {
+    let inspected = inspect(&arguments.file, &options, query.as_ref(), &mut rows, &mut |read, total| {
         bar.set_length(total);
         bar.set_position(read);
     })
-    .with_context(|| arguments.file.display().to_string())?;
-    rows.flush().context("writing the rows")?;
+    .with_context(|| arguments.file.display().to_string());
+    let inspected = inspected.and_then(|report| rows.flush().context("writing the rows").map(|()| report));
     bar.finish_and_clear();
+    let report = match inspected {
+        // `| head` has all the rows that it wants.
+        Err(error) if to_stdout && stdout::reader_has_gone(&error) => return Ok(ExitCode::SUCCESS),
+        inspected => inspected?,
+    };
     if to_stdout {
         eprint!("{report}");
     } else {
-        print!("{report}");
+        stdout::print(&report)?;
     }
     if let (Some(symbol), None) = (&arguments.book, report.book) {
         anyhow::bail!("no instrument {symbol} in this file; the report above lists what is there");

@@ -7,4 +7,5 @@ pub mod generate;
 pub mod inspect;
 pub mod serve;
 pub mod sim;
+pub mod stdout;
 pub mod texts;

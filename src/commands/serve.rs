@@ -13,10 +13,15 @@ use crate::platform::Platform;
 use crate::platform::progress::Progress;
 use crate::platform::roles::Role;
 use crate::platform::threads::Event;
-use crate::settings::Settings;
+use crate::settings::{LogFormat, Settings};
 
+/// Exit code of a start that the command line, the configuration or this machine does not allow.
+const USAGE: u8 = 2;
+
+/// `quiet` leaves the banner out; where lines are JSON it is one of them.
+///
 /// Runs until a signal, until a thread fails, or (with `exit_at_end`) until the recording ends.
-pub fn run(settings: &Settings, role: Role, exit_at_end: bool) -> Result<ExitCode> {
+pub fn run(settings: &Settings, role: Role, exit_at_end: bool, quiet: bool) -> Result<ExitCode> {
     let (sender, events) = mpsc::channel();
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("listening for SIGINT and SIGTERM")?;
     let for_signals = sender.clone();
@@ -28,8 +33,19 @@ pub fn run(settings: &Settings, role: Role, exit_at_end: bool) -> Result<ExitCod
         }
     })?;
 
-    let platform = Platform::start(role, settings, &sender)?;
-    eprintln!("{}", platform.banner());
+    let platform = match Platform::start(role, settings, &sender) {
+        Ok(platform) => platform,
+        // What a start needs and does not get is what the operator asked for: a port, a file, a core.
+        Err(error) => {
+            eprintln!("bist: {error:#}");
+            return Ok(ExitCode::from(USAGE));
+        }
+    };
+    match settings.log.format {
+        LogFormat::Json => platform.log_start(),
+        LogFormat::Text if quiet => {}
+        LogFormat::Text => eprintln!("{}", platform.banner()),
+    }
     let bar = platform.progress().map(|progress| (bar(&progress), progress));
     let ended = wait(&events, &platform, bar.as_ref(), exit_at_end);
     if let Some((bar, _)) = &bar {

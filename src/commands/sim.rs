@@ -10,7 +10,7 @@ use feed_handler::sim;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::SimArgs;
-use crate::commands::generate;
+use crate::commands::{generate, stdout};
 use crate::platform::source::sim_config;
 use crate::platform::threads::now_ns;
 use crate::settings::Settings;
@@ -55,6 +55,6 @@ fn write(file: &std::path::Path, config: &sim::SimConfig) -> Result<ExitCode> {
     })
     .with_context(|| format!("writing {}", file.display()))?;
     bar.finish_and_clear();
-    println!("{}: {} messages in {} packets", file.display(), written.messages, written.packets);
+    stdout::print(format_args!("{}: {} messages in {} packets\n", file.display(), written.messages, written.packets))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,5 @@
 //! `bist completions` and `bist man`: texts made from the command line itself, so that they cannot disagree with it.
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -8,12 +7,14 @@ use anyhow::{Context, Result};
 use clap::CommandFactory;
 
 use crate::cli::Cli;
+use crate::commands::stdout;
 
 /// A completion script on standard output.
 pub fn completions(shell: clap_complete::Shell) -> Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "bist", &mut script);
-    print(&script)
+    stdout::print_bytes(&script)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The manual page on standard output, or one page per command in a folder.
@@ -26,13 +27,6 @@ pub fn man(folder: Option<&Path>) -> Result<ExitCode> {
     }
     let mut page = Vec::new();
     clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-    print(&page)
-}
-
-/// A closed pipe (`| head`) is what the reader wants, not a failure.
-fn print(text: &[u8]) -> Result<ExitCode> {
-    match io::stdout().write_all(text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    stdout::print_bytes(&page)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -72,6 +72,20 @@ impl Platform {
         )
     }
 
+    /// The same as one line of the log.
+    pub fn log_start(&self) {
+        let server = self.server.as_ref();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            source = self.source,
+            web = server.map(|server| server.local_addr().to_string()),
+            market_data = %self.market_data,
+            admin = server.and_then(api::Server::admin_addr).map(|address| address.to_string()),
+            threads = self.threads.plan().describe(),
+            "started"
+        );
+    }
+
     /// How far the recording is, if there is one.
     pub fn progress(&self) -> Option<Progress> {
         self.progress.clone()

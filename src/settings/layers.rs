@@ -66,6 +66,7 @@ pub fn load_from(files: &[(String, String)], environment: &Environment, flags: &
     let config = builder.build()?;
     let settings: Settings = config.try_deserialize().map_err(|error| anyhow!("configuration: {error}"))?;
     settings.book.limits(OrderKey::Id).check().map_err(|wrong| anyhow!("configuration: book.{wrong}"))?;
+    super::check::check(&settings).context("configuration")?;
     Ok(Loaded { settings, origins })
 }
 

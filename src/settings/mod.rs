@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 mod admin;
 mod api;
 mod book;
+pub mod check;
 mod feed;
 pub mod layers;
 mod log;
