@@ -3,6 +3,8 @@
 //! Never allocates after construction, reads no clock and knows no ring: updates go to an [`Output`]. Same events in,
 //! same updates out, bit for bit.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 mod book;
 mod changes;
 mod fast_path;

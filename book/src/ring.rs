@@ -8,6 +8,8 @@
 //! of the small ring stay there. What does not fit into it goes to the large ring, and so does all that follows, until
 //! the large ring is empty.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 

@@ -7,6 +7,8 @@
 //! In the event ring (feed → book) `seq` of a record is 0: the book thread numbers every slot it takes,
 //! 1, 2, 3, … inside an epoch, and writes that number into whatever it publishes.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 mod codes;
 mod events;
 mod records;

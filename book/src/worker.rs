@@ -6,6 +6,8 @@
 //! single books, is told which numbers it missed, and gets a snapshot of each such book as soon as there is room;
 //! nobody else notices. A reader may ask for the orders of single books and get them the same way.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 mod reader;
 
 use std::sync::Arc;

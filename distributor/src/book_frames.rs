@@ -1,6 +1,8 @@
 //! The frames of channel `book` without a server: the same replica, topics and encoder as the fan-out thread's, for who
 //! measures or checks the text. Knows no sockets, followers or conflation.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 use book::replica::prefetch_beside;
 use book::slot::Slot;
 use book::{BookIndex, Nanos};

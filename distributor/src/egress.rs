@@ -4,6 +4,8 @@
 //! Knows no frames, channels or requests. Never blocks; what a socket does not take waits in its queue, and the limits of
 //! `slow_reader` say when that is too much.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 pub mod send_queue;
 pub mod slow_reader;
 pub mod write_schedule;

@@ -1,6 +1,8 @@
 //! From a book to the bytes of a frame. Appends to a buffer and does nothing else: what is sent, and to whom, is decided
 //! elsewhere.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 pub mod json;
 pub mod server_frame;
 

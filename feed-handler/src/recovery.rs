@@ -1,4 +1,6 @@
 //! Order out of what the lines bring: no socket and no clock, bytes and time are passed in.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 mod parking;
 pub mod sequencer;

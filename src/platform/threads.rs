@@ -1,7 +1,7 @@
 //! Threads of the fast path: names, cores, how they wait, how they end. Knows nothing of what they do.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -27,31 +27,38 @@ pub enum Idle {
     Park,
 }
 
-/// How the idle threads of a process wait. The plan decides it at start; a measurement lets spinning threads park
-/// between two runs, because the kernel takes its core from a real-time thread that never sleeps.
+/// How the idle threads of a process wait, decided once at start. A measurement lets them rest before each run: the kernel
+/// takes the core of a real-time thread that never sleeps.
 #[derive(Clone, Debug)]
-pub struct IdlePolicy(Arc<AtomicU8>);
+pub struct IdlePolicy {
+    idle: Idle,
+    resting: Arc<AtomicBool>,
+}
+
+/// How often a resting thread looks whether it may go on.
+const REST_STEP: Duration = Duration::from_millis(1);
 
 impl IdlePolicy {
     /// Waits as `idle` says.
     pub fn new(idle: Idle) -> Self {
-        Self(Arc::new(AtomicU8::new(idle as u8)))
+        Self { idle, resting: Arc::default() }
     }
 
-    /// Changes it for every thread, each at its next turn without work.
-    pub fn set(&self, idle: Idle) {
-        self.0.store(idle as u8, Ordering::Relaxed);
+    /// Lets every idle thread and the calling one sleep for so long.
+    pub fn rest(&self, duration: Duration) {
+        self.resting.store(true, Ordering::Release);
+        thread::sleep(duration);
+        self.resting.store(false, Ordering::Release);
     }
 
     /// Waits once; `park` sleeps until there may be work.
     #[inline]
     pub fn wait(&self, park: impl FnOnce()) {
-        const SPIN: u8 = Idle::Spin as u8;
-        const YIELD: u8 = Idle::Yield as u8;
-        match self.0.load(Ordering::Relaxed) {
-            SPIN => std::hint::spin_loop(),
-            YIELD => thread::yield_now(),
-            _ => park(),
+        match self.idle {
+            Idle::Park => park(),
+            _ if self.resting.load(Ordering::Acquire) => thread::sleep(REST_STEP),
+            Idle::Spin => std::hint::spin_loop(),
+            Idle::Yield => thread::yield_now(),
         }
     }
 }

@@ -17,15 +17,13 @@ use book::metrics::MetricSource;
 use super::hot_path::{HotPath, start_fan_out};
 use super::ingest::{Ingest, Updates};
 use super::shutdown::{Stops, stop_in_order};
-use super::threads::{Event, Idle, IdlePolicy, ThreadPlan, Threads};
+use super::threads::{Event, IdlePolicy, ThreadPlan, Threads};
 use super::{fan_out, source};
 use crate::settings::{Layout, Pin, Settings, Wait};
 
 /// What `bist bench pipeline` and `fanout` are handed.
 pub const START_SERVER: StartServer = StartServer { whole: start_whole, fan_out: start_fan_out_alone };
 
-/// Longest sleep of an idle thread that parks, with some time to wake up: a rest ends no earlier.
-const WAKE_UP_MAX: Duration = Duration::from_millis(120);
 /// Receive buffer asked for, bytes: the system may cut it.
 const RECEIVE_BUFFER_BYTES: usize = 32 << 20;
 /// Bytes that may wait for one client: a slow client ends a run by itself.
@@ -35,9 +33,7 @@ const QUEUE_BYTES_MAX: usize = 16 << 20;
 struct Control {
     threads: Threads,
     stops: Stops,
-    /// How they wait when they do not rest.
-    idle: Idle,
-    policy: IdlePolicy,
+    idle: IdlePolicy,
     events: Receiver<Event>,
     stopped: bool,
 }
@@ -45,18 +41,14 @@ struct Control {
 impl Control {
     fn new(plan: ThreadPlan) -> Self {
         let (sender, events) = mpsc::channel();
-        let idle = plan.idle;
-        let threads = Threads::new(plan, sender);
-        Self { threads, stops: Stops::default(), idle, policy: IdlePolicy::new(idle), events, stopped: false }
+        let idle = IdlePolicy::new(plan.idle);
+        Self { threads: Threads::new(plan, sender), stops: Stops::default(), idle, events, stopped: false }
     }
 }
 
 impl ServerControl for Control {
     fn rest(&self, duration: Duration) {
-        self.policy.set(Idle::Park);
-        std::thread::sleep(duration.saturating_sub(WAKE_UP_MAX));
-        self.policy.set(self.idle);
-        std::thread::sleep(duration.min(WAKE_UP_MAX));
+        self.idle.rest(duration);
     }
 
     fn stop(&mut self) -> Result<()> {
@@ -99,7 +91,7 @@ fn start_whole(options: &ServerOptions) -> Result<RunningServer> {
         vec![Arc::clone(&feed_metrics) as _, ingest.book.metrics(), fan_out.metrics()];
     let Ingest { feed, book, book_notifier, .. } = ingest;
     let hot_path = HotPath { feed, book, book_notifier, fan_out, update_slots: settings.rings.update_slots };
-    hot_path.start(&mut control.threads, &control.stops, &control.policy, None)?;
+    hot_path.start(&mut control.threads, &control.stops, &control.idle, None)?;
     Ok(RunningServer { address, line, feed: Some(feed_metrics), sources, control: Box::new(control) })
 }
 
@@ -109,7 +101,7 @@ fn start_fan_out_alone(options: &ServerOptions, input: FanOutInput) -> Result<Ru
     let updates = Updates { consumer: input.updates, notifier: input.notifier };
     let fan_out = fan_out::open(&settings, updates, input.interest, Arc::new(()))?;
     let (address, sources) = (fan_out.local_addr(), vec![fan_out.metrics() as Arc<dyn MetricSource>]);
-    start_fan_out(fan_out, &mut control.threads, &control.stops, &control.policy)?;
+    start_fan_out(fan_out, &mut control.threads, &control.stops, &control.idle)?;
     Ok(RunningServer { address, line: None, feed: None, sources, control: Box::new(control) })
 }
 

@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_is_read_as_the_same() {
-        let nasty = "[replay]\nspeed = \"09\"\nfile = \"[a]\\u0001\\\"\\\\.gz\"\n[log]\nlevel = \"true\"\n[threads]\ncores = [2, 3]\n";
+        let nasty = "[replay]\nspeed = \"09\"\nfile = \"[a]\\u0001\\\"\\\\.gz\"\n[feed]\nreferences = \"true\"\n[threads]\ncores = [2, 3]\n";
         let flags = [("replay.format", "dbn".to_owned()), ("sim.symbols", "7".to_owned())];
         let loaded = load_from(&[file(nasty)], &environment(&[("BIST__SIM__HALTS", "false")]), &flags).unwrap();
         let printed = loaded.to_toml();

@@ -2,6 +2,8 @@
 //!
 //! A table without rules: who is closed, and when, is decided elsewhere.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 use std::collections::VecDeque;
 
 use mio::net::TcpStream;

@@ -3,6 +3,8 @@
 //! A state machine without a socket. Never allocates for a frame that is not a fragment; never panics, whatever the
 //! bytes: what breaks the protocol comes back as the close code to send.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 use std::ops::Range;
 
 pub use crate::encode::server_frame::{begin, finish, opcode, server_frame_bytes};

@@ -3,6 +3,8 @@
 //! One request a book is under way at a time, so that an answer is always the answer to the last one. Orders that nobody
 //! follows any more are kept for [`LINGER_NS`], so that a client that comes back finds its chain. Never blocks.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 use book::order_interest::{OrderInterest, OrderInterestSender};
 use book::{BookIndex, Nanos};
 

@@ -2,6 +2,8 @@
 //!
 //! Bounded per turn; a client that does not take its snapshots gets no further ones, and no frames of those topics.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 use book::BookIndex;
 
 use crate::ids::{ClientId, SubscriptionId, TopicId};

@@ -2,6 +2,8 @@
 //!
 //! A table; who is asked, and when, is decided in `order_interest`.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 use std::collections::HashMap;
 
 use book::order_interest::OrderInterestSender;

@@ -3,6 +3,8 @@
 //! Never waits for room and never drops a slot silently: the caller makes sure of room first, and a slot that finds
 //! none is an overrun, after which the feed ends.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 use std::sync::Arc;
 
 use book::ring::Producer;

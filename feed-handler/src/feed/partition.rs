@@ -3,6 +3,8 @@
 //! The live path never allocates, locks, blocks, formats or drops a slot after construction, and calls the system
 //! only for its own sockets. A ring without room stops the reading; nothing is taken from a socket that has no place.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

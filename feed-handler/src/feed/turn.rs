@@ -1,5 +1,7 @@
 //! How a turn of the feed thread ends. Values only.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
+
 use crate::recording::{OpenError, ReadError};
 
 /// How one turn ended.
