@@ -14,9 +14,9 @@ use book::exchange::date::Day;
 use book::exchange::limits::SHARES_PERCENT;
 use book::{Nanos, Side};
 
-use crate::sim::config::{BadConfig, SimConfig};
 use crate::wire::layout::moldudp64::Session;
 use agenda::{Event, Planned, SessionPhase, Step};
+use config::{BadConfig, SimConfig};
 use flow::{Cause, Common, Flow};
 use listed::Listed;
 use matching::{Change, LevelView, Matching, Order};
@@ -28,6 +28,7 @@ use wire::Encoder;
 
 mod agenda;
 mod auctions;
+pub mod config;
 mod day;
 mod flow;
 mod listed;

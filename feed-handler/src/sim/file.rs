@@ -13,7 +13,7 @@ use etherparse::PacketBuilder;
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
 
-use super::config::{BadConfig, SimConfig};
+use super::exchange::config::{BadConfig, SimConfig};
 use super::exchange::{Exchange, Output};
 use crate::wire::layout::moldudp64::Session;
 use crate::wire::moldudp64::{DATAGRAM_BYTES_MAX, PacketWriter, PushError};

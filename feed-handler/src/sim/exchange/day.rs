@@ -10,7 +10,7 @@ use super::agenda::{Event, SessionPhase, Step};
 use super::listed::first_id;
 use super::pace::{CONTROLS_PER_SECOND, FIRST_MESSAGES_PER_DECISION};
 use super::{DAY_GAP_NS, Exchange, SECOND_NS};
-use crate::sim::config::Clock;
+use crate::sim::exchange::config::Clock;
 use crate::sim::exchange::matching::Matching;
 use crate::sim::exchange::ticks::Limits;
 use crate::sim::exchange::timeline::{Schedule, Timeline};

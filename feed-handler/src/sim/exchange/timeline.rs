@@ -6,7 +6,7 @@ use book::Nanos;
 use book::exchange::date::Day;
 use book::exchange::sessions::{self, sessions};
 
-use crate::sim::config::Clock;
+use crate::sim::exchange::config::Clock;
 
 const SECOND_NS: u64 = 1_000_000_000;
 const MINUTE_NS: u64 = 60 * SECOND_NS;
@@ -148,7 +148,7 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::config::Compression;
+    use crate::sim::exchange::config::Compression;
 
     fn day(number: u32) -> Day {
         Day::new((number / 10_000) as i32, (number / 100 % 100) as u8, (number % 100) as u8).unwrap()

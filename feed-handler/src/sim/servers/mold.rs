@@ -17,7 +17,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::history::{HISTORY_BYTES, HISTORY_MESSAGES, History};
-use crate::sim::config::{BadConfig, SimConfig};
+use crate::sim::exchange::config::{BadConfig, SimConfig};
 use crate::sim::exchange::{DAY_GAP_NS, Exchange, Output};
 use crate::wire::layout::moldudp64::Session;
 use crate::wire::moldudp64::{DATAGRAM_BYTES_MAX, HEADER_BYTES, PacketWriter, PushError, Request};

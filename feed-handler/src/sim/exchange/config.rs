@@ -4,7 +4,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::exchange::shares;
+use super::shares;
 
 /// How the exchange's clock runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
