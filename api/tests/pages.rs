@@ -61,7 +61,8 @@ async fn the_build_is_told() {
 
 #[test]
 fn the_pages_are_there_without_a_runtime() {
-    let actuator = fed(&market()).assembly(config()).actuator();
+    let fed = fed(&market());
+    let actuator = fed.assembly(config()).actuator();
     let answer = |path: &str, query: &str| actuator.answer(path, query, false);
     let ready = answer("/readyz", "").unwrap();
     assert_eq!((ready.status, ready.body.as_str()), (200, "ok\n"));
@@ -476,7 +477,8 @@ async fn the_document_names_every_path_and_every_error() {
 /// The gateway asks the service's client, the service's own port the service: both say the same.
 #[tokio::test]
 async fn the_gateway_answers_as_the_service_does() {
-    let assembly = fed(&market()).assembly(config());
+    let fed = fed(&market());
+    let assembly = fed.assembly(config());
     let (gateway, service) = (assembly.gateway_router(), assembly.market_data_router());
     for path in [
         "symbols?search=garanti",

@@ -269,7 +269,9 @@ fn accepted() -> (TcpStream, TcpStream) {
 
 #[test]
 fn a_handed_over_connection_is_served_from_its_first_byte() {
-    let server = started(&fed(&market()), config());
+    let mut config = config();
+    config.rate_limit.requests_per_second = 100;
+    let server = started(&fed(&market()), config);
     let (mut near, far) = accepted();
     let peer = near.local_addr().unwrap();
     // One request and the beginning of the next were read by the other port, the rest was not.

@@ -64,7 +64,7 @@ struct Shared {
 }
 
 impl ViewWorker {
-    /// A stage that reads `consumer`, and the view that handlers read.
+    /// A worker that reads `consumer`, and the view that handlers read.
     #[must_use]
     pub fn new(consumer: Consumer, options: Options) -> (Self, View) {
         let shared = Arc::new(Shared {
@@ -305,31 +305,31 @@ mod tests {
     #[test]
     fn a_batch_ends_with_a_whole_group() {
         let (mut producer, consumer) = book::ring::ring("view", 8_192, book::ring::Notifier::new());
-        let (mut stage, view) = ViewWorker::new(consumer, Options::default());
+        let (mut worker, view) = ViewWorker::new(consumer, Options::default());
         let first = [slot(rtype::LEVEL, true)].repeat(SLOTS_PER_BATCH_MAX - 1);
         producer.push_all(&first).unwrap();
         let group = [slot(rtype::LEVEL, false), slot(rtype::LEVEL, false), slot(rtype::TRADE_UPDATE, true)];
         producer.push_all(&group).unwrap();
         producer.push(slot(rtype::LEVEL, true)).unwrap();
-        assert_eq!(stage.apply_batch(&mut false), SLOTS_PER_BATCH_MAX + 2);
-        assert_eq!(stage.apply_batch(&mut false), 1);
+        assert_eq!(worker.apply_batch(&mut false), SLOTS_PER_BATCH_MAX + 2);
+        assert_eq!(worker.apply_batch(&mut false), 1);
 
         producer.push_all(&first).unwrap();
         producer.push(slot(rtype::SNAPSHOT_BEGIN, true)).unwrap();
         producer.push_all(&[slot(rtype::LEVEL, true)].repeat(1_000)).unwrap();
         producer.push(slot(rtype::SNAPSHOT_END, false)).unwrap();
-        assert_eq!(stage.apply_batch(&mut false), SLOTS_PER_BATCH_MAX + 1_001);
+        assert_eq!(worker.apply_batch(&mut false), SLOTS_PER_BATCH_MAX + 1_001);
         assert!(view.copy(|replica| replica.books()[0].in_sync));
 
         producer.push(slot(rtype::LEVEL, false)).unwrap();
-        assert_eq!(stage.apply_batch(&mut false), 1, "what is not written yet is not waited for");
+        assert_eq!(worker.apply_batch(&mut false), 1, "what is not written yet is not waited for");
     }
 
     #[test]
     fn a_group_that_never_ends_does_not_keep_the_lock() {
         let (mut producer, consumer) = book::ring::ring("view", 8_192, book::ring::Notifier::new());
-        let (mut stage, _view) = ViewWorker::new(consumer, Options::default());
+        let (mut worker, _view) = ViewWorker::new(consumer, Options::default());
         producer.push_all(&[slot(rtype::LEVEL, false)].repeat(8_000)).unwrap();
-        assert_eq!(stage.apply_batch(&mut false), SLOTS_PER_BATCH_MAX + SLOTS_PER_GROUP_MAX);
+        assert_eq!(worker.apply_batch(&mut false), SLOTS_PER_BATCH_MAX + SLOTS_PER_GROUP_MAX);
     }
 }
