@@ -109,7 +109,7 @@ fn book_options(book: &BenchBook) -> BenchOptions {
 fn encode_options(stream: &BenchStream) -> BenchOptions {
     let options = stream_options(stream);
     let messages = if stream.messages.is_none() { options.messages.min(ENCODE_MESSAGES) } else { options.messages };
-    let most = (messages / 4).saturating_sub(2 * options.symbols);
+    let most = reachable_orders(messages, options.symbols);
     let live_orders = if stream.live_orders.is_none() { options.live_orders.min(most) } else { options.live_orders };
     BenchOptions { messages, live_orders, ..options }
 }
@@ -190,6 +190,11 @@ fn wait(flag: Option<BenchWait>, bench: &BenchOptions) -> ServerWait {
     }
 }
 
+/// Resting orders that a stream of so many messages reaches for certain (`Plan::check`).
+fn reachable_orders(messages: usize, symbols: usize) -> usize {
+    (messages / 4).saturating_sub(2 * symbols)
+}
+
 /// The same with those of a stream.
 fn stream_options(stream: &BenchStream) -> BenchOptions {
     let defaults = options(&stream.common);
@@ -200,6 +205,7 @@ fn stream_options(stream: &BenchStream) -> BenchOptions {
         None => defaults,
     };
     let number = |given: Option<u64>, default: usize| given.map_or(default, |given| given as usize);
+    let (messages, symbols) = (number(stream.messages, defaults.messages), number(stream.symbols, defaults.symbols));
     BenchOptions {
         file: stream.file.clone(),
         format: match stream.format {
@@ -207,9 +213,9 @@ fn stream_options(stream: &BenchStream) -> BenchOptions {
             Some(BenchFormat::Itch50) => Format::Itch50,
             None => defaults.format,
         },
-        messages: number(stream.messages, defaults.messages),
-        symbols: number(stream.symbols, defaults.symbols),
-        live_orders: number(stream.live_orders, defaults.live_orders),
+        messages,
+        symbols,
+        live_orders: number(stream.live_orders, defaults.live_orders.min(reachable_orders(messages, symbols))),
         seed: stream.seed.unwrap_or(defaults.seed),
         ..defaults
     }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -70,7 +70,9 @@ fn wait(
     bar: Option<&(ProgressBar, Progress)>,
     exit_at_end: bool,
 ) -> End {
+    let mut day_log = platform.day_log();
     loop {
+        day_log.look(Instant::now());
         let event = match events.recv_timeout(Duration::from_millis(200)) {
             Ok(event) => event,
             Err(mpsc::RecvTimeoutError::Timeout) => {

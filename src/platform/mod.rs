@@ -15,13 +15,16 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use book::metrics::MetricSource;
 
+use self::day_log::DayLog;
 use self::progress::Progress;
 use self::roles::Role;
 use self::shutdown::{Stops, stop_in_order};
 use self::threads::{Event, Threads};
 use crate::settings::Settings;
 
+pub mod day_log;
 mod fan_out;
 mod hot_path;
 mod ingest;
@@ -43,6 +46,7 @@ pub struct Platform {
     book_metrics: Arc<book::worker::BookMetrics>,
     feed_metrics: Arc<feed_handler::feed::FeedMetrics>,
     progress: Option<Progress>,
+    counted: Vec<Arc<dyn MetricSource>>,
     source: String,
     market_data: SocketAddr,
 }
@@ -84,6 +88,11 @@ impl Platform {
             threads = self.threads.plan().describe(),
             "started"
         );
+    }
+
+    /// A log of what the threads of this process count.
+    pub fn day_log(&self) -> DayLog {
+        DayLog::new(self.counted.clone())
     }
 
     /// How far the recording is, if there is one.

@@ -60,6 +60,7 @@ fn start_all(settings: &Settings, events: &Sender<Event>) -> Result<Platform> {
     let mut metrics = ingest.rings.clone();
     metrics.extend(ingest.metrics());
     metrics.push(fan_out.metrics());
+    let counted = metrics.clone();
     let server = slow_path::serve(settings, &view, metrics, market_data, &late)?;
 
     let (book_metrics, feed_metrics) = (ingest.book.metrics(), ingest.feed.metrics());
@@ -89,6 +90,7 @@ fn start_all(settings: &Settings, events: &Sender<Event>) -> Result<Platform> {
         book_metrics,
         feed_metrics,
         progress,
+        counted,
         source: describe,
         market_data,
     })
