@@ -1,7 +1,8 @@
 //! What is in a recording: counts by type, instruments, gaps and errors; and the book of one instrument, row by row.
 //!
-//! The logic behind `bist inspect`; printing a progress bar and choosing exit codes is the program's business. Reads
-//! the whole file once, in bounded memory.
+//! The logic behind `bist inspect`; printing a progress bar and choosing exit codes is the program's business. Memory is
+//! what the books need, not what the file weighs: they begin small, and a file that has more is read again from its
+//! start with more room, up to a written bound. A bound that is reached is a finding.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +10,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 
+use book::anomaly::Anomaly;
 use book::exchange::date::Day;
 use book::market::{Limits, Market};
 use book::slot::{System, rtype, system, text};
@@ -24,12 +26,10 @@ use crate::wire::layout::moldudp64::Session;
 
 /// Most levels of a side that rows may have.
 pub const LEVELS_MAX: usize = 1_000;
-/// Books of one recording.
-const BOOKS_MAX: usize = 60_000;
-/// Resting orders of one recording: 320 MB, twice what a day of the whole of NASDAQ needs.
-const ORDERS_MAX: usize = 4_000_000;
-/// Levels of all books: 96 MB.
-const LEVELS_OF_ALL_BOOKS_MAX: usize = 1_000_000;
+/// Places of all ladders: 19 MB.
+const LADDER_SLOTS: usize = 400_000;
+/// By how much a table grows when it is full: at most three readings more.
+const GROWTH: usize = 8;
 /// Instruments that a printed report lists; all of them are in [`Report::instruments`].
 const INSTRUMENTS_PRINTED: usize = 20;
 
@@ -75,6 +75,10 @@ pub struct Report {
     pub anomalies: Vec<(&'static str, u64)>,
     /// Why reading ended before the end of the file.
     pub error: Option<ReadError>,
+    /// Why nothing of the file could be read, in words.
+    pub nothing_read: Option<String>,
+    /// Tables of books, orders or levels that were full at the largest size, in words: the books are not whole then.
+    pub bounds: Vec<String>,
     /// The book asked for, once it was found.
     pub book: Option<BookId>,
     /// Rows written.
@@ -103,10 +107,41 @@ impl Report {
     /// names orders that it never added, and is whole nevertheless.
     #[must_use]
     pub fn has_findings(&self) -> bool {
-        let RecordingCounts { gaps, damaged_packets, .. } = self.counts;
-        self.error.is_some() || self.counts.refused_total() > 0 || gaps > 0 || damaged_packets > 0
+        let RecordingCounts { gaps, damaged_packets, foreign_packets, refused_streams, .. } = self.counts;
+        let packets = damaged_packets + foreign_packets + refused_streams;
+        let is_whole = self.error.is_none() && self.nothing_read.is_none() && self.bounds.is_empty();
+        !is_whole || self.counts.refused_total() > 0 || gaps > 0 || packets > 0
     }
 }
+
+/// How much the books of a recording may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Room {
+    books: usize,
+    orders: usize,
+    levels: usize,
+}
+
+impl Room {
+    /// About 45 MB.
+    const FIRST: Self = Self { books: 1_024, orders: 65_536, levels: 65_536 };
+    /// 1.1 GB; four million resting orders are twice what a day of the whole of NASDAQ needs.
+    const LARGEST: Self = Self { books: 60_000, orders: 4_000_000, levels: 1_000_000 };
+
+    /// Larger by what was full; `None` when that is as large as it may be.
+    fn grown(self, full: Anomaly) -> Option<Self> {
+        let Self { books, orders, levels } = self;
+        let larger = match full {
+            Anomaly::BooksExhausted => Self { books: (books * GROWTH).min(Self::LARGEST.books), ..self },
+            Anomaly::LevelsExhausted => Self { levels: (levels * GROWTH).min(Self::LARGEST.levels), ..self },
+            _ => Self { orders: (orders * GROWTH).min(Self::LARGEST.orders), ..self },
+        };
+        (larger != self).then_some(larger)
+    }
+}
+
+/// The anomalies that say that a table was full.
+const FULL: [Anomaly; 3] = [Anomaly::BooksExhausted, Anomaly::OrdersExhausted, Anomaly::LevelsExhausted];
 
 /// Reads a recording to its end (or as far as it can be read) and reports what is in it.
 ///
@@ -123,62 +158,109 @@ pub fn inspect(
     rows: &mut dyn Write,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, InspectError> {
-    inspect_recording(Recording::open(path, options)?, query, rows, progress)
+    if !std::fs::metadata(path).map_err(OpenError::Io)?.is_file() {
+        // A pipe is there once.
+        let recording = Recording::open(path, options)?;
+        return Ok(Reading::begin(query, None, rows)?.read(recording, Room::LARGEST, true, rows, progress)?.0);
+    }
+    inspect_again(&mut || Recording::open(path, options), query, rows, progress)
 }
 
-/// The same for a recording that is open.
+/// The same for whatever `open` opens; it is opened again when it has more books, orders or levels than there is room for.
 ///
 /// # Errors
-/// The rows cannot be written, or the query makes no sense.
-pub fn inspect_recording(
-    mut recording: Recording,
+/// Those of [`inspect`].
+pub fn inspect_again(
+    open: &mut dyn FnMut() -> Result<Recording, OpenError>,
     query: Option<&BookQuery>,
     rows: &mut dyn Write,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Report, InspectError> {
-    let mut writer = match query {
-        Some(query) => Some(Rows::begin(query, rows)?),
-        None => None,
-    };
-    let mut books = Books::default();
-    let mut slots: Vec<Slot> = Vec::with_capacity(64);
-    let mut steps = 0u64;
-    let error = loop {
-        slots.clear();
-        let step = match recording.next(&mut |slot| slots.push(slot)) {
-            Ok(Step::End) => break None,
-            Ok(step) => step,
-            Err(error) => break Some(error),
+    let (mut room, mut written) = (Room::FIRST, None);
+    loop {
+        let reading = Reading::begin(query, written, rows)?;
+        let (report, full) = reading.read(open()?, room, false, rows, progress)?;
+        match full.and_then(|full| room.grown(full)) {
+            None if full.is_none() => return Ok(report),
+            // As large as it may be: the report says what was full.
+            None => {
+                let reading = Reading::begin(query, Some(report.rows).max(written), rows)?;
+                return Ok(reading.read(open()?, Room::LARGEST, true, rows, progress)?.0);
+            }
+            Some(larger) => (room, written) = (larger, Some(report.rows).max(written)),
+        }
+    }
+}
+
+/// One reading of a recording.
+struct Reading {
+    writer: Option<Rows>,
+}
+
+impl Reading {
+    /// `written`: rows that an earlier reading has written; they are the same, and not written again.
+    fn begin(query: Option<&BookQuery>, written: Option<u64>, rows: &mut dyn Write) -> Result<Self, InspectError> {
+        Ok(Self { writer: query.map(|query| Rows::begin(query, written, rows)).transpose()? })
+    }
+
+    /// Reads to the end, or (unless `is_last`) until a table of the books is full, which is named then.
+    fn read(
+        mut self,
+        mut recording: Recording,
+        room: Room,
+        is_last: bool,
+        rows: &mut dyn Write,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(Report, Option<Anomaly>), InspectError> {
+        let mut books = Books { room, market: None, events: BTreeMap::new() };
+        let mut slots: Vec<Slot> = Vec::with_capacity(64);
+        let mut steps = 0u64;
+        let (error, full) = loop {
+            slots.clear();
+            let step = match recording.next(&mut |slot| slots.push(slot)) {
+                Ok(Step::End) => break (None, None),
+                Ok(step) => step,
+                Err(error) => break (Some(error), None),
+            };
+            books.apply(&recording, step == Step::Session, &slots);
+            if !is_last && let Some(full) = books.full() {
+                break (None, Some(full));
+            }
+            if let (Some(writer), Step::Message(message)) = (&mut self.writer, step)
+                && let Some(exchange_ns) = writer.touched_by(&slots)
+            {
+                writer.write(books.market(&recording), message.position, exchange_ns, rows)?;
+            }
+            steps += 1;
+            if steps.is_multiple_of(10_000) {
+                let (read, total) = recording.progress();
+                progress(read, total);
+            }
         };
-        books.apply(&recording, step == Step::Session, &slots);
-        if let (Some(writer), Step::Message(message)) = (&mut writer, step)
-            && let Some(exchange_ns) = writer.touched_by(&slots)
-        {
-            writer.write(books.market(&recording), message.position, exchange_ns, rows)?;
+        rows.flush()?;
+        let (read, total) = recording.progress();
+        progress(read, total);
+        Ok((self.report(&recording, &books, error), full))
+    }
+
+    fn report(self, recording: &Recording, books: &Books, error: Option<ReadError>) -> Report {
+        let counts = recording.counts().clone();
+        let (book, rows) = self.writer.map_or((None, 0), |writer| (writer.book_id, writer.rows));
+        Report {
+            format: recording.format(),
+            protocol: recording.protocol(),
+            kinds: kinds(&counts),
+            counts,
+            skipped: recording.skipped(),
+            instruments: books.instruments(),
+            anomalies: books.anomalies(),
+            error,
+            nothing_read: recording.nothing_read(),
+            bounds: books.bounds(),
+            book,
+            rows,
         }
-        steps += 1;
-        if steps.is_multiple_of(10_000) {
-            let (read, total) = recording.progress();
-            progress(read, total);
-        }
-    };
-    rows.flush()?;
-    let (read, total) = recording.progress();
-    progress(read, total);
-    let counts = recording.counts().clone();
-    let (book, rows) = writer.map_or((None, 0), |writer| (writer.book_id, writer.rows));
-    Ok(Report {
-        format: recording.format(),
-        protocol: recording.protocol(),
-        kinds: kinds(&counts),
-        counts,
-        skipped: recording.skipped(),
-        instruments: books.instruments(),
-        anomalies: books.anomalies(),
-        error,
-        book,
-        rows,
-    })
+    }
 }
 
 /// Messages by the text of their type; only types that occurred.
@@ -201,8 +283,8 @@ fn begin_session(market: &mut Market) {
 }
 
 /// All books of the recording, and what happened to each.
-#[derive(Default)]
 struct Books {
+    room: Room,
     /// Made at the first message: only then the protocol, and with it what names an order, is sure.
     market: Option<Market>,
     events: BTreeMap<BookId, u64>,
@@ -210,17 +292,13 @@ struct Books {
 
 impl Books {
     fn market(&mut self, recording: &Recording) -> &mut Market {
+        let Room { books, orders, levels } = self.room;
         self.market.get_or_insert_with(|| {
-            let (_, file_bytes) = recording.progress();
-            // A resting order needs a message of 20 bytes or more, and files shrink to a third or less when
-            // compressed: hardly a file has more orders than this, and no small file takes much memory. Should one
-            // have more, the report says so.
-            let orders_max = usize::try_from(file_bytes / 6).unwrap_or(usize::MAX).clamp(10_000, ORDERS_MAX);
             let mut market = Market::new(Limits {
-                books_max: BOOKS_MAX,
-                orders_max,
-                levels_max: orders_max.min(LEVELS_OF_ALL_BOOKS_MAX),
-                ladder_slots: 400_000.min(orders_max * 4),
+                books_max: books,
+                orders_max: orders,
+                levels_max: levels,
+                ladder_slots: LADDER_SLOTS,
                 key: recording.order_key(),
                 seed: 0,
                 ..Limits::default()
@@ -228,6 +306,26 @@ impl Books {
             begin_session(&mut market);
             market
         })
+    }
+
+    /// The table that was full, if one was.
+    fn full(&self) -> Option<Anomaly> {
+        let anomalies = self.market.as_ref()?.anomalies();
+        FULL.into_iter().find(|&full| anomalies.get(full) > 0)
+    }
+
+    /// The tables that were full, in words.
+    fn bounds(&self) -> Vec<String> {
+        let Some(market) = &self.market else { return Vec::new() };
+        let Room { books, orders, levels } = self.room;
+        let words = FULL.into_iter().zip([(books, "books"), (orders, "resting orders"), (levels, "price levels")]);
+        words
+            .filter_map(|(full, (max, what))| {
+                let refused = market.anomalies().get(full);
+                (refused > 0)
+                    .then(|| format!("more than {max} {what}: {refused} events refused, the books are not whole"))
+            })
+            .collect()
     }
 
     /// Applies the slots of one step, and counts them.
@@ -287,12 +385,14 @@ struct Rows {
     levels: usize,
     book_id: Option<BookId>,
     rows: u64,
+    /// Rows that stand in the output already, from an earlier reading.
+    written: u64,
     line: String,
     sides: [Vec<Level>; 2],
 }
 
 impl Rows {
-    fn begin(query: &BookQuery, out: &mut dyn Write) -> Result<Self, InspectError> {
+    fn begin(query: &BookQuery, written: Option<u64>, out: &mut dyn Write) -> Result<Self, InspectError> {
         if !(1..=LEVELS_MAX).contains(&query.levels) {
             return Err(InspectError::Levels);
         }
@@ -303,13 +403,16 @@ impl Rows {
             }
         }
         header.push('\n');
-        out.write_all(header.as_bytes())?;
+        if written.is_none() {
+            out.write_all(header.as_bytes())?;
+        }
         let book_id = query.symbol.strip_prefix('#').and_then(|number| number.parse().ok()).map(BookId);
         Ok(Self {
             symbol: ticker(&query.symbol.to_ascii_uppercase()).to_owned(),
             levels: query.levels,
             book_id,
             rows: 0,
+            written: written.unwrap_or(0),
             line: header,
             sides: [Vec::with_capacity(query.levels), Vec::with_capacity(query.levels)],
         })
@@ -348,6 +451,10 @@ impl Rows {
             levels.clear();
             levels.extend(market.levels(book_id, side).take(self.levels));
         }
+        self.rows += 1;
+        if self.rows <= self.written {
+            return Ok(());
+        }
         let line = &mut self.line;
         line.clear();
         let mut number = [0; 24];
@@ -370,7 +477,6 @@ impl Rows {
             }
         }
         line.push('\n');
-        self.rows += 1;
         out.write_all(line.as_bytes())
     }
 }
@@ -424,6 +530,8 @@ impl Report {
         }
         for (what, count) in [
             ("damaged", counts.damaged_packets),
+            ("foreign", counts.foreign_packets),
+            ("sessions over the bound", counts.refused_streams),
             ("repeats", counts.repeats),
             ("other ports", counts.other_ports),
             ("new sessions", counts.sessions),
@@ -456,6 +564,16 @@ impl Report {
         writeln!(f, "anomalies    {}", self.anomalies.iter().map(|(_, count)| count).sum::<u64>())?;
         for (name, count) in &self.anomalies {
             writeln!(f, "  {name:<14} {count}")?;
+        }
+        for bound in &self.bounds {
+            writeln!(f, "bound        {bound}")?;
+        }
+        if let Some(nothing) = &self.nothing_read {
+            writeln!(f, "nothing read {nothing}")?;
+        }
+        if counts.trailing_bytes > 0 {
+            let bytes = counts.trailing_bytes;
+            writeln!(f, "remark       {bytes} bytes behind the end of the compressed stream were not read")?;
         }
         if let Some(error) = &self.error {
             writeln!(f, "error        {error}")?;

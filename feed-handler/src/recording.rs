@@ -10,6 +10,7 @@ pub mod date;
 pub mod dbn;
 mod definition;
 mod error;
+mod foreign;
 pub mod format;
 mod implied_directory;
 pub mod input;
@@ -24,7 +25,7 @@ pub mod raw;
 pub mod reader;
 mod step;
 
-pub use counts::RecordingCounts;
+pub use counts::{ForeignPackets, RecordingCounts};
 pub use error::{OpenError, ReadError};
 pub use format::{Format, FormatChoice};
 pub use loaded::Loaded;

@@ -117,7 +117,7 @@ fn run(path: &Path, key: OrderKey, compare_every: u64, mut each: impl FnMut(&mut
                 slots.iter().for_each(|slot| twin.apply(slot));
                 each(&mut twin, taken.position, &slots);
             }
-            Step::Gap { .. } | Step::Session => slots.iter().for_each(|slot| twin.apply(slot)),
+            Step::Gap { .. } | Step::Session | Step::PartitionSession => slots.iter().for_each(|slot| twin.apply(slot)),
         }
     }
     twin.compare_all();

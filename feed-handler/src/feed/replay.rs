@@ -15,6 +15,8 @@ use crate::recording::{OpenError, ReadError, Recording, RecordingOptions, Step};
 
 /// Recorded messages of one turn.
 const MESSAGES_PER_TURN_MAX: usize = 256;
+/// Slots given to the ring in one piece. A message has fewer; the end of a partition's session has one for each book.
+const SLOTS_AT_ONCE_MAX: usize = 256;
 
 /// How a recording is replayed.
 #[derive(Clone, Debug)]
@@ -94,12 +96,16 @@ impl Replay {
                 if self.wait_ns > 0 {
                     break Turn::Done;
                 }
-                if !out.has_room(self.pending.len()) {
+                let slots = self.pending.len().min(SLOTS_AT_ONCE_MAX);
+                if !out.has_room(slots) {
                     break Turn::Full;
                 }
-                out.push_all(&self.pending);
+                out.push_all(&self.pending[..slots]);
+                self.pending.drain(..slots);
+                if !self.pending.is_empty() {
+                    continue;
+                }
                 self.pending_ns = None;
-                self.pending.clear();
                 messages += 1;
             }
             if messages >= MESSAGES_PER_TURN_MAX {
@@ -122,6 +128,7 @@ impl Replay {
                     self.pending.push(out.session(now_ns));
                     self.pending_ns = Some(0);
                 }
+                Ok(Step::PartitionSession) => self.pending_ns = Some(0),
                 Ok(Step::End) => match self.next_lap(now_ns, out) {
                     Some(finished) => break Turn::Finished(finished),
                     None => messages += 1,

@@ -45,12 +45,31 @@ pub struct RecordingCounts {
     pub damaged_packets: u64,
     /// UDP payloads to ports that are not followed.
     pub other_ports: u64,
+    /// Whole MoldUDP64 packets whose messages are of no protocol that is read.
+    pub foreign_packets: u64,
+    /// What they are, by the first of them.
+    pub foreign: Option<ForeignPackets>,
+    /// Whole packets of more sessions than can be followed at one time.
+    pub refused_streams: u64,
+    /// Bytes behind a compressed stream that are neither padding nor another one; they were not read.
+    pub trailing_bytes: u64,
     /// Sessions begun after the first one of their stream.
     pub sessions: u64,
     /// Each stream with its first session.
     pub streams: Vec<(Option<SocketAddr>, Session)>,
     /// Earliest and latest exchange clock; `None` before the first message that has one.
     pub exchange_span_ns: Option<(Nanos, Nanos)>,
+}
+
+/// What packets of another protocol look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForeignPackets {
+    /// The protocol, where its messages tell it.
+    pub name: Option<&'static str>,
+    /// Type of the first message.
+    pub kind: u8,
+    /// Its length, bytes.
+    pub length: usize,
 }
 
 impl Default for RecordingCounts {
@@ -70,6 +89,10 @@ impl Default for RecordingCounts {
             repeats: 0,
             damaged_packets: 0,
             other_ports: 0,
+            foreign_packets: 0,
+            foreign: None,
+            refused_streams: 0,
+            trailing_bytes: 0,
             sessions: 0,
             streams: Vec::new(),
             exchange_span_ns: None,
@@ -89,7 +112,7 @@ impl RecordingCounts {
                     self.gaps_first.push((*from, *to));
                 }
             }
-            Step::Session => self.sessions += 1,
+            Step::Session | Step::PartitionSession => self.sessions += 1,
             Step::End => {}
         }
     }
@@ -109,6 +132,28 @@ impl RecordingCounts {
         if taken.exchange_ns > 0 {
             let (first, last) = self.exchange_span_ns.unwrap_or((taken.exchange_ns, taken.exchange_ns));
             self.exchange_span_ns = Some((first.min(taken.exchange_ns), last.max(taken.exchange_ns)));
+        }
+    }
+
+    /// Whether there was something to read and none of it could be: every message refused, or a capture without a
+    /// packet of a feed. The reason in words.
+    #[must_use]
+    pub fn nothing_read(&self) -> Option<String> {
+        let refused = self.refused_total();
+        if self.messages > 0 {
+            return (refused >= self.messages)
+                .then(|| format!("every one of the {refused} messages was refused: the file is of another format"));
+        }
+        match self.foreign {
+            Some(ForeignPackets { name: Some(name), .. }) => {
+                Some(format!("its {} packets are {name}, which is not read", self.foreign_packets))
+            }
+            Some(ForeignPackets { kind, length, .. }) => Some(format!(
+                "its {} packets are of another protocol: the first message has type {:?} and {length} bytes",
+                self.foreign_packets,
+                char::from(kind)
+            )),
+            None => None,
         }
     }
 

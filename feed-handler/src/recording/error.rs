@@ -16,6 +16,12 @@ pub enum OpenError {
     /// Nothing in it says what it is.
     #[error("is in no format that is known; say which with --format (auto, bistech, itch50, dbn, lobster, mold-pcap)")]
     Unrecognised,
+    /// It is of a protocol that is known by name only.
+    #[error("is {name}, which is not read")]
+    Foreign {
+        /// What it is.
+        name: &'static str,
+    },
     /// The head of the format is cut or damaged.
     #[error("{0}")]
     Head(#[from] ReadError),

@@ -6,11 +6,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::error::OpenError;
-use super::{dbn, lobster, mold, pcap, raw};
+use super::{dbn, foreign, lobster, mold, pcap, raw};
 use crate::decode::protocol::Protocol;
 
 /// Messages looked at to tell protocols apart; the first ones of a day are directories of 132 bytes at most.
 const LOOK_MESSAGES: usize = 64;
+/// Messages that a file of another protocol must begin with: fewer may be damage.
+const FOREIGN_MESSAGES_MIN: usize = 3;
 
 /// What a recording turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +109,11 @@ pub(super) fn recognise(
         FormatChoice::Auto if lobster::is_lobster(head) => return Ok((Format::Lobster, None)),
         FormatChoice::Auto | FormatChoice::Messages(_) => {}
     }
+    if forced.is_none()
+        && let Some(name) = foreign_framed(head)
+    {
+        return Err(OpenError::Foreign { name });
+    }
     if let Some(protocol) = framed_protocol(head).filter(|&found| forced.is_none_or(|forced| forced == found)) {
         return Ok((Format::Framed(protocol), Some(protocol)));
     }
@@ -138,13 +145,33 @@ pub fn framed_protocol(head: &[u8]) -> Option<Protocol> {
     })
 }
 
+/// The name of a protocol that is not read, when a run of length-prefixed messages begins like it and not like ours.
+fn foreign_framed(head: &[u8]) -> Option<&'static str> {
+    let ours = Protocol::ALL
+        .map(|protocol| raw::walk(head, LOOK_MESSAGES, |kind, length| protocol.is_length(kind, length), |_| None).0);
+    foreign::name_of(raw::lengths(head).take(LOOK_MESSAGES), ours.into_iter().max().unwrap_or(0), FOREIGN_MESSAGES_MIN)
+}
+
 /// The protocol of the messages in a MoldUDP64 datagram.
 #[must_use]
 pub fn datagram_protocol(datagram: &[u8]) -> Option<Protocol> {
-    best_protocol(|protocol| {
-        let known = |block: &&[u8]| block.first().is_some_and(|&kind| protocol.is_length(kind, block.len()));
-        mold::blocks(datagram).take(LOOK_MESSAGES).take_while(known).count()
-    })
+    if foreign_datagram(datagram).is_some() {
+        return None;
+    }
+    best_protocol(|protocol| known_blocks(datagram, protocol))
+}
+
+/// The name of a protocol that is not read, when the messages of a datagram begin like it and not like ours.
+pub(super) fn foreign_datagram(datagram: &[u8]) -> Option<&'static str> {
+    let ours = Protocol::ALL.map(|protocol| known_blocks(datagram, protocol));
+    let lengths = mold::blocks(datagram).take(LOOK_MESSAGES).filter_map(|block| Some((*block.first()?, block.len())));
+    foreign::name_of(lengths, ours.into_iter().max().unwrap_or(0), 1)
+}
+
+/// Messages at the start of a datagram that have the length of their type.
+fn known_blocks(datagram: &[u8], protocol: Protocol) -> usize {
+    let known = |block: &&[u8]| block.first().is_some_and(|&kind| protocol.is_length(kind, block.len()));
+    mold::blocks(datagram).take(LOOK_MESSAGES).take_while(known).count()
 }
 
 fn best_protocol(score: impl Fn(Protocol) -> usize) -> Option<Protocol> {
@@ -159,6 +186,26 @@ fn best_protocol(score: impl Fn(Protocol) -> usize) -> Option<Protocol> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_protocol_is_named_and_not_called_ours() {
+        let run = |kind: u8, length: usize| {
+            let mut bytes = (length as u16).to_be_bytes().to_vec();
+            bytes.push(kind);
+            bytes.resize(2 + length, 0);
+            bytes
+        };
+        let file = [run(b'T', 5), run(b'S', 6), run(b'R', 20), run(b'A', 30)].concat();
+        let refused = recognise(&file, "day.txt", FormatChoice::Auto).unwrap_err();
+        assert_eq!(refused.to_string(), "is NASDAQ ITCH 4.1, which is not read");
+        let forced = recognise(&file, "day.txt", FormatChoice::Messages(Protocol::Bistech));
+        assert_eq!(forced.unwrap().0, Format::Framed(Protocol::Bistech), "what the user says wins");
+        let head = [&b"SESSION001"[..], &1u64.to_be_bytes(), &3u16.to_be_bytes()].concat();
+        let packet = [head.clone(), run(b'T', 5), run(b'S', 10), run(b'R', 45)].concat();
+        assert_eq!((datagram_protocol(&packet), foreign_datagram(&packet)), (None, Some("JNX ITCH 1.6")));
+        let packet = [head, run(b'T', 5), run(b'S', 6), run(b'A', 37)].concat();
+        assert_eq!((datagram_protocol(&packet), foreign_datagram(&packet)), (Some(Protocol::Bistech), None));
+    }
 
     #[test]
     fn the_first_messages_tell_the_protocol() {

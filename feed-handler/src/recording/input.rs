@@ -2,13 +2,16 @@
 //!
 //! Never reads a whole file and never grows: whoever asks for more bytes than [`PEEK_MAX`] is refused. A file that
 //! ends too early, or whose compression is damaged, gives every byte before that point; the reason is kept and
-//! told once those bytes are used up.
+//! told once those bytes are used up. Padding behind a gzip stream is nothing; other bytes there are counted, as gzip
+//! itself warns and ignores them.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::bufread::GzDecoder;
 
 /// The most bytes that can be looked at in one piece: a UDP datagram of 65,535 bytes with its heads and the
 /// head of its capture record fits four times, so that moving the rest to the front is rare.
@@ -19,6 +22,10 @@ const COMPRESSIONS_MAX: usize = 3;
 
 const GZIP: [u8; 2] = [0x1F, 0x8B];
 const ZSTD: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
+/// A skippable frame of zstd (RFC 8878, 3.1.2), as `pzstd` writes one first: the low half of the first byte is free.
+const ZSTD_SKIPPABLE: [u8; 3] = [0x2A, 0x4D, 0x18];
+/// Bytes of a compressed stream read at a time.
+const COMPRESSED_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A buffered, decompressed stream of bytes that knows its offset.
 pub struct Input {
@@ -31,6 +38,7 @@ pub struct Input {
     ended: bool,
     fault: Option<io::Error>,
     read_bytes: Arc<AtomicU64>,
+    trailing_bytes: Arc<AtomicU64>,
     total_bytes: u64,
 }
 
@@ -56,14 +64,15 @@ impl Input {
 
     fn from_reader(reader: Box<dyn Read + Send>, total_bytes: u64) -> io::Result<Self> {
         let read_bytes = Arc::new(AtomicU64::new(0));
+        let trailing_bytes = Arc::new(AtomicU64::new(0));
         let mut reader: Box<dyn Read + Send> = Box::new(Counting { reader, read_bytes: Arc::clone(&read_bytes) });
         for _ in 0..COMPRESSIONS_MAX {
             let mut head = [0; 4];
             let length = read_up_to(&mut reader, &mut head)?;
             let plain = io::Cursor::new(head).take(length as u64).chain(reader);
             reader = if head[..length].starts_with(&GZIP) {
-                Box::new(flate2::read::MultiGzDecoder::new(plain))
-            } else if head[..length].starts_with(&ZSTD) {
+                Box::new(GzipMembers::new(Box::new(plain), Arc::clone(&trailing_bytes)))
+            } else if is_zstd(&head[..length]) {
                 Box::new(zstd::stream::read::Decoder::new(plain)?)
             } else {
                 reader = Box::new(plain);
@@ -71,7 +80,8 @@ impl Input {
             };
         }
         let buffer = vec![0; PEEK_MAX].into_boxed_slice();
-        Ok(Self { reader, buffer, start: 0, end: 0, offset: 0, ended: false, fault: None, read_bytes, total_bytes })
+        let (start, end, offset, ended, fault) = (0, 0, 0, false, None);
+        Ok(Self { reader, buffer, start, end, offset, ended, fault, read_bytes, trailing_bytes, total_bytes })
     }
 
     /// What is there now, at least `bytes` (at most [`PEEK_MAX`]) unless the stream ends before.
@@ -136,6 +146,111 @@ impl Input {
     #[must_use]
     pub fn progress(&self) -> (u64, u64) {
         (self.read_bytes.load(Ordering::Relaxed), self.total_bytes)
+    }
+
+    /// Bytes behind the end of a gzip stream that are neither padding nor gzip, and were not read. Known at the end.
+    #[must_use]
+    pub fn trailing_bytes(&self) -> u64 {
+        self.trailing_bytes.load(Ordering::Relaxed)
+    }
+}
+
+fn is_zstd(head: &[u8]) -> bool {
+    head.starts_with(&ZSTD) || head.len() >= 4 && head[0] & 0xF0 == 0x50 && head[1..].starts_with(&ZSTD_SKIPPABLE)
+}
+
+/// The members of a gzip stream one after the other (RFC 1952, 2.2), and what stands behind the last one.
+struct GzipMembers {
+    /// `None` past the last member.
+    member: Option<GzDecoder<OneBack>>,
+    trailing_bytes: Arc<AtomicU64>,
+}
+
+impl GzipMembers {
+    fn new(compressed: Box<dyn Read + Send>, trailing_bytes: Arc<AtomicU64>) -> Self {
+        let reader = BufReader::with_capacity(COMPRESSED_BUFFER_BYTES, compressed);
+        Self { member: Some(GzDecoder::new(OneBack { back: None, reader })), trailing_bytes }
+    }
+
+    /// Opens the member behind the one that ended, or counts what stands there instead.
+    fn next_member(&mut self) -> io::Result<()> {
+        let Some(mut rest) = self.member.take().map(GzDecoder::into_inner) else { return Ok(()) };
+        let Some(first) = rest.skip_zeros()? else { return Ok(()) };
+        if first == GZIP[0] && rest.fill_buf()?.first() == Some(&GZIP[1]) {
+            rest.back = Some([first]);
+            self.member = Some(GzDecoder::new(rest));
+            return Ok(());
+        }
+        let mut trailing = 1;
+        loop {
+            let there = rest.fill_buf()?.len();
+            if there == 0 {
+                break;
+            }
+            trailing += there as u64;
+            rest.consume(there);
+        }
+        self.trailing_bytes.fetch_add(trailing, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Read for GzipMembers {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let read = member.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            self.next_member()?;
+        }
+        Ok(0)
+    }
+}
+
+/// A buffered reader into which one byte can be put back.
+struct OneBack {
+    back: Option<[u8; 1]>,
+    reader: BufReader<Box<dyn Read + Send>>,
+}
+
+impl OneBack {
+    /// The first byte that is not zero, used up; `None` at the end.
+    fn skip_zeros(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            let there = self.fill_buf()?;
+            let zeros = there.iter().take_while(|&&byte| byte == 0).count();
+            let (first, is_end) = (there.get(zeros).copied(), there.is_empty());
+            self.consume(zeros + usize::from(first.is_some()));
+            if first.is_some() || is_end {
+                return Ok(first);
+            }
+        }
+    }
+}
+
+impl Read for OneBack {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl BufRead for OneBack {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match &self.back {
+            Some(back) => Ok(back),
+            None => self.reader.fill_buf(),
+        }
+    }
+
+    fn consume(&mut self, bytes: usize) {
+        if self.back.is_none() {
+            self.reader.consume(bytes);
+        } else if bytes > 0 {
+            self.back = None;
+        }
     }
 }
 

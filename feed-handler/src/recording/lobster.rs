@@ -136,7 +136,13 @@ fn parse(line: &[u8]) -> Result<Row, &'static str> {
         &[kind @ b'1'..=b'7'] => kind,
         _ => return Err("type"),
     };
-    let order_id = number(field("order id")?).ok_or("order id")?;
+    let order_id = field("order id")?;
+    let order_id = match order_id.strip_prefix(b"-") {
+        // No order but the kind of cross: -1 opening, -2 closing, -3 and -4 others ("Event type 6" of LOBSTER's help).
+        Some(digits) if kind == b'6' => number(digits).map(|_| 0),
+        _ => number(order_id),
+    };
+    let order_id = order_id.ok_or("order id")?;
     let size = number(field("size")?).ok_or("size")?;
     let price = field("price")?;
     let price = match price.strip_prefix(b"-") {
@@ -256,6 +262,7 @@ mod tests {
             "1.000000000x,1,1,1,1,1",
             "1,8,1,1,1,1",
             "1,1,,1,1,1",
+            "1,1,-1,1,1,1",
             "1,1,1,-1,1,1",
             "1,1,1,1,99999999999999999999,1",
             "1,1,1,1,1,2",

@@ -83,7 +83,7 @@ fn walk(bytes: &[u8]) -> (usize, u16, u16) {
 
 /// The blocks of the datagram at the start of `bytes`, if these begin with a plausible one: for telling formats
 /// apart. Stops quietly where `bytes` end.
-pub fn blocks(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn blocks(bytes: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     let announced = match bytes.get(18..HEADER) {
         Some(&[high, low]) if [high, low] != [0xFF; 2] => u16::from_be_bytes([high, low]),
         _ => 0,

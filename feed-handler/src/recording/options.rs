@@ -14,7 +14,7 @@ pub struct RecordingOptions {
     pub midnight_ns: Option<Nanos>,
     /// UDP ports of a capture to follow; empty = all.
     pub ports: Vec<u16>,
-    /// All destinations of a capture are lines of one stream (A and B of one partition).
+    /// All destinations of a capture are lines of one stream, whatever their sessions are called.
     pub merged: bool,
     /// Price decimals of BISTECH books that the recording does not announce; `None` refuses their prices.
     pub default_decimals: Option<u8>,

@@ -1,18 +1,20 @@
 //! Messages out of recorded MoldUDP64 packets: from captures and from files of bare datagrams.
 //!
-//! One stream per UDP destination, each with its own sequencer and decoder, because partitions share neither numbers
-//! nor seconds. Time is the capture's. Nothing can be asked for again: what the capture does not have is a gap.
+//! One stream per session, each with its own sequencer and decoder, because partitions share neither numbers nor
+//! seconds. Lines A and B of a partition, and the answers of a request server, are the same session and fill each other's
+//! holes, wherever they were sent to; an address that brings a session nobody knows yet has begun its next one. Time is
+//! the capture's. Nothing can be asked for again: what the capture does not have is a gap.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use book::Nanos;
-use book::slot::{System, system};
+use book::slot::{OrderEvent, Stamp, System, system};
+use book::{BookId, Nanos, Slot};
 
-use super::counts::RecordingCounts;
+use super::counts::{ForeignPackets, RecordingCounts};
 use super::error::ReadError;
-use super::format::datagram_protocol;
+use super::format::{datagram_protocol, foreign_datagram};
 use super::implied_directory::ImpliedDirectory;
 use super::input::Input;
 use super::mold::MoldFile;
@@ -21,10 +23,13 @@ use super::step::{DecoderOptions, RecordedMessage, Step};
 use crate::decode::protocol::{MessageDecoder, Protocol};
 use crate::decode::sink::{Received, Sink};
 use crate::recovery::sequencer::{Sequenced, Sequencer, SequencerConfig, Start};
+use crate::wire::layout::moldudp64::Session;
 use crate::wire::moldudp64::{Packet, PacketKind};
 
-/// Destinations of one capture that are followed; packets to further ones are counted as passed over.
+/// Streams of one capture that are followed; packets of further ones are counted as refused.
 const STREAMS_MAX: usize = 64;
+/// Addresses of one stream that are remembered: two lines, their answers, and room for captures of many hosts.
+const DESTINATIONS_MAX: usize = 64;
 
 /// Bounds of each stream's sequencer: it joins wherever the capture starts, keeps 256 packets of any Ethernet frame
 /// (2.3 MB) while a number before them is missing, and gives a gap up after 200 ms of capture time.
@@ -55,7 +60,7 @@ pub(super) struct Packets {
     decoder_options: DecoderOptions,
     /// Ports to follow; empty = all.
     ports: Vec<u16>,
-    /// All destinations are lines of one stream (A and B of a partition).
+    /// All destinations are lines of one stream, whatever their sessions are called.
     merged: bool,
     streams: Vec<Stream>,
     ready: Ready,
@@ -69,10 +74,13 @@ pub(super) struct Packets {
 }
 
 struct Stream {
-    destination: Option<SocketAddr>,
+    /// Where its packets were sent to.
+    destinations: Vec<Option<SocketAddr>>,
     sequencer: Sequencer,
     decoder: MessageDecoder,
     implied: ImpliedDirectory,
+    /// Books that it feeds; its new session empties these.
+    books: HashSet<u32>,
 }
 
 /// What the sequencer of one stream gave out for one datagram, still to be taken. As long as a call of the sequencer
@@ -99,24 +107,65 @@ enum Item {
 }
 
 impl Stream {
-    /// The stream to `destination`, opened if there is none; `None` when there are too many.
+    /// The stream of `session`, else the one whose packets came to `destination`, else a new one; `None` when there
+    /// are too many.
     fn find_or_open(
         streams: &mut Vec<Self>,
+        session: Option<Session>,
         destination: Option<SocketAddr>,
         protocol: Protocol,
         options: &DecoderOptions,
     ) -> Option<usize> {
-        let found = streams.iter().position(|stream| stream.destination == destination);
-        if found.is_some() || streams.len() == STREAMS_MAX {
-            return found;
+        let of_session =
+            || streams.iter().position(|stream| session.is_some() && stream.sequencer.session() == session);
+        let to_destination = || streams.iter().position(|stream| stream.destinations.contains(&destination));
+        if let Some(at) = of_session().or_else(to_destination) {
+            let destinations = &mut streams[at].destinations;
+            if !destinations.contains(&destination) && destinations.len() < DESTINATIONS_MAX {
+                destinations.push(destination);
+            }
+            return Some(at);
+        }
+        if streams.len() == STREAMS_MAX {
+            return None;
         }
         streams.push(Self {
-            destination,
+            destinations: vec![destination],
             sequencer: Sequencer::new(SEQUENCER),
             decoder: options.decoder(protocol),
             implied: ImpliedDirectory::default(),
+            books: HashSet::new(),
         });
         Some(streams.len() - 1)
+    }
+
+    /// Begins a session: forgets what the decoder knew, and empties the books that the stream feeds.
+    fn begin_session(&mut self, now_ns: Nanos, channel_id: u8, sink: &mut impl Sink) {
+        self.decoder.reset();
+        self.implied = ImpliedDirectory::default();
+        let mut books: Vec<u32> = self.books.drain().collect();
+        books.sort_unstable();
+        for book_id in books {
+            let book_id = BookId(book_id);
+            sink.push(OrderEvent::clear(Stamp { book_id, received_ns: now_ns, channel_id, ..Stamp::default() }).into());
+        }
+    }
+}
+
+/// Passes slots on and notes the books that they are about, up to a bound.
+struct Noting<'a, S> {
+    books: &'a mut HashSet<u32>,
+    books_max: usize,
+    sink: &'a mut S,
+}
+
+impl<S: Sink> Sink for Noting<'_, S> {
+    fn push(&mut self, slot: Slot) {
+        let book_id = slot.record().book_id;
+        if book_id != 0 && self.books.len() <= self.books_max {
+            self.books.insert(book_id);
+        }
+        self.sink.push(slot);
     }
 }
 
@@ -207,13 +256,16 @@ impl Packets {
 
     fn give(&mut self, item: Item, sink: &mut impl Sink) -> Step {
         let Ready { stream, captured_ns, .. } = self.ready;
-        let Stream { decoder, implied, .. } = &mut self.streams[stream];
+        let is_alone = self.streams.len() == 1;
+        let books_max = self.decoder_options.books_max;
+        let Stream { decoder, implied, books, .. } = &mut self.streams[stream];
         match item {
             Item::Message { sequence, bytes } => {
                 self.messages += 1;
                 let sequence = if sequence > 0 { sequence } else { self.messages };
                 let received = Received { received_ns: captured_ns, sequence, channel_id: stream as u8 };
                 let message = &self.ready.bytes[bytes];
+                let sink = &mut Noting { books, books_max, sink };
                 Step::Message(RecordedMessage::decode(message, received, decoder, implied, &self.decoder_options, sink))
             }
             Item::Gap { from, to } => {
@@ -221,10 +273,14 @@ impl Packets {
                 sink.push(System::new(system::GAP, 0, captured_ns, from, to, 0).into());
                 Step::Gap { from, to }
             }
-            Item::Session => {
-                decoder.reset();
-                *implied = ImpliedDirectory::default();
+            // With more books than are noted nobody knows which are its own.
+            Item::Session if is_alone || books.len() > books_max => {
+                self.streams[stream].begin_session(captured_ns, 0, &mut |_: Slot| {});
                 Step::Session
+            }
+            Item::Session => {
+                self.streams[stream].begin_session(captured_ns, stream as u8, sink);
+                Step::PartitionSession
             }
         }
     }
@@ -262,13 +318,17 @@ impl Packets {
         }
         let Some(protocol) = self.protocol else {
             // Nothing so far said what is in these packets: heartbeats before the first message, or not ours at all.
-            *(if packet.count > 0 { &mut counts.damaged_packets } else { &mut counts.heartbeats }) += 1;
+            if packet.count == 0 {
+                counts.heartbeats += 1;
+            } else {
+                on_foreign(&packet, payload, counts);
+            }
             return Ok(());
         };
-        let wanted = if self.merged { None } else { destination };
+        let (wanted, session) = if self.merged { (None, None) } else { (destination, Some(packet.session)) };
         let known = self.streams.len();
-        let Some(at) = Stream::find_or_open(&mut self.streams, wanted, protocol, &self.decoder_options) else {
-            counts.other_ports += 1;
+        let Some(at) = Stream::find_or_open(&mut self.streams, session, wanted, protocol, &self.decoder_options) else {
+            counts.refused_streams += 1;
             return Ok(());
         };
         if self.streams.len() > known {
@@ -328,5 +388,19 @@ impl Packets {
             Reader::Capture(capture) => capture.input(),
             Reader::Bare(file) => file.input(),
         }
+    }
+}
+
+/// Counts a whole packet whose messages are of no protocol that is read, and notes what the first one looks like.
+#[cold]
+fn on_foreign(packet: &Packet<'_>, payload: &[u8], counts: &mut RecordingCounts) {
+    counts.foreign_packets += 1;
+    if counts.foreign.is_none() {
+        let first = packet.messages().next().map_or(&[][..], |(_, message)| message);
+        counts.foreign = Some(ForeignPackets {
+            name: foreign_datagram(payload),
+            kind: first.first().copied().unwrap_or(0),
+            length: first.len(),
+        });
     }
 }

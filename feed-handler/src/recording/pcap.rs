@@ -21,6 +21,10 @@ const RECORD_HEAD: usize = 16;
 /// Type and length of a pcapng block.
 const BLOCK_HEAD: usize = 8;
 const SECTION_HEADER: u32 = 0x0A0D_0D0A;
+/// The Packet Block, superseded by the enhanced one and still found (pcapng draft, appendix A).
+const PACKET_BLOCK: u32 = 2;
+/// What stands before its frame: block head, interface and drops, clock, bytes captured, bytes on the wire.
+const PACKET_BLOCK_HEAD: usize = 28;
 /// Interfaces of one pcapng section that are kept; packets of further ones are passed over.
 const INTERFACES_MAX: usize = 256;
 const SECOND_NS: u64 = 1_000_000_000;
@@ -260,8 +264,30 @@ fn block(
             None => Found::UnknownLink,
             Some(interface) => found(bytes, packet.packet_data(), interface, 0),
         },
+        Block::Unknown(unknown) if unknown.block_type == PACKET_BLOCK => {
+            let Some(frame) = packet_block(bytes, *big_endian, interfaces) else {
+                let offset = input.offset();
+                return Err(ReadError::Damaged { offset, what: "a block that contradicts itself" });
+            };
+            frame
+        }
         _ => Found::Nothing,
     })
+}
+
+/// The frame of a Packet Block; `None` when it states more bytes than it has.
+fn packet_block(block: &[u8], big_endian: bool, interfaces: &[Interface]) -> Option<Found> {
+    let word = |at: usize| {
+        let bytes = *block.get(at..)?.first_chunk()?;
+        Some(if big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
+    };
+    let number = *block.get(BLOCK_HEAD..)?.first_chunk()?;
+    let number = if big_endian { u16::from_be_bytes(number) } else { u16::from_le_bytes(number) };
+    let ticks = u64::from(word(12)?) << 32 | u64::from(word(16)?);
+    let end = PACKET_BLOCK_HEAD.checked_add(word(20)? as usize)?;
+    let data = block.get(..block.len() - size_of::<u32>())?.get(PACKET_BLOCK_HEAD..end)?;
+    let Some(interface) = interfaces.get(usize::from(number)) else { return Some(Found::UnknownLink) };
+    Some(found(block, data, interface, ticks))
 }
 
 fn found(block: &[u8], data: &[u8], interface: &Interface, ticks: u64) -> Found {
@@ -456,6 +482,25 @@ mod tests {
         assert!(error.is_none(), "{error:?}");
         assert_eq!(seen.len(), 1);
         assert_eq!((seen[0].0, &seen[0].2[..]), (time_ns, PAYLOAD));
+    }
+
+    #[test]
+    fn the_superseded_packet_block_is_read_beside_the_others() {
+        let (time_ns, frame) = (1_663_740_000_123_456_789u64, ethernet(0));
+        let mut packet = vec![0, 0, 0, 0];
+        packet.extend(((time_ns >> 32) as u32).to_le_bytes());
+        packet.extend((time_ns as u32).to_le_bytes());
+        packet.extend((frame.len() as u32).to_le_bytes());
+        packet.extend((frame.len() as u32).to_le_bytes());
+        packet.extend(&frame);
+        let file = [blocks_file(&ethernet(1), time_ns), block_of(PACKET_BLOCK, &packet)].concat();
+        let (seen, skipped, error) = read(file);
+        assert!(error.is_none() && skipped == Skipped::default(), "{error:?}");
+        assert_eq!(seen.len(), 2);
+        assert!(seen[0] == seen[1]);
+        packet[12] += 200;
+        let (seen, _, error) = read([blocks_file(&ethernet(1), time_ns), block_of(PACKET_BLOCK, &packet)].concat());
+        assert!(seen.len() == 1 && matches!(error, Some(ReadError::Damaged { .. })), "{error:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A plain run of messages, each with its length before it (u16, big-endian): NASDAQ's sample files and ours.
 //!
-//! Knows no message but its length. Some third-party files write every length as 0; there it comes from the type.
+//! Knows no message but its length. A length of 0 with nothing behind it is the end that NASDAQ's BinaryFILE writes.
+//! Some third-party files write every length as 0; there it comes from the type.
 
 use super::error::{ReadError, end_of};
 use super::input::Input;
@@ -47,6 +48,10 @@ impl Framed {
                 return Err(ReadError::Damaged { offset, what: "a length of 0 before a message of unknown type" });
             };
             length = known;
+        } else if length == 0 && head.len() == PREFIX {
+            // The closing block of a BinaryFILE session. A file of which 0 is every length has none.
+            self.input.consume(PREFIX);
+            return end_of(&mut self.input, "a message").map(|()| None);
         }
         if self.input.peek(PREFIX + length).len() < PREFIX + length {
             return end_of(&mut self.input, "a message").map(|()| None);
@@ -88,6 +93,18 @@ pub fn walk(
     (messages, false)
 }
 
+/// Type and stated length of the messages at the start of `bytes`, up to the first one without a length or an end.
+pub fn lengths(bytes: &[u8]) -> impl Iterator<Item = (u8, usize)> + Clone {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (prefix, after) = rest.split_first_chunk::<PREFIX>()?;
+        let length = usize::from(u16::from_be_bytes(*prefix));
+        let kind = *after.get(..length)?.first()?;
+        rest = &after[length..];
+        Some((kind, length))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +119,14 @@ mod tests {
         assert_eq!(file.next_message().unwrap(), Some(&b"a"[..]));
         assert_eq!(file.next_message().unwrap(), Some(&b""[..]));
         assert_eq!(file.next_message().unwrap(), Some(&b"bc"[..]));
+        assert_eq!(file.next_message().unwrap(), None);
+    }
+
+    #[test]
+    fn a_closing_block_without_bytes_is_the_end_and_no_message() {
+        let mut file = framed(&[0, 1, b'a', 0, 0]);
+        assert_eq!(file.next_message().unwrap(), Some(&b"a"[..]));
+        assert_eq!(file.next_message().unwrap(), None);
         assert_eq!(file.next_message().unwrap(), None);
     }
 

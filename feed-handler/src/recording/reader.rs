@@ -122,6 +122,9 @@ impl Recording {
             }
             Err(_) => self.ended = true,
         }
+        if self.ended {
+            self.counts.trailing_bytes = self.input().trailing_bytes();
+        }
         step
     }
 
@@ -218,13 +221,34 @@ impl Recording {
     /// Bytes of the file read so far (compressed ones, if it is) and in all: for a progress bar.
     #[must_use]
     pub fn progress(&self) -> (u64, u64) {
+        self.input().progress()
+    }
+
+    /// Why nothing of it could be read, in words; `None` while something could. Known at the end.
+    #[must_use]
+    pub fn nothing_read(&self) -> Option<String> {
+        if let Some(words) = self.counts.nothing_read() {
+            return Some(words);
+        }
+        let RecordingCounts { packets, damaged_packets, other_ports, refused_streams, .. } = self.counts;
+        if !matches!(self.format, Format::Pcap | Format::Mold) || packets > damaged_packets + refused_streams {
+            return None;
+        }
+        let Skipped { not_udp, unreadable, fragments, link } = self.skipped();
+        Some(format!(
+            "no packet of a feed is in it: {not_udp} frames are not UDP, {unreadable} unreadable, {fragments} \
+             fragments, {link} of other links, {other_ports} to ports that are not followed, {damaged_packets} no \
+             whole MoldUDP64 packet"
+        ))
+    }
+
+    fn input(&self) -> &Input {
         match &self.body {
             Body::Framed(body) => body.file.input(),
             Body::Packets(packets) => packets.input(),
             Body::Dbn(file) => file.input(),
             Body::Lobster(file) => file.input(),
         }
-        .progress()
     }
 
     /// The file and the protocol of length-prefixed messages; `None` for every other format.

@@ -23,6 +23,8 @@ pub enum Step {
     },
     /// A stream began a new session: everything known of its books is over. No slot is in the sink.
     Session,
+    /// One of several streams began a new session: the slots in the sink empty the books that it fed, and no others.
+    PartitionSession,
     /// There is no more.
     End,
 }

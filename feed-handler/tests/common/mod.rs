@@ -25,6 +25,21 @@ pub fn data(name: &str) -> Option<PathBuf> {
     None
 }
 
+/// The only file with this ending in a folder of the shared cases; `None` (and a line that says so) where there are no
+/// such cases on this machine.
+pub fn case(folder: &str, ending: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("BIST_SHARED_CASES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cases"), PathBuf::from);
+    if !root.exists() {
+        let _ =
+            writeln!(std::io::stderr(), "skipped: there are no cases at {} (set BIST_SHARED_CASES)", root.display());
+        return None;
+    }
+    let entries = std::fs::read_dir(root.join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let mut found = entries.map(|entry| entry.unwrap().path());
+    Some(found.find(|path| path.to_string_lossy().ends_with(ending)).unwrap_or_else(|| panic!("{folder}: no {ending}")))
+}
+
 /// The file's bytes, decompressed.
 pub fn bytes(path: &Path) -> Vec<u8> {
     use std::io::Read;

@@ -65,7 +65,7 @@ fn check_counts(recording: &Recording, given: &[Given]) {
                 gaps += 1;
                 assert!(from <= to && made.len() == 1);
             }
-            Step::Session => sessions += 1,
+            Step::Session | Step::PartitionSession => sessions += 1,
             Step::End => unreachable!("ends the reading"),
         }
     }
@@ -92,7 +92,8 @@ fn input(bytes: &[u8]) -> Input {
 }
 
 fn is_packed(bytes: &[u8]) -> bool {
-    bytes.starts_with(&[0x1F, 0x8B]) || bytes.starts_with(&[0x28, 0xB5, 0x2F, 0xFD])
+    let is_skippable = bytes.get(1..4) == Some(&[0x2A, 0x4D, 0x18][..]);
+    bytes.starts_with(&[0x1F, 0x8B]) || bytes.starts_with(&[0x28, 0xB5, 0x2F, 0xFD]) || is_skippable
 }
 
 /// The first byte chooses the protocol; the rest is a file of messages with their lengths before them.
