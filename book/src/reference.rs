@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::anomaly::Anomaly;
 use crate::market::OrderKey;
 use crate::phase::Phase;
-use crate::slot::{QUANTITY_REST, Slot, View, action, system};
+use crate::slot::{OrderEvent, PUBLISHER_XIST, QUANTITY_REST, Slot, View, action, system};
 use crate::types::{BookId, Level, OrderId, Price, Side};
 
 /// A resting order.
@@ -103,6 +103,9 @@ impl ReferenceMarket {
                     action::CANCEL => {
                         let rest = event.size_high == 0 && event.size == u32::MAX;
                         self.cancel(book_id, side, id, if rest { QUANTITY_REST } else { event.quantity() });
+                    }
+                    action::MODIFY if self.is_new(event) => {
+                        self.add(book_id, side, id, Price(event.price), event.quantity(), None);
                     }
                     action::MODIFY => self.modify(book_id, side, id, Price(event.price), event.quantity()),
                     action::CLEAR => {
@@ -230,6 +233,16 @@ impl ReferenceMarket {
         if have > 0 && quantity > have {
             self.count(Anomaly::OverExecution);
         }
+    }
+
+    /// A modify that states a whole order which nobody added is its add, of publishers that are not ours.
+    fn is_new(&self, event: &OrderEvent) -> bool {
+        let (book_id, side, id) = (BookId(event.book_id), event.side(), OrderId(event.order_id));
+        let is_whole = side != Side::None && Price(event.price).is_some() && event.quantity() > 0;
+        is_whole
+            && event.publisher_id != PUBLISHER_XIST
+            && self.key == OrderKey::BookSideId
+            && self.find(book_id, side, id).is_none()
     }
 
     fn modify(&mut self, book_id: BookId, side: Side, id: OrderId, price: Price, quantity: u64) {

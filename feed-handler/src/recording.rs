@@ -8,6 +8,7 @@
 mod counts;
 pub mod date;
 pub mod dbn;
+mod dbn_books;
 mod definition;
 mod error;
 mod foreign;

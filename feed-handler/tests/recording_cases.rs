@@ -273,3 +273,64 @@ fn many_orders(one: &[u8], adds: u64) -> Vec<u8> {
     }
     head
 }
+
+/// Decimals are not known of these files: prices have all nine.
+fn nine(row: &str) -> String {
+    row.replace(".000000000", "")
+}
+
+/// The last record of a file of orders, changed and appended.
+fn appended(path: &Path, change: impl FnOnce(&mut [u8])) -> Vec<u8> {
+    let mut file = bytes(path);
+    let mut record = file[file.len() - 56..].to_vec();
+    change(&mut record);
+    file.extend(record);
+    file
+}
+
+#[test]
+fn each_publisher_of_an_instrument_has_its_own_book() {
+    let Some(path) = case("dbn-several-publishers", ".dbn") else { return };
+    let (report, row) = last_row(&path, "GOOG", 2);
+    assert_eq!(nine(&row), "bid 100 x 5 (1), ask 102 x 5 (1)", "{report}");
+    assert!(report.anomalies.is_empty() && !report.has_findings(), "{report}");
+    assert_eq!(nine(&last_row(&path, "GOOG@82", 2).1), "ask 103 x 4 (1)");
+    // A clear of the second one leaves the orders of the first.
+    let file = appended(&path, |record| {
+        record[2..4].copy_from_slice(&82u16.to_le_bytes());
+        (record[38], record[39]) = (b'R', b'N');
+    });
+    let (_folder, path) = written("made.mbo.dbn", &file);
+    assert_eq!(nine(&last_row(&path, "GOOG", 2).1), "bid 100 x 5 (1), ask 102 x 5 (1)");
+    assert_eq!(last_row(&path, "GOOG@82", 2).1, "");
+}
+
+#[test]
+fn a_best_price_replaces_its_side() {
+    let Some(path) = case("dbn-top-of-book-flag", ".dbn") else { return };
+    let (report, row) = last_row(&path, "GOOG", 3);
+    assert_eq!(nine(&row), "bid 101 x 8 (1)", "{report}");
+    assert!(report.anomalies.is_empty() && !report.has_findings(), "{report}");
+}
+
+#[test]
+fn a_modify_of_an_order_that_nobody_added_is_its_add() {
+    let Some(path) = case("dbn-modify-of-unknown-order", ".dbn") else { return };
+    let (report, row) = last_row(&path, "ESH4", 2);
+    assert_eq!(nine(&row), "bid 100 x 5 (1), ask 101 x 6 (1), bid 99 x 1 (1)", "{report}");
+    assert!(report.anomalies.is_empty() && !report.has_findings(), "{report}");
+}
+
+#[test]
+fn a_continuous_contract_is_one_book_that_is_emptied_when_it_rolls() {
+    let Some(path) = case("dbn-continuous-symbol", ".dbn") else { return };
+    let (report, row) = last_row(&path, "ES.c.0", 2);
+    assert_eq!(nine(&row), "bid 200 x 5 (1)", "{report}");
+    assert_eq!(report.instruments.len(), 1, "{report}");
+    // The same without the clear at the end of the first contract's time: its order is gone all the same.
+    let mut file = bytes(&path);
+    let clear = file.len() - 2 * 56;
+    file.drain(clear..clear + 56);
+    let (_folder, path) = written("made.mbo.dbn", &file);
+    assert_eq!(nine(&last_row(&path, "ES.c.0", 2).1), "bid 200 x 5 (1)");
+}

@@ -3,14 +3,16 @@
 //! Clear code rather than fast code, out of the way of what is frequent.
 
 use super::updates::{Marked, mark, publish, stamp, trade};
-use super::{Market, Output};
+use super::{Market, OrderKey, Output};
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::candle::Interval;
-use crate::market::book::{Book, OrderTerms};
+use crate::market::book::{Book, OrderTerms, book_side};
 use crate::market::store::node_pool::QueueRank;
 use crate::phase::Phase;
-use crate::slot::{Execution, OrderEvent, QUANTITY_REST, Record, Slot, System, TickBand, View, action, rtype, system};
-use crate::types::{BookIndex, Nanos, Price, ticker};
+use crate::slot::{
+    Execution, OrderEvent, PUBLISHER_XIST, QUANTITY_REST, Record, Slot, System, TickBand, View, action, rtype, system,
+};
+use crate::types::{BookIndex, Nanos, Price, Side, ticker};
 
 impl Market {
     #[inline(never)]
@@ -81,6 +83,11 @@ impl Market {
     /// (CME Globex, "Modify": reduction of priority).
     fn on_modify(&mut self, event: &OrderEvent, out: &mut impl Output) {
         let (id, quantity) = (event.order_id, event.quantity());
+        if self.is_new(event) {
+            let (side, price) = (event.side(), Price(event.price));
+            let new = OrderTerms { side, id, price, quantity, rank: QueueRank::FIRST };
+            return self.add_slow(event.book_id, new, (event.exchange_ns, event.received_ns), out);
+        }
         let Some((index, order)) = self.named(event.book_id, event.side(), id) else { return };
         let have = self.store.pool.order(order).quantity;
         let price = self.store.level_of(order).price;
@@ -96,6 +103,18 @@ impl Market {
                 OrderTerms { side: touched.side, id, price: Price(event.price), quantity, rank: QueueRank::FIRST };
             self.add_slow(event.book_id, new, times, out);
         }
+    }
+
+    /// Whether a modify of one of Databento's publishers names an order that nobody added. It states all that an add does,
+    /// and is one: a file that begins in the middle, or a venue that replaces (Databento, "Limit order book construction").
+    fn is_new(&self, event: &OrderEvent) -> bool {
+        let side = event.side();
+        let is_whole = side != Side::None && Price(event.price) != Price::NONE && event.quantity() > 0;
+        if !is_whole || event.publisher_id == PUBLISHER_XIST || self.limits.key != OrderKey::BookSideId {
+            return false;
+        }
+        let Some(index) = self.index_of(event.book_id) else { return true };
+        self.store.find(book_side(index, side.index()), event.order_id).is_none()
     }
 
     /// A trade that touches no visible order.

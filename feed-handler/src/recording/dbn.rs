@@ -2,18 +2,22 @@
 //!
 //! An MBO record is 56 of the 64 bytes of an [`OrderEvent`], so adds, cancels, modifies and clears are copied, not
 //! converted. Trades (`T`) become [`rtype::TRADE`] slots; fills (`F`) and records without an action (`N`) touch no
-//! book and make no slot. Other schemas are counted by the caller and passed over.
+//! book and make no slot. Other schemas are counted by the caller and passed over. A record of a venue that publishes its
+//! best prices only (`F_TOB`) stands for its whole side, and becomes one order there.
 //!
 //! Records are framed here: the library's state machine trusts their lengths (it panics on some that contradict
 //! themselves). It sees the metadata, and definitions whose length is that of their version; it is hidden here, so
 //! that a change of its interface stays in this file.
 
+use std::collections::HashSet;
+
 use book::exchange::date::Day;
-use book::slot::{Execution, OrderEvent, Stamp, TickBand, action, flags, rtype};
+use book::slot::{Execution, OrderEvent, QUANTITY_REST, Stamp, TickBand, action, flags, rtype};
 use book::{BookId, Nanos, OrderId, Price, Slot, View};
 use dbn::decode::dbn::fsm::{DbnFsm, ProcessResult};
-use dbn::{InstrumentDefMsg, Metadata, SType, UNDEF_PRICE, UNDEF_TIMESTAMP, VersionUpgradePolicy, v1, v2};
+use dbn::{InstrumentDefMsg, UNDEF_PRICE, UNDEF_TIMESTAMP, VersionUpgradePolicy, v1, v2};
 
+use super::dbn_books::{DbnBooks, Place};
 use super::definition::Definition;
 use super::error::{ReadError, end_of};
 use super::input::Input;
@@ -40,6 +44,14 @@ pub struct DbnFile {
     /// Definitions made of the metadata's symbol mappings, given out before the first record.
     mapped: std::vec::IntoIter<(BookId, String)>,
     start_ns: Nanos,
+    places: Places,
+}
+
+/// Books of the file, and the sides of them that hold the best price of a venue that publishes no others.
+#[derive(Debug, Default)]
+struct Places {
+    books: DbnBooks,
+    tops: HashSet<(u32, u8)>,
 }
 
 /// One record of the file.
@@ -100,14 +112,18 @@ impl DbnFile {
             left -= taken;
         }
         match machine.process() {
-            ProcessResult::Metadata(metadata) => Ok(Self {
-                input,
-                machine,
-                version,
-                ts_out_bytes: if metadata.ts_out { size_of::<u64>() } else { 0 },
-                start_ns: time(metadata.start),
-                mapped: mapped(&metadata).into_iter(),
-            }),
+            ProcessResult::Metadata(metadata) => {
+                let (books, mapped) = DbnBooks::new(&metadata);
+                Ok(Self {
+                    input,
+                    machine,
+                    version,
+                    ts_out_bytes: if metadata.ts_out { size_of::<u64>() } else { 0 },
+                    start_ns: time(metadata.start),
+                    mapped: mapped.into_iter(),
+                    places: Places { books, tops: HashSet::new() },
+                })
+            }
             _ => Err(damaged()),
         }
     }
@@ -155,7 +171,7 @@ impl DbnFile {
                             0 => event_ns,
                             received_ns => received_ns,
                         };
-                        taken.refused = on_order(message, sink).err();
+                        taken.refused = self.places.on_order(message, sink).err();
                     }
                 }
                 None => taken.refused = Some(Refused::Short { kind, got: length, need: MBO_BYTES }),
@@ -197,7 +213,9 @@ impl DbnFile {
             2 => record.try_get::<v2::InstrumentDefMsg>().map(InstrumentDefMsg::from),
             _ => record.try_get::<InstrumentDefMsg>().cloned(),
         };
-        on_definition(&definition.map_err(|_| bad)?, sink);
+        let mut definition = definition.map_err(|_| bad)?;
+        definition.hd.instrument_id = self.places.place(&Head::of(&definition), sink)?;
+        on_definition(&definition, sink);
         Ok(())
     }
 
@@ -208,63 +226,123 @@ impl DbnFile {
     }
 }
 
-/// Instrument ids with the symbols that the metadata gives them; the first one for each id.
-fn mapped(metadata: &Metadata) -> Vec<(BookId, String)> {
-    let mut all: Vec<(BookId, String)> = Vec::new();
-    for mapping in &metadata.mappings {
-        for interval in &mapping.intervals {
-            let (symbol, id) = match (metadata.stype_out, metadata.stype_in) {
-                (SType::InstrumentId, _) => (&mapping.raw_symbol, &interval.symbol),
-                (_, Some(SType::InstrumentId)) => (&interval.symbol, &mapping.raw_symbol),
-                _ => continue,
-            };
-            if let Ok(id) = id.parse() {
-                all.push((BookId(id), symbol.clone()));
-            }
-        }
-    }
-    all.sort_by_key(|&(book_id, _)| book_id);
-    all.dedup_by_key(|&mut (book_id, _)| book_id);
-    all
+/// What decides where a record belongs.
+#[derive(Clone, Copy)]
+struct Head {
+    publisher: u16,
+    instrument: u32,
+    exchange_ns: Nanos,
+    received_ns: Nanos,
 }
 
-fn on_order(message: &OrderEvent, sink: &mut impl Sink) -> Result<(), Refused> {
-    let kind = message.action;
-    let bad = |field| Err(Refused::BadField { kind, field });
-    if !matches!(message.side, b'A' | b'B' | b'N') {
-        return bad("side");
+impl Head {
+    fn of(definition: &InstrumentDefMsg) -> Self {
+        Self {
+            publisher: definition.hd.publisher_id,
+            instrument: definition.hd.instrument_id,
+            exchange_ns: time(definition.hd.ts_event),
+            received_ns: time(definition.ts_recv),
+        }
     }
-    let (exchange_ns, received_ns) = (time(message.exchange_ns), time(message.received_ns));
-    let slot: Slot = match kind {
-        action::ADD | action::MODIFY | action::CANCEL if message.side == b'N' => return bad("side"),
-        action::ADD | action::MODIFY | action::CANCEL | action::CLEAR => OrderEvent {
+}
+
+impl Places {
+    /// The book of a record; what must be said of that book before goes to `sink`.
+    fn place(&mut self, head: &Head, sink: &mut impl Sink) -> Result<u32, Refused> {
+        let Head { publisher, instrument, exchange_ns, received_ns } = *head;
+        // Mappings go by the time of receipt, which every record of these schemas has.
+        let now_ns = if received_ns > 0 { received_ns } else { exchange_ns };
+        let Place { book_id, new_beside, rolled } = self.books.place(publisher, instrument, now_ns)?;
+        if let Some(name) = new_beside.and_then(|first| self.books.name(first)) {
+            let name = format!("{name}@{publisher}");
+            let definition = Definition::new(BookId(book_id), &name, DECIMALS_UNKNOWN);
+            for slot in (Definition { exchange_ns, received_ns, ..definition }).slots() {
+                sink.push(slot);
+            }
+        }
+        if rolled {
+            self.forget_tops(book_id);
+            let stamp = Stamp { book_id: BookId(book_id), exchange_ns, received_ns, ..Stamp::default() };
+            sink.push(OrderEvent::clear(stamp).into());
+        }
+        Ok(book_id)
+    }
+
+    fn forget_tops(&mut self, book_id: u32) {
+        for side in [b'A', b'B'] {
+            self.tops.remove(&(book_id, side));
+        }
+    }
+
+    fn on_order(&mut self, message: &OrderEvent, sink: &mut impl Sink) -> Result<(), Refused> {
+        let kind = message.action;
+        let bad = |field| Err(Refused::BadField { kind, field });
+        if !matches!(message.side, b'A' | b'B' | b'N') {
+            return bad("side");
+        }
+        let is_order = matches!(kind, action::ADD | action::MODIFY | action::CANCEL);
+        if is_order && message.side == b'N' {
+            return bad("side");
+        }
+        match kind {
+            action::ADD | action::MODIFY | action::CANCEL | action::CLEAR | b'T' => {}
+            b'F' | b'N' => return Ok(()),
+            _ => return bad("action"),
+        }
+        let (exchange_ns, received_ns) = (time(message.exchange_ns), time(message.received_ns));
+        let (publisher, instrument) = (message.publisher_id, message.book_id);
+        let book_id = self.place(&Head { publisher, instrument, exchange_ns, received_ns }, sink)?;
+        if kind == b'T' {
+            // DBN states the side of the aggressor, a slot that of the resting order.
+            let (sequence, channel_id) = (u64::from(message.sequence), message.channel_id);
+            let stamp = Stamp { book_id: BookId(book_id), exchange_ns, received_ns, sequence, channel_id };
+            let (side, quantity) = (message.side().opposite(), u64::from(message.size));
+            let price = Price(message.price);
+            sink.push(Execution::new(rtype::TRADE, stamp, side, OrderId(0), 0, price, quantity, 0).into());
+            return Ok(());
+        }
+        let event = OrderEvent {
             // Without the time of sending that some files have behind each record.
             length: 14,
+            book_id,
             exchange_ns,
             received_ns,
             // Every record is a whole message to the book; what Databento calls the last record of an event groups
             // several of them, and a snapshot in between has none.
             flags: message.flags | flags::LAST,
             ..*message
+        };
+        if is_order && message.flags & dbn::flags::TOB != 0 {
+            return self.on_top(event, sink);
         }
-        .into(),
-        // DBN states the side of the aggressor, a slot that of the resting order.
-        b'T' => {
-            let stamp = Stamp {
-                book_id: BookId(message.book_id),
-                exchange_ns,
-                received_ns,
-                sequence: u64::from(message.sequence),
-                channel_id: message.channel_id,
-            };
-            let (side, quantity) = (message.side().opposite(), u64::from(message.size));
-            Execution::new(rtype::TRADE, stamp, side, OrderId(0), 0, Price(message.price), quantity, 0).into()
+        if kind == action::CLEAR {
+            self.forget_tops(book_id);
         }
-        b'F' | b'N' => return Ok(()),
-        _ => return bad("action"),
-    };
-    sink.push(slot);
-    Ok(())
+        sink.push(event.into());
+        Ok(())
+    }
+
+    /// A best price replaces its whole side; one without a price empties it (Databento, "Limit order book
+    /// construction"). In the book it is one order with number 0.
+    fn on_top(&mut self, event: OrderEvent, sink: &mut impl Sink) -> Result<(), Refused> {
+        let top = (event.book_id, event.side);
+        let is_empty = event.action == action::CANCEL || event.price == UNDEF_PRICE || event.size == 0;
+        let was_there = if is_empty { self.tops.remove(&top) } else { !self.tops.insert(top) };
+        let rest = QUANTITY_REST;
+        let action = match (was_there, is_empty) {
+            (false, true) => return Ok(()),
+            (true, true) => {
+                let (size, size_high) = (rest as u32, (rest >> 32) as u32);
+                let order_id = 0;
+                sink.push(OrderEvent { action: action::CANCEL, order_id, size, size_high, ..event }.into());
+                return Ok(());
+            }
+            (true, false) => action::MODIFY,
+            (false, false) => action::ADD,
+        };
+        sink.push(OrderEvent { action, order_id: 0, ..event }.into());
+        Ok(())
+    }
 }
 
 fn on_definition(message: &InstrumentDefMsg, sink: &mut impl Sink) {
@@ -341,7 +419,7 @@ const _: () = {
 mod tests {
     use super::*;
     use dbn::encode::dbn::Encoder;
-    use dbn::{MboMsg, MetadataBuilder, RecordHeader, Schema};
+    use dbn::{MboMsg, MetadataBuilder, RecordHeader, SType, Schema};
 
     /// A file of one definition and one add, as the library writes it in `version`.
     fn file(version: u8, ts_out: bool) -> Vec<u8> {
