@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use common::{Bist, command, get, shared_data, wait_for};
+use common::{Bist, Socket, command, get, shared_data, wait_for};
 use serde_json::{Value, json};
 
 /// A client's book, made only of what docs/protocols/websocket.md says.
@@ -73,6 +73,18 @@ fn one_thread_for_all_stages_does_the_same() {
     live_books_and_a_clean_stop("single");
 }
 
+/// The first frame, `/actuator/info` and the limits agree on what is shown.
+fn says_what_it_is(bist: &Bist, socket: &mut Socket) {
+    let hello = socket.frame().expect("an open socket");
+    let said = ["type", "source", "simulated", "subscriptions_max"].map(|name| hello[name].clone());
+    assert_eq!(said, [json!("hello"), json!("sim"), json!(true), json!(16_384)], "{hello}");
+    assert_eq!(bist.get("/actuator/info")["feed"], json!({"source": "sim", "simulated": true}));
+    let limits = bist.get("/api/v1/limits");
+    let limits = limits["data"]["items"].as_array().expect("limits");
+    let of_socket = limits.iter().find(|limit| limit["name"] == "ws_subscriptions").expect("the socket's limit");
+    assert_eq!(of_socket["value"], hello["subscriptions_max"]);
+}
+
 fn live_books_and_a_clean_stop(layout: &str) {
     let start = Instant::now();
     let mut bist = Bist::start(&["serve", "--rate", "5000", "--seed", "7", "--no-halts", "--layout", layout]);
@@ -87,6 +99,7 @@ fn live_books_and_a_clean_stop(layout: &str) {
     assert!(start.elapsed() < Duration::from_secs(6), "live books took {:?}", start.elapsed());
 
     let mut socket = bist.connect();
+    says_what_it_is(&bist, &mut socket);
     socket.send(
         &json!({"method": "subscribe", "params": {"channel": "book", "symbol": ["*"], "depth": 10}, "req_id": 1}),
     );
@@ -113,6 +126,8 @@ fn live_books_and_a_clean_stop(layout: &str) {
     {
         assert!(metrics.lines().any(|line| line.starts_with(name)), "{name} is not among the metrics");
     }
+    assert!(metrics.contains("\nbist_feed_stale{source=\"sim\"} 0"), "an invented market is labelled so");
+    assert!(!metrics.contains("source=\"itch\""), "and nowhere as a line");
     let value = |name: &str| -> f64 {
         let lines = metrics.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()

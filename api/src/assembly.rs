@@ -7,7 +7,7 @@ use std::sync::Arc;
 use api_clients::market_data::MarketDataClient;
 use api_gateway::routes::Gateway;
 use api_gateway::ws_proxy::WsProxy;
-use api_kit::actuator::{Actuator, BuildInfo};
+use api_kit::actuator::{Actuator, BuildInfo, FeedOrigin};
 use api_kit::common::{Common, CommonParts};
 use api_kit::health::Health;
 use api_kit::intake::{Arrivals, Intake, intake};
@@ -36,6 +36,8 @@ pub struct Parts {
     pub metrics: Vec<Arc<dyn MetricSource>>,
     /// Which build this is.
     pub build: BuildInfo,
+    /// Where the market comes from.
+    pub feed: FeedOrigin,
     /// Limits of the other parts, for `GET /api/v1/limits`.
     pub limits: Vec<Limit>,
 }
@@ -63,8 +65,8 @@ impl Assembly {
         let (intake, arrivals) = intake();
         let market_data = Arc::new(MarketData::new(parts.view));
         let limits = [config.limits(), market_data.limits(), parts.limits].concat();
-        let (health, build) = (parts.health, parts.build);
-        let common_parts = CommonParts { health, metrics, build, limits, services: SERVICES };
+        let (health, build, feed) = (parts.health, parts.build, parts.feed);
+        let common_parts = CommonParts { health, metrics, build, feed, limits, services: SERVICES };
         let common = Common::new(config.request, &config.rate_limit, common_parts);
         Self { config, common, shutdown, intake, arrivals, market_data, ws_proxy }
     }

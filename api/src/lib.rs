@@ -10,7 +10,7 @@ pub mod assembly;
 pub mod config;
 pub mod server;
 
-pub use api_kit::actuator::{Actuator, BuildInfo};
+pub use api_kit::actuator::{Actuator, BuildInfo, FeedOrigin};
 pub use api_kit::health::{Health, Verdict};
 pub use api_kit::intake::Intake;
 pub use api_kit::limits::Limit;

@@ -56,6 +56,7 @@ async fn the_build_is_told() {
     assert_eq!(info["build"]["version"], "1.2.3");
     assert_eq!(info["git"]["commit"]["id"], "0123456789ab");
     assert_eq!(info["rust"]["version"], "rustc 1.95.0");
+    assert_eq!(info["feed"], json!({"source": "sim", "simulated": true}));
     assert!(info["process"]["uptime_seconds"].is_u64());
 }
 
@@ -190,6 +191,7 @@ async fn a_second_source_of_a_name_makes_no_second_type() {
             fed.producer.metrics(),
         ],
         build: common::BUILD,
+        feed: api::FeedOrigin { source: "replay", simulated: false },
         limits: Vec::new(),
     };
     let router = api::Assembly::new(config(), parts).gateway_router();

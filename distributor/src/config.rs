@@ -13,6 +13,12 @@ pub struct Config {
     pub path: String,
     /// Value of the label `channel` of `bist_ws_connections`: which socket this is.
     pub name: &'static str,
+    /// Version of the program, as `hello` says it.
+    pub version: &'static str,
+    /// Where the market comes from, as `hello` says it: `sim`, `replay`, `itch`.
+    pub source: &'static str,
+    /// Whether the market is an invention. `hello` says so, and nothing else may be believed real.
+    pub simulated: bool,
     /// Let several fan-out threads listen on the same port; the kernel spreads the connections (`SO_REUSEPORT`).
     pub reuse_port: bool,
     /// Open connections; at the bound a WebSocket is closed with 4409; other connections are still handed over.
@@ -56,6 +62,10 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8083)),
             path: "/ws/v2".to_owned(),
             name: "market",
+            version: env!("CARGO_PKG_VERSION"),
+            source: "unknown",
+            // OK because who does not say where a market comes from is not believed.
+            simulated: true,
             reuse_port: false,
             connections_max: 10_000,
             queue_bytes: 1 << 20,

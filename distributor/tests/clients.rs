@@ -130,6 +130,29 @@ fn frames_within_the_rfc_are_understood_in_any_pieces() {
 }
 
 #[test]
+fn the_first_frame_says_where_the_market_comes_from_and_whether_it_is_simulated() {
+    for (source, simulated) in [("sim", true), ("replay", false), ("itch", false)] {
+        let config = Config { version: "1.2.3", source, simulated, subscriptions_max: 9, ..support::config() };
+        let mut world = World::with(config, 1 << 12, Arc::new(()));
+        let hello = world.connect().hello;
+        let expected = json!({
+            "channel": "system", "type": "hello", "version": "1.2.3", "epoch": 0, "source": source,
+            "simulated": simulated, "subscriptions_max": 9, "ts_out": support::TEN.to_string(),
+        });
+        assert_eq!(hello, expected, "before the first session");
+        world.session(7);
+        world.turn();
+        let mut later = world.connect_to("/ws/v2?ts=rfc3339");
+        assert_eq!((&later.hello["epoch"], &later.hello["source"]), (&json!(7), &json!(source)));
+        assert_eq!(later.hello["ts_out"], "2026-11-23T07:00:00.000000000Z");
+        assert_eq!(world.drain(&mut later), [] as [Value; 0], "once, and nothing unasked behind it");
+    }
+    let unsaid = World::with(support::config(), 1 << 12, Arc::new(())).connect().hello;
+    assert_eq!((&unsaid["source"], &unsaid["simulated"]), (&json!("unknown"), &json!(true)), "never real unsaid");
+    assert_eq!(unsaid["subscriptions_max"], 16_384);
+}
+
+#[test]
 fn subprotocols_are_negotiated() {
     let mut world = World::open(&[]);
     let url = format!("ws://{}/ws/v2", world.server.local_addr());
@@ -545,6 +568,8 @@ fn a_sleeping_thread_is_woken_by_the_bell_and_by_sockets() {
         }
     });
     let (mut client, _) = tungstenite::connect(format!("ws://{address}/ws/v2")).unwrap();
+    let hello = client.read().unwrap().into_text().unwrap();
+    assert!(hello.as_str().contains("\"type\":\"hello\""), "{hello}");
     let begin = Instant::now();
     updates.push(System::new(system::SESSION, 1, 1, 0, 0, 9).into()).unwrap();
     updates.commit();

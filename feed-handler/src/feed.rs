@@ -102,12 +102,13 @@ impl FeedWorker {
         epoch: u64,
         options: LiveOptions,
     ) -> Result<Self, RingTooSmall> {
+        let source = options.source;
         let live = Partition::new(udp, decoder.into(), options);
         let (free, needed) = (producer.free(), live.slots_needed());
         if free < needed {
             return Err(RingTooSmall { free, needed });
         }
-        let metrics = Arc::new(FeedMetrics::new("itch", live.addresses(), &live.line_names()));
+        let metrics = Arc::new(FeedMetrics::new(source, live.addresses(), &live.line_names()));
         Ok(Self::new(Source::Live(Box::new(live)), producer, metrics, epoch))
     }
 

@@ -158,7 +158,7 @@ fn options() -> LiveOptions {
         packets_released_max: 4,
         ..SequencerConfig::default()
     };
-    LiveOptions { sequencer, stale_ns: 5 * SECOND, stop_at_end: false, channel_id: 3, clock: None }
+    LiveOptions { sequencer, stale_ns: 5 * SECOND, stop_at_end: false, channel_id: 3, ..LiveOptions::default() }
 }
 
 const DEFINED: [&str; 6] = ["session 40", "time", "symbol", "definition", "definition", "definition"];

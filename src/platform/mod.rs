@@ -48,6 +48,7 @@ pub struct Platform {
     progress: Option<Progress>,
     counted: Vec<Arc<dyn MetricSource>>,
     source: String,
+    origin: source::Origin,
     market_data: SocketAddr,
 }
 
@@ -66,11 +67,12 @@ impl Platform {
         let web = server.map_or_else(String::new, |server| server.local_addr().to_string());
         let admin = server.and_then(api::Server::admin_addr).map_or_else(|| "off".to_owned(), |a| a.to_string());
         format!(
-            "\nbist {version}\n  source      {source}\n  web page    http://{web}\n  REST        http://{web}/swagger-ui\n  \
+            "\nbist {version}\n  source      {source}\n  market      {market}\n  web page    http://{web}\n  REST        http://{web}/swagger-ui\n  \
              WebSocket   ws://{market_data}/ws/v2\n  metrics     http://{admin}/actuator/prometheus\n  threads     {plan}\n  \
              stop        Ctrl-C\n",
             version = env!("CARGO_PKG_VERSION"),
             source = self.source,
+            market = self.origin.describe(),
             market_data = self.market_data,
             plan = self.threads.plan().describe(),
         )

@@ -82,6 +82,8 @@ fn start_all(settings: &Settings, events: &Sender<Event>) -> Result<Platform> {
             Ok(())
         })?;
     }
+    let origin = source::origin(settings);
+    tracing::info!(source = origin.source, simulated = origin.simulated, describe, "started");
     Ok(Platform {
         threads,
         stops,
@@ -92,6 +94,7 @@ fn start_all(settings: &Settings, events: &Sender<Event>) -> Result<Platform> {
         progress,
         counted,
         source: describe,
+        origin,
         market_data,
     })
 }

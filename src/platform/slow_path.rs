@@ -10,6 +10,7 @@ use book::metrics::MetricSource;
 use distributor::HandedOver;
 
 use super::ingest::Updates;
+use super::source;
 use crate::settings::Settings;
 
 /// The view's thread of work, and the handle that requests read it by.
@@ -35,6 +36,7 @@ pub fn serve(
         health: Arc::new(health),
         metrics,
         build: build_info(),
+        feed: feed_origin(settings),
         limits: limits_of(settings),
     };
     let assembly = api::Assembly::new(api_config(settings, market_data), parts);
@@ -75,6 +77,11 @@ fn limits_of(settings: &Settings) -> Vec<api::Limit> {
         limit("ws_subscriptions", market_data.subscriptions_max, "subscriptions", "Subscriptions of one connection"),
         limit("ws_queue", market_data.queue_bytes_max, "bytes", "Unsent bytes before the slow-reader policy acts"),
     ]
+}
+
+fn feed_origin(settings: &Settings) -> api::FeedOrigin {
+    let source::Origin { source, simulated } = source::origin(settings);
+    api::FeedOrigin { source, simulated }
 }
 
 fn build_info() -> api::BuildInfo {

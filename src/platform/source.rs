@@ -20,6 +20,9 @@ use feed_handler::sim;
 use super::threads::now_ns;
 use crate::settings::{self, Protocol as LineProtocol, Settings, SimClock, SourceKind};
 
+/// The source's name where the market is an invention.
+const SIM: &str = "sim";
+
 /// A source that is open but does not run yet.
 pub struct Source {
     /// The feed's thread of work.
@@ -32,6 +35,35 @@ pub struct Source {
     pub describe: String,
     /// Base prices of the day, by symbol.
     pub references: Vec<(String, Price)>,
+}
+
+/// What a market is, as clients, pages and logs are told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// `sim`, `itch` or `replay`: the setting's own word.
+    pub source: &'static str,
+    /// The market is an invention of ours.
+    pub simulated: bool,
+}
+
+impl Origin {
+    /// A line for the person who starts it.
+    pub fn describe(self) -> &'static str {
+        match self.source {
+            _ if self.simulated => "SIMULATED: real names, invented prices and orders",
+            "replay" => "RECORDED: not live",
+            _ => "as the line has it",
+        }
+    }
+}
+
+/// What the market of these settings is.
+pub const fn origin(settings: &Settings) -> Origin {
+    match settings.feed.source {
+        SourceKind::Sim => Origin { source: SIM, simulated: true },
+        SourceKind::Itch => Origin { source: "itch", simulated: false },
+        SourceKind::Replay => Origin { source: "replay", simulated: false },
+    }
 }
 
 /// Opens what `feed.source` names; nothing is read or sent before its thread starts.
@@ -55,7 +87,8 @@ fn open_sim(settings: &Settings, producer: Producer) -> Result<Source> {
     let SocketAddr::V4(requests) = server.local_addr()? else { bail!("the simulated exchange has no IPv4 address") };
     let udp = open_udp(settings, line, Some(requests))?;
     let decoder = bistech::Decoder::new(settings.book.books_max, None);
-    let feed = FeedWorker::live(udp, decoder, producer, first_epoch(), live_options(settings, true))?;
+    let options = LiveOptions { source: SIM, ..live_options(settings, true) };
+    let feed = FeedWorker::live(udp, decoder, producer, first_epoch(), options)?;
     let sim = &settings.sim;
     let describe = format!(
         "simulated exchange, {} shares, {} messages/s, seed {} (BISTECH ITCH over UDP {line})",

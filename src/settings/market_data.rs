@@ -22,6 +22,6 @@ pub struct MarketData {
 
 impl Default for MarketData {
     fn default() -> Self {
-        Self { listen: loopback(8083), connections_max: 10_000, subscriptions_max: 1_024, queue_bytes_max: 1 << 20 }
+        Self { listen: loopback(8083), connections_max: 10_000, subscriptions_max: 16_384, queue_bytes_max: 1 << 20 }
     }
 }

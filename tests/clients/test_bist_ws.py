@@ -141,6 +141,15 @@ def test_a_heartbeat_shows_a_loss_at_the_end():
     assert (c.report.behind, c.report.ok) == (1, False)
 
 
+def test_hello_and_system_types_of_later_servers_change_nothing():
+    c = client()
+    subscribed(c)
+    give(c, {"channel": "system", "type": "hello", "version": "9", "epoch": 7, "source": "sim", "simulated": True, "subscriptions_max": 16384, "ts_out": "1"})
+    give(c, {"channel": "system", "type": "not_known_yet", "ts_out": "1"})
+    give(c, frame(type="snapshot", seq=10))
+    assert (c.report.ok, c.whole, sent(c)) == (True, 1, [])
+
+
 def test_orders_keep_their_queues():
     orders = Orders()
     orders.accept({"type": "snapshot", "epoch": 7, "seq": 1, "orders": [["1", "B", None, "50"], ["2", "B", "312.50", "400"], ["3", "B", "312.50", "1000"], ["2", "A", "312.75", "7"]]})

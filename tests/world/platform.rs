@@ -56,7 +56,14 @@ impl Platform {
         let mut book = BookWorker::new(event_consumer, market);
         book.add_reader(fan_producer, Detail::OnRequest(interest_receiver), BOOKS_MAX);
 
-        let config = FanOutConfig { listen: LOOPBACK.into(), ..FanOutConfig::default() };
+        let config = FanOutConfig {
+            listen: LOOPBACK.into(),
+            // No release may change the golden bytes.
+            version: "0",
+            source: "sim",
+            simulated: true,
+            ..FanOutConfig::default()
+        };
         let fan_out = FanOut::bind(config, fan_consumer, Notifier::silent(), Arc::new(()), now_ns);
         let fan_out = fan_out.expect("loopback can be listened on").with_orders_on_request(interest_sender);
         let metrics = fan_out.metrics();

@@ -31,6 +31,15 @@ pub struct BuildInfo {
     pub rustc: &'static str,
 }
 
+/// Where the market comes from, so that nobody takes an invention or a recording for the exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedOrigin {
+    /// `sim`, `replay` or `itch`.
+    pub source: &'static str,
+    /// The market is an invention.
+    pub simulated: bool,
+}
+
 impl MetricSource for BuildInfo {
     fn collect(&self, samples: &mut Vec<Sample>) {
         let labels = [("version", self.version), ("revision", self.revision), ("rustc", self.rustc)];
@@ -56,6 +65,7 @@ pub struct Actuator {
     /// The same ones, for who reads percentiles.
     sources: Vec<Arc<dyn MetricSource>>,
     build: BuildInfo,
+    feed: FeedOrigin,
     started: Instant,
 }
 
@@ -67,7 +77,7 @@ pub const PATHS: [(&str, &str); 11] = [
     ("/actuator/health", "All checks as JSON, status 200 or 503"),
     ("/actuator/health/liveness", "The checks of `/livez` as JSON"),
     ("/actuator/health/readiness", "The checks of `/readyz` as JSON"),
-    ("/actuator/info", "Version, commit, compiler, uptime"),
+    ("/actuator/info", "Version, commit, compiler, uptime; where the market comes from and whether it is simulated"),
     ("/actuator/latency", "What each stage of the hot threads takes: p50, p90, p99, p99.9 and maximum, ns"),
     ("/actuator/prometheus", "Metrics, Prometheus text or OpenMetrics by `Accept`"),
     ("/metrics", "The same as `/actuator/prometheus`"),
@@ -84,10 +94,17 @@ impl Actuator {
         health: Arc<Health>,
         mut sources: Vec<Arc<dyn MetricSource>>,
         http: &Arc<HttpMetrics>,
-        build: BuildInfo,
+        (build, feed): (BuildInfo, FeedOrigin),
     ) -> Self {
         sources.push(Arc::new(build));
-        Self { health, exposition: Exposition::new(sources.clone(), http), sources, build, started: Instant::now() }
+        Self {
+            health,
+            exposition: Exposition::new(sources.clone(), http),
+            sources,
+            build,
+            feed,
+            started: Instant::now(),
+        }
     }
 
     /// The answer to `GET path?query`; `None` for a path that is not one of [`PATHS`]. `open_metrics`: metrics as OpenMetrics.
@@ -116,6 +133,7 @@ impl Actuator {
                 "build": { "version": self.build.version, "name": "bist" },
                 "git": { "commit": { "id": self.build.revision } },
                 "rust": { "version": self.build.rustc },
+                "feed": { "source": self.feed.source, "simulated": self.feed.simulated },
                 "process": { "uptime_seconds": self.started.elapsed().as_secs() },
             })),
             "/actuator/latency" => json(latency::json(&self.sources)),

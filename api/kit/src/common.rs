@@ -11,7 +11,7 @@ use axum::middleware::from_fn_with_state;
 use book::metrics::MetricSource;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::actuator::{self, Actuator, BuildInfo};
+use crate::actuator::{self, Actuator, BuildInfo, FeedOrigin};
 use crate::health::Health;
 use crate::http_metrics::HttpMetrics;
 use crate::layers::{RequestBounds, layered};
@@ -27,6 +27,8 @@ pub struct CommonParts {
     pub metrics: Vec<Arc<dyn MetricSource>>,
     /// Which build this is.
     pub build: BuildInfo,
+    /// Where the market comes from.
+    pub feed: FeedOrigin,
     /// Every number that a caller can hit, for `GET /api/v1/limits`.
     pub limits: Vec<Limit>,
     /// `service` labels of the ports.
@@ -51,7 +53,7 @@ impl Common {
         let rate_limit = RateLimit::new(rate_limit);
         let mut sources = parts.metrics;
         sources.push(Arc::clone(&rate_limit) as Arc<dyn MetricSource>);
-        let actuator = Arc::new(Actuator::new(Arc::clone(&parts.health), sources, &http, parts.build));
+        let actuator = Arc::new(Actuator::new(Arc::clone(&parts.health), sources, &http, (parts.build, parts.feed)));
         Self { bounds, health: parts.health, http, rate_limit, actuator, limits: parts.limits.into() }
     }
 

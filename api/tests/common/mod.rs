@@ -11,7 +11,7 @@ mod slots;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use api::{Assembly, BuildInfo, Config, Health, Listen, Parts};
+use api::{Assembly, BuildInfo, Config, FeedOrigin, Health, Listen, Parts};
 use axum::Router;
 use book::metrics::{MetricSource, Sample};
 pub use http::*;
@@ -30,6 +30,7 @@ impl Fed {
             health: Arc::new(health),
             metrics: vec![Arc::new(Ticks), self.producer.metrics()],
             build: BUILD,
+            feed: FeedOrigin { source: "sim", simulated: true },
             limits: Vec::new(),
         };
         Assembly::new(config, parts)

@@ -113,6 +113,8 @@ impl Shard {
                 if surplus {
                     self.metrics.count(Refused::Connections);
                     self.close(client, close::CONNECTION_LIMIT, "connection limit: try again later");
+                } else {
+                    self.say_hello(client);
                 }
             }
         }

@@ -262,6 +262,21 @@ impl<B: Serialize> System<B> {
     }
 }
 
+/// What the market is that this connection shows: its first frame.
+#[derive(Debug, Serialize)]
+pub struct Hello {
+    /// Of the program.
+    pub version: &'static str,
+    /// In force; 0 before the first session.
+    pub epoch: u64,
+    /// `sim`, `replay` or `itch`.
+    pub source: &'static str,
+    /// The market is an invention.
+    pub simulated: bool,
+    /// Subscriptions of one connection.
+    pub subscriptions_max: usize,
+}
+
 /// Numbers that will not come.
 #[derive(Debug, Serialize)]
 pub struct Gap<'a> {

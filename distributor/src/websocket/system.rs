@@ -4,10 +4,11 @@
 
 use serde::Serialize;
 
+use crate::config::Config;
 use crate::ids::{ClientId, SubscriptionId};
 use crate::metrics::Slow;
 use crate::websocket::frame::{self, close, opcode};
-use crate::websocket::replies::{self, Gap, Heads, Heartbeat, Quoted, ServerShutdown, SlowReader, System, Time};
+use crate::websocket::replies::{self, Gap, Heads, Heartbeat, Hello, Quoted, ServerShutdown, SlowReader, System, Time};
 use crate::websocket::session::ConnectionState;
 use crate::websocket::shard::Shard;
 
@@ -74,6 +75,13 @@ impl Shard {
                 self.egress.push(client, place);
             }
         }
+    }
+
+    /// The first frame of a connection: where the market comes from, before anything of it is shown.
+    pub(super) fn say_hello(&mut self, client: ClientId) {
+        let &Config { version, source, simulated, subscriptions_max, .. } = &self.config;
+        let hello = Hello { version, epoch: self.epoch, source, simulated, subscriptions_max };
+        self.say(client, &System::new("hello", hello, self.time_for(client)));
     }
 
     pub(super) fn say_gap(

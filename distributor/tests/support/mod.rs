@@ -288,7 +288,7 @@ impl World {
         let mut attempt = tungstenite::client::client_with_config(request, stream, Some(config));
         for _ in 0..TURNS_MAX {
             match attempt {
-                Ok((socket, _)) => return Ok(Client { socket, closed: None }),
+                Ok((socket, _)) => return Ok(self.greeted(Client { socket, closed: None, hello: Value::Null })),
                 Err(HandshakeError::Failure(error)) => return Err(error),
                 Err(HandshakeError::Interrupted(middle)) => {
                     self.turn();
@@ -297,6 +297,22 @@ impl World {
             }
         }
         panic!("the handshake never ended");
+    }
+
+    /// The client with its `hello`, which comes first, or with the close code that it got instead.
+    fn greeted(&mut self, mut client: Client) -> Client {
+        for _ in 0..TURNS_MAX {
+            if let Some(text) = client.next_text() {
+                client.hello = serde_json::from_str(&text).expect("a frame is JSON");
+                assert_eq!(client.hello["type"], "hello", "the first frame");
+                return client;
+            }
+            if client.closed.is_some() {
+                return client;
+            }
+            self.turn();
+        }
+        panic!("no hello came");
     }
 
     /// A plain TCP connection, or one whose kernel takes little before it is full.
@@ -413,6 +429,8 @@ pub struct Client {
     pub socket: WebSocket<TcpStream>,
     /// Close code, once the server closed (0: without one).
     pub closed: Option<u16>,
+    /// The first frame; null for who was closed at once.
+    pub hello: Value,
 }
 
 impl Client {

@@ -45,6 +45,8 @@ pub struct LiveOptions {
     pub channel_id: u8,
     /// Our clock, to measure turns with; `None` = they are not measured.
     pub clock: Option<fn() -> Nanos>,
+    /// Label `source` of the metrics: who sends on the line, `itch` or `sim`.
+    pub source: &'static str,
 }
 
 impl Default for LiveOptions {
@@ -56,6 +58,7 @@ impl Default for LiveOptions {
             stop_at_end: false,
             channel_id: 0,
             clock: None,
+            source: "itch",
         }
     }
 }

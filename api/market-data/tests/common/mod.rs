@@ -8,7 +8,7 @@ mod slots;
 
 use std::sync::Arc;
 
-use api_kit::actuator::BuildInfo;
+use api_kit::actuator::{BuildInfo, FeedOrigin};
 use api_kit::common::{Common, CommonParts};
 use api_kit::health::Health;
 use api_kit::layers::RequestBounds;
@@ -37,8 +37,9 @@ impl Fed {
         let service = MarketData::new(self.view.clone());
         let limits = [rate_limit.limits(), service.limits()].concat();
         let build = BuildInfo { version: "1.2.3", revision: "0123456789ab", rustc: "rustc 1.95.0" };
+        let feed = FeedOrigin { source: "itch", simulated: false };
         let metrics = vec![Arc::new(self.view.clone()) as _];
-        let parts = CommonParts { health: Arc::new(health), metrics, build, limits, services: &[] };
+        let parts = CommonParts { health: Arc::new(health), metrics, build, feed, limits, services: &[] };
         let common = Common::new(RequestBounds::default(), rate_limit, parts);
         api_market_data::routes::router(Arc::new(service), &common)
     }
