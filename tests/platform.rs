@@ -236,6 +236,19 @@ fn a_real_morning_is_replayed_to_its_real_last_book() {
     });
 }
 
+#[test]
+fn more_symbols_than_the_books_may_be_are_said_by_health_with_the_key_to_raise() {
+    let Some(data) = shared_data() else { return };
+    let file = data.join("../cases/more-stocks-than-books-max/c82_1500stocks_20240315.itch50");
+    let bist = Bist::start(&["replay", file.to_str().expect("a path"), "--speed", "max"]);
+    wait_for("a degraded health that names the key", Duration::from_secs(20), || {
+        let health = bist.get("/actuator/health");
+        let reasons = health["reasons"].as_array()?;
+        reasons.iter().any(|reason| reason.as_str().is_some_and(|text| text.contains("book.books_max"))).then_some(())
+    });
+    assert!(get(bist.admin, "/readyz").starts_with("ok, degraded: "), "what fits is shown");
+}
+
 /// Equal levels; the oracle writes prices as thousandths.
 fn agree(shown: &[(String, u64, u64)], want: &[(String, u64, u64)]) -> bool {
     shown.iter().zip(want).all(|(a, b)| (a.0.replace('.', ""), a.1, a.2) == (b.0.clone(), b.1, b.2))

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Read in this order: [`roles`] (what a process runs), [`source`], [`ingest`], [`fan_out`], [`slow_path`] (its parts),
-//! [`hot_path`] (which thread does what), [`run_loops`], [`threads`], [`shutdown`]; [`under_test`] is what `bist bench` measures. Holds no logic of its own: what a
+//! [`hot_path`] (which thread does what), [`run_loops`], [`threads`], [`bounds`], [`shutdown`]; [`under_test`] is what `bist bench` measures. Holds no logic of its own: what a
 //! thread does is in the crate that it belongs to.
 
 use std::net::SocketAddr;
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use book::metrics::MetricSource;
 
+use self::bounds::BookBounds;
 use self::day_log::DayLog;
 use self::progress::Progress;
 use self::roles::Role;
@@ -24,6 +25,7 @@ use self::shutdown::{Stops, stop_in_order};
 use self::threads::{Event, Threads};
 use crate::settings::Settings;
 
+mod bounds;
 pub mod day_log;
 mod fan_out;
 mod hot_path;
@@ -49,6 +51,7 @@ pub struct Platform {
     counted: Vec<Arc<dyn MetricSource>>,
     source: String,
     origin: source::Origin,
+    bounds: BookBounds,
     market_data: SocketAddr,
 }
 
@@ -97,6 +100,11 @@ impl Platform {
         DayLog::new(self.counted.clone())
     }
 
+    /// Tells the log of every bound that the market has reached, each once.
+    pub fn tell_bounds(&self) {
+        self.bounds.tell();
+    }
+
     /// How far the recording is, if there is one.
     pub fn progress(&self) -> Option<Progress> {
         self.progress.clone()
@@ -120,6 +128,7 @@ impl Platform {
     /// in time and none had failed.
     pub fn stop(mut self) -> bool {
         let clean = stop_in_order(&mut self.threads, &self.stops);
+        self.bounds.tell();
         if let Some(server) = self.server.take() {
             server.stop();
         }

@@ -8,6 +8,7 @@ use std::sync::mpsc::Sender;
 
 use anyhow::Result;
 
+use super::bounds::BookBounds;
 use super::hot_path::HotPath;
 use super::ingest::Ingest;
 use super::progress::Progress;
@@ -61,7 +62,8 @@ fn start_all(settings: &Settings, events: &Sender<Event>) -> Result<Platform> {
     metrics.extend(ingest.metrics());
     metrics.push(fan_out.metrics());
     let counted = metrics.clone();
-    let server = slow_path::serve(settings, &view, metrics, market_data, &late)?;
+    let bounds = BookBounds::new(Arc::clone(ingest.book.market().anomalies()), ingest.feed.metrics());
+    let server = slow_path::serve(settings, &view, &bounds, metrics, market_data, &late)?;
 
     let (book_metrics, feed_metrics) = (ingest.book.metrics(), ingest.feed.metrics());
     let progress = Progress::of(&ingest.feed);
@@ -95,6 +97,7 @@ fn start_all(settings: &Settings, events: &Sender<Event>) -> Result<Platform> {
         counted,
         source: describe,
         origin,
+        bounds,
         market_data,
     })
 }

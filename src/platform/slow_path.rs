@@ -9,6 +9,7 @@ use anyhow::Result;
 use book::metrics::MetricSource;
 use distributor::HandedOver;
 
+use super::bounds::BookBounds;
 use super::ingest::Updates;
 use super::source;
 use crate::settings::Settings;
@@ -25,12 +26,15 @@ pub fn open_view(updates: Updates) -> (api::ViewWorker, api::View) {
 pub fn serve(
     settings: &Settings,
     view: &api::View,
+    bounds: &BookBounds,
     metrics: Vec<Arc<dyn MetricSource>>,
     market_data: SocketAddr,
     slow_path: &SlowPath,
 ) -> Result<api::Server> {
     let mut health = api::Health::new();
     api::add_checks(&mut health, view);
+    let bounds = bounds.clone();
+    health.add_readiness("bounds", move || bounds.verdict());
     let parts = api::Parts {
         view: view.clone(),
         health: Arc::new(health),

@@ -123,6 +123,12 @@ impl FeedMetrics {
         self.refused.iter().map(Counter::get).sum()
     }
 
+    /// Messages refused because the decoder knows as many books as it may.
+    #[must_use]
+    pub fn refused_books(&self) -> u64 {
+        self.refused[reason_index(Refused::TooManyBooks { book_id: 0 })].get()
+    }
+
     /// Gaps that were not repaired.
     #[must_use]
     pub fn gaps(&self) -> u64 {
