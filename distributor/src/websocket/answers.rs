@@ -75,7 +75,7 @@ impl Shard {
     }
 
     pub(super) fn reply(&mut self, client: ClientId, context: &Context, time_in_ns: Nanos, result: &impl Serialize) {
-        let time_out = self.time_for(client);
+        let time_out = self.time_written(client);
         let time_in = Time { ns: time_in_ns, ..time_out };
         self.say(client, &Reply::new(context, result, time_in, time_out));
         self.send_if_large();
@@ -90,7 +90,7 @@ impl Shard {
         symbol: Option<&str>,
     ) {
         self.metrics.count(Refused::Request);
-        let time_out = self.time_for(client);
+        let time_out = self.time_written(client);
         let time_in = Time { ns: time_in_ns, ..time_out };
         self.say(client, &replies::Refused::new(context, refusal, symbol, time_in, time_out));
         self.send_if_large();

@@ -70,8 +70,8 @@ impl FanOut {
 
     /// Listens on `config.listen` and reads `consumer`, whose producer rings `notifier`.
     ///
-    /// `slow_path` gets every connection that asks for anything but the public socket. `clock` is only used to measure stages; the time that frames carry is handed to
-    /// [`FanOut::do_work`].
+    /// `slow_path` gets every connection that asks for anything but the public socket. `clock` measures stages and writes
+    /// `time_out` of replies; the time that frames carry is handed to [`FanOut::do_work`].
     ///
     /// # Errors
     /// The address cannot be listened on, or the system has no more descriptors.
@@ -322,7 +322,7 @@ pub(super) struct Shard {
     pub slow_path: Arc<dyn SlowPath>,
     /// Where the sockets are registered.
     pub registry: Registry,
-    clock: fn() -> Nanos,
+    pub clock: fn() -> Nanos,
     pub metrics: Arc<Metrics>,
     /// Our clock at this turn.
     pub now_ns: Nanos,
@@ -482,11 +482,11 @@ mod tests {
     use crate::topics::channel::Channel;
     use crate::websocket::subscriptions::Subscription;
 
-    fn connected() -> (FanOut, TcpStream) {
+    fn connected(clock: fn() -> Nanos) -> (FanOut, TcpStream) {
         let notifier = Notifier::new();
         let (_, reader) = ring("fan-out", 8, Arc::clone(&notifier));
         let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
-        let mut fan_out = FanOut::bind(config, reader, notifier, Arc::new(()), || 0).unwrap();
+        let mut fan_out = FanOut::bind(config, reader, notifier, Arc::new(()), clock).unwrap();
         let mut stream = TcpStream::connect(fan_out.local_addr()).unwrap();
         let key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
         write!(stream, "GET /ws/v2 HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{key}").unwrap();
@@ -513,6 +513,23 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_and_a_refusal_say_when_they_were_written_not_when_the_turn_began() {
+        let (mut fan_out, mut stream) = connected(|| 9);
+        for request in [r#"{"method":"ping"}"#, r#"{"method":"unheard_of"}"#] {
+            fan_out.shard.on_request(ClientId(0), request, 1);
+        }
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let mut text = String::new();
+        while text.matches(r#""time_in":"1","time_out":"9""#).count() < 2 {
+            fan_out.do_work(2);
+            let mut some = [0; 512];
+            let read = stream.read(&mut some).unwrap();
+            assert!(read > 0, "{text}");
+            text += &String::from_utf8_lossy(&some[..read]);
+        }
+    }
+
+    #[test]
     fn a_contradiction_between_tables_is_counted_and_closes_the_client_with_1011() {
         let detections: [fn(&mut Shard, ClientId); 5] = [
             |shard, client| shard.set_due(client, SubscriptionId(0), TopicId(7), 0),
@@ -522,7 +539,7 @@ mod tests {
             |shard, _| shard.broken_topic(TopicId(7)),
         ];
         for detect in detections {
-            let (mut fan_out, mut stream) = connected();
+            let (mut fan_out, mut stream) = connected(|| 0);
             let client = ClientId(0);
             fan_out.shard.clients.get_mut(client).unwrap().subscriptions.insert(torn());
             detect(&mut fan_out.shard, client);

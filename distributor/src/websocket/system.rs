@@ -36,6 +36,12 @@ impl Shard {
         Time { ns: self.now_ns, rfc3339: self.clients.rfc3339(client) }
     }
 
+    /// The time now, as the client wants it: a reply's distance from its request is more than the turn's own clock can
+    /// tell. Never before the turn began.
+    pub(super) fn time_written(&self, client: ClientId) -> Time {
+        Time { ns: (self.clock)().max(self.now_ns), ..self.time_for(client) }
+    }
+
     /// A text frame for one client. At the hard limit the client is closed instead.
     pub(super) fn say(&mut self, client: ClientId, value: &impl Serialize) {
         if !self.egress.is_open(client) {
