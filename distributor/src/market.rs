@@ -3,7 +3,6 @@
 //! Decides when a book may be shown: not inside an event of several slots, not inside a snapshot. Knows no clients.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
-#![deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros)]
 
 use book::candle::{Candle, Interval};
 use book::replica::{BookView, KeepOrders, Options, Replica, TradeView, prefetch_beside};

@@ -3,7 +3,6 @@
 //! Knows no text and no socket: what a topic's frames are made of is its parameter `F`.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
-#![deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros)]
 
 pub mod channel;
 pub mod topic;

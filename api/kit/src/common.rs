@@ -59,7 +59,6 @@ impl Common {
 
     /// `documented` with rate limit, `GET /api/v1/limits`, health and metrics, OpenAPI. A fallback may be added before
     /// [`Common::layered`].
-    #[must_use]
     pub fn routes(&self, documented: OpenApiRouter) -> Router {
         let (routes, spec) = documented.nest("/api/v1", limits::documented(Arc::clone(&self.limits))).split_for_parts();
         routes
@@ -69,13 +68,11 @@ impl Common {
     }
 
     /// Health and metrics only.
-    #[must_use]
     pub fn actuator_routes(&self) -> Router {
         actuator::routes(Arc::clone(&self.actuator)).fallback(|| async { StatusCode::NOT_FOUND })
     }
 
     /// `routes` behind what every request passes, counted as `service`.
-    #[must_use]
     pub fn layered(&self, routes: Router, service: &'static str) -> Router {
         layered(routes, service, self.bounds, &self.http)
     }

@@ -59,7 +59,6 @@ const SWAGGER_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// `routes` behind all of it. `service` labels the requests of this port.
-#[must_use]
 pub fn layered(routes: Router, service: &'static str, bounds: RequestBounds, http: &Arc<HttpMetrics>) -> Router {
     let counted = (Arc::clone(http), service);
     let http = Arc::clone(http);

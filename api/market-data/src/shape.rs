@@ -69,7 +69,6 @@ fn level_shape(level: Level, decimals: u8) -> LevelShape {
 }
 
 /// A quote with the instrument's long name, as movers show it.
-
 pub(crate) fn named_quote(copy: NamedQuoteCopy) -> Quote {
     Quote { name: Some(copy.name), ..Quote::from(copy.quote) }
 }

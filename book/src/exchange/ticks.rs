@@ -3,6 +3,9 @@
 //! The step is that of the order price's own band, so it changes during a day and a book can have two. Integers only. Never
 //! decides whether an order is allowed.
 
+// OK because prices are written in kuruş, with the lira before the underscore.
+#![allow(clippy::inconsistent_digit_grouping)]
+
 use super::date::Day;
 use crate::types::Price;
 
@@ -120,7 +123,7 @@ impl TickRules {
     /// from the start of a band is one of the band below.
     #[must_use]
     pub fn step(&self, price: Price, ticks: i64) -> Price {
-        self.from_rank(self.rank(price).saturating_add(ticks))
+        self.price_of_rank(self.rank(price).saturating_add(ticks))
     }
 
     /// The number of valid prices below `price`, itself rounded down to a valid one. Steps between two prices are the
@@ -137,7 +140,7 @@ impl TickRules {
         (self.bands[band + 1].from.0 - self.bands[band].from.0) / self.bands[band].tick
     }
 
-    fn from_rank(&self, rank: i64) -> Price {
+    fn price_of_rank(&self, rank: i64) -> Price {
         let mut rest = rank.max(0);
         let last = self.bands.len() - 1;
         for at in 0..last {

@@ -3,7 +3,6 @@
 //! Bounded by the slots of a turn; never blocks. Cold branches (slow readers, snapshots, epochs) may allocate.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
-#![deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros)]
 
 use std::ops::Range;
 
