@@ -72,7 +72,6 @@ impl Assembly {
     }
 
     /// The gateway's port.
-    #[must_use]
     pub fn gateway_router(&self) -> Router {
         let market_data = Arc::clone(&self.market_data) as Arc<dyn MarketDataClient>;
         let gateway = Gateway { market_data, ws_proxy: Arc::clone(&self.ws_proxy) };
@@ -80,13 +79,11 @@ impl Assembly {
     }
 
     /// The admin port: health and metrics only.
-    #[must_use]
     pub fn admin_router(&self) -> Router {
         self.common.layered(self.common.actuator_routes(), ADMIN_SERVICE)
     }
 
     /// What the market-data port answers but for the public WebSocket.
-    #[must_use]
     pub fn market_data_router(&self) -> Router {
         api_market_data::routes::router(Arc::clone(&self.market_data), &self.common)
     }

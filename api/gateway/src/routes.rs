@@ -23,7 +23,6 @@ pub struct Gateway {
 }
 
 /// The routes of the port: REST, health, metrics, OpenAPI, the WebSocket proxy, the web page.
-#[must_use]
 pub fn router(gateway: Gateway, common: &Common) -> Router {
     let documented = OpenApiRouter::with_openapi(openapi::head("BIST Trading Platform", rest::DESCRIPTION))
         .nest(rest::PREFIX, rest::documented(gateway.market_data))

@@ -18,7 +18,6 @@ use crate::service::MarketData;
 pub const SERVICE: &str = "market-data-service";
 
 /// The routes of the port.
-#[must_use]
 pub fn router(service: Arc<MarketData>, common: &Common) -> Router {
     let head = openapi::head("BIST Trading Platform: market data", rest::DESCRIPTION);
     let documented = OpenApiRouter::with_openapi(head).nest(rest::PREFIX, rest::documented(service));
