@@ -234,9 +234,7 @@ pub fn spoilt(market: &Market) -> Option<String> {
 pub fn plan(options: &BenchOptions) -> Result<Plan, BenchError> {
     let &BenchOptions { format, seed, messages, symbols, live_orders, .. } = options;
     let plan = Plan { format, seed, messages, symbols, live_orders };
-    plan.check().map_err(|error| {
-        BenchError::Input(format!("this stream cannot be generated (--messages, --symbols, --live-orders): {error}"))
-    })?;
+    plan.check().map_err(|error| BenchError::Input(format!("--messages, --symbols, --live-orders: {error}")))?;
     Ok(plan)
 }
 
