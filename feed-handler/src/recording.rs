@@ -1,6 +1,6 @@
 //! Files: recordings of every format we meet, one message at a time.
 //!
-//! Read in this order: [`reader`] (open a file, take one message at a time), [`format`] (what a file is), [`input`]
+//! Read in this order: [`reader`] (open a file, take one message at a time), [`mod@format`] (what a file is), [`input`]
 //! (bytes, decompressed), one file per format ([`raw`], [`mold`], [`pcap`], [`dbn`], [`lobster`]), [`pacing`] (when a
 //! recorded message is due). Nothing here trusts what it reads: bad input is an error with its offset or a counter,
 //! never a panic, and no size in a file makes a buffer grow beyond its written bound.
