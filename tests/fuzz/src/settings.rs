@@ -3,7 +3,7 @@
 use ::config::Environment;
 
 /// The program's own file: it has no library to be reached by.
-#[allow(dead_code, missing_docs)] // only what reads and writes is used
+#[allow(dead_code, missing_docs, unused_imports)] // only what reads and writes is used
 #[path = "../../../src/settings/mod.rs"]
 mod program;
 
