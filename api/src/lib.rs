@@ -17,6 +17,7 @@ pub use api_kit::limits::Limit;
 pub use api_kit::server::{Listen, ServeError};
 pub use api_market_data::health::add_checks;
 pub use api_market_data::view::{View, ViewWorker};
+pub use api_store::{DataFolder, EpochFile, ServiceLock, ServiceName, StoreError};
 pub use assembly::{Assembly, Parts};
 pub use config::Config;
 pub use server::Server;
