@@ -14,7 +14,7 @@ mod turn;
 pub use metrics::FeedMetrics;
 pub use partition::LiveOptions;
 pub use replay::ReplayOptions;
-pub use turn::Finished;
+pub use turn::{Finished, Now};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,15 +65,20 @@ impl FeedWorker {
     /// Returns the packets or messages handled; the caller waits only on zero. Does nothing once
     /// [`FeedWorker::finished`].
     pub fn do_work(&mut self, now_ns: Nanos) -> usize {
+        self.do_work_at(Now { monotonic_ns: now_ns, wall_ns: now_ns })
+    }
+
+    /// The same with the two clocks apart: timers and pace run on the monotonic one, slots carry the other.
+    pub fn do_work_at(&mut self, now: Now) -> usize {
         if self.finished.is_some() {
             return 0;
         }
-        if !self.started && !self.start(now_ns) {
+        if !self.started && !self.start(now) {
             return 0;
         }
         let (work, turn) = match &mut self.source {
-            Source::Live(live) => live.turn(now_ns, &mut self.out),
-            Source::Replay(replay) => replay.turn(now_ns, &mut self.out),
+            Source::Live(live) => live.turn(now, &mut self.out),
+            Source::Replay(replay) => replay.turn(now, &mut self.out),
         };
         self.out.commit();
         let blocked = matches!(turn, Turn::Full);
@@ -129,14 +134,14 @@ impl FeedWorker {
 
     /// Says that the first session begins, as soon as there is room to say so.
     #[cold]
-    fn start(&mut self, now_ns: Nanos) -> bool {
+    fn start(&mut self, now: Now) -> bool {
         if !self.out.has_room(1) {
             self.blocked = true;
             return false;
         }
-        self.out.begin_session(now_ns);
+        self.out.begin_session(now.wall_ns);
         if let Source::Live(live) = &mut self.source {
-            live.start(now_ns);
+            live.start(now.monotonic_ns);
         }
         self.started = true;
         true

@@ -2,5 +2,8 @@
 
 #![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
 
+mod evidence;
 mod parking;
 pub mod sequencer;
+
+pub(crate) use evidence::PACKETS_KEPT;

@@ -10,7 +10,7 @@ use book::ring::{self, Consumer, Notifier};
 use book::slot::system;
 use book::{Slot, View};
 use feed_handler::decode::bistech;
-use feed_handler::feed::{FeedWorker, Finished, LiveOptions, ReplayOptions};
+use feed_handler::feed::{FeedWorker, Finished, LiveOptions, Now, ReplayOptions};
 use feed_handler::net::udp::{Line, UdpOptions, UdpSource};
 use feed_handler::recording::RecordingOptions;
 use feed_handler::recording::pacing::Speed;
@@ -23,7 +23,7 @@ use zerocopy::{Immutable, IntoBytes};
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_740_000_000 * SECOND;
 /// Enough for the largest packet and the parked ones of `SequencerConfig` below, and little else.
-const RING_SLOTS: usize = 12_000;
+const RING_SLOTS: usize = 14_000;
 
 fn bytes(message: impl Message + IntoBytes + Immutable) -> Vec<u8> {
     message.as_bytes().to_vec()
@@ -88,7 +88,12 @@ struct Bench {
 impl Bench {
     fn live(options: LiveOptions, request_server: Option<SocketAddrV4>) -> (Self, Exchange) {
         let line = Line { address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0), interface: Ipv4Addr::UNSPECIFIED };
-        let udp = UdpSource::open(&UdpOptions { lines: vec![line; 2], receive_buffer_bytes: 1 << 20, request_server });
+        let udp = UdpSource::open(&UdpOptions {
+            lines: vec![line; 2],
+            receive_buffer_bytes: 1 << 20,
+            request_server,
+            sources: Vec::new(),
+        });
         let udp = udp.unwrap();
         let exchange = Exchange {
             socket: UdpSocket::bind("127.0.0.1:0").unwrap(),
@@ -143,6 +148,7 @@ fn words(slots: &[Slot]) -> Vec<String> {
             system::TIME => "time".to_owned(),
             system::STALE => format!("stale {}", record.from / SECOND),
             system::ALIVE => "alive".to_owned(),
+            system::JOINED_MIDWAY => format!("midway from {}", record.from),
             code => format!("system {code}"),
         },
         View::Symbol(_) => "symbol".to_owned(),
@@ -185,7 +191,7 @@ fn packets_become_slots_in_order_whichever_line_is_first() {
 }
 
 #[test]
-fn a_gap_is_said_in_time_and_times_are_not_guessed_after_it() {
+fn a_gap_is_said_in_time_and_costs_no_more_than_what_is_lost() {
     let (mut bench, mut exchange) = Bench::live(options(), None);
     exchange.send(&[seconds(), directory()]);
     bench.take(6);
@@ -193,10 +199,13 @@ fn a_gap_is_said_in_time_and_times_are_not_guessed_after_it() {
     exchange.send(&[add(3), seconds(), add(4)]);
     bench.take(0);
     bench.now_ns += SECOND;
-    // The add behind the gap has no second to stand in.
-    assert_eq!(words(&bench.take(3)), ["gap 3..=4", "time", "add 4"]);
+    // The add behind the gap stands in the last second that is known.
+    let slots = bench.take(4);
+    assert_eq!(words(&slots), ["gap 3..=4", "add 3", "time", "add 4"]);
+    let View::Order(order) = slots[1].view() else { unreachable!() };
+    assert_eq!(order.exchange_ns, START);
     let metrics = bench.worker.metrics();
-    assert_eq!((metrics.gaps(), metrics.refused()), (1, 1));
+    assert_eq!((metrics.gaps(), metrics.refused()), (1, 0));
 }
 
 #[test]
@@ -205,7 +214,11 @@ fn a_new_session_is_a_new_epoch_and_forgets_everything() {
     exchange.send(&[seconds(), directory(), add(1)]);
     bench.take(7);
     exchange.writer = PacketWriter::new(*b"SESSION002", 1, 1_400);
-    exchange.send(&[seconds(), add(1), directory(), add(2)]);
+    exchange.send(&[seconds(), add(1)]);
+    exchange.send(&[directory()]);
+    bench.take(0);
+    assert_eq!(bench.worker.epoch(), 40, "two packets are not believed");
+    exchange.send(&[add(2)]);
     // The first add names a book that this session has not announced.
     assert_eq!(
         words(&bench.take(7)),
@@ -233,7 +246,9 @@ fn silence_is_said_once_and_its_end_before_what_ends_it() {
     exchange.send_raw(0, &exchange.writer.heartbeat());
     bench.take(0);
     bench.now_ns += 4 * SECOND;
-    exchange.send_raw(0, &exchange.writer.end_of_session());
+    for _ in 0..3 {
+        exchange.send_raw(0, &exchange.writer.end_of_session());
+    }
     bench.take(0);
     bench.now_ns += 100 * SECOND;
     bench.take(0);
@@ -241,10 +256,132 @@ fn silence_is_said_once_and_its_end_before_what_ends_it() {
 }
 
 #[test]
+fn f10_garbage_strangers_and_an_early_end_are_no_life() {
+    let (mut bench, mut exchange) = Bench::live(options(), None);
+    exchange.send(&[seconds(), directory()]);
+    bench.take(6);
+    let stranger = PacketWriter::new(*b"STRANGER01", 9, 1_400);
+    let mut stale = 0;
+    // Each second one of them comes, more often than the feed may be silent.
+    for at in 0..12 {
+        bench.now_ns += SECOND;
+        match at % 3 {
+            0 => exchange.send_raw(0, b"?"),
+            1 => exchange.send_raw(0, &stranger.heartbeat()),
+            _ if at < 6 => exchange.send_raw(0, &exchange.writer.end_of_session()),
+            _ => {}
+        }
+        for _ in 0..20 {
+            bench.worker.do_work(bench.now_ns);
+            bench.worker.wait(Duration::from_millis(1));
+        }
+        let mut slots = Vec::new();
+        bench.ring.drain(usize::MAX, |slot| slots.push(*slot));
+        stale += words(&slots).iter().filter(|word| word.starts_with("stale")).count();
+        assert!(!words(&slots).contains(&"alive".to_owned()));
+    }
+    assert_eq!((stale, bench.worker.metrics().is_stale()), (1, true));
+    assert_eq!(bench.worker.metrics().received_ns(), START, "the age grows");
+    exchange.send(&[add(1)]);
+    assert_eq!(words(&bench.take(2)), ["alive", "add 1"]);
+}
+
+#[test]
+fn f7_one_foreign_datagram_and_a_forged_number_leave_the_books_alone() {
+    let (mut bench, mut exchange) = Bench::live(options(), None);
+    exchange.send(&[seconds(), directory(), add(1)]);
+    bench.take(7);
+    let mut stranger = PacketWriter::new(*b"STRANGER01", 1, 1_400);
+    stranger.push(&seconds()).unwrap();
+    let stray = stranger.take().unwrap().to_vec();
+    exchange.send_raw(0, &stray);
+    exchange.send_raw(0, &PacketWriter::new(*b"SESSION001", 1 << 63, 1_400).heartbeat());
+    exchange.send_raw(0, &PacketWriter::new(*b"OLDSESSION", 77, 1_400).end_of_session());
+    exchange.send(&[add(2)]);
+    assert_eq!(words(&bench.take(1)), ["add 2"]);
+    bench.now_ns += SECOND;
+    bench.take(0);
+    assert_eq!((bench.worker.epoch(), bench.worker.metrics().gaps()), (40, 0));
+    assert_eq!(line_packets(&bench, "a", "foreign") + line_packets(&bench, "a", "jumped"), 3);
+}
+
+#[test]
+fn a_session_without_its_beginning_says_so_after_its_start() {
+    let mut options = options();
+    options.sequencer.start = Start::Join;
+    let (mut bench, mut exchange) = Bench::live(options, None);
+    exchange.writer = PacketWriter::new(*b"SESSION001", 500, 1_400);
+    exchange.send(&[seconds()]);
+    assert_eq!(words(&bench.take(3)), ["session 40", "midway from 500", "time"]);
+    assert_eq!(bench.worker.metrics().joined_midway(), 500);
+    exchange.writer = PacketWriter::new(*b"SESSION002", 1, 1_400);
+    for _ in 0..3 {
+        exchange.send(&[seconds()]);
+    }
+    assert_eq!(words(&bench.take(4)), ["session 41", "time", "time", "time"]);
+    assert_eq!(bench.worker.metrics().joined_midway(), 0);
+}
+
+#[test]
+fn timers_run_on_the_monotonic_clock_and_slots_carry_the_other() {
+    let (mut bench, mut exchange) = Bench::live(options(), None);
+    exchange.send(&[seconds(), directory()]);
+    bench.take(6);
+    // The wall clock jumps an hour ahead, then two back; nothing is stale and nothing alive by that.
+    for wall_ns in [START + 3_600 * SECOND, START - 3_600 * SECOND] {
+        bench.worker.do_work_at(Now { monotonic_ns: START + SECOND, wall_ns });
+        assert_eq!(bench.ring.waiting(), 0);
+    }
+    bench.worker.do_work_at(Now { monotonic_ns: START + 6 * SECOND, wall_ns: START - 3_600 * SECOND });
+    let mut slots = Vec::new();
+    bench.ring.drain(usize::MAX, |slot| slots.push(*slot));
+    assert_eq!(words(&slots), ["stale 6"]);
+    let View::System(stale) = slots[0].view() else { unreachable!() };
+    assert_eq!(stale.received_ns, START - 3_600 * SECOND);
+}
+
+#[test]
+fn the_date_of_itch50_is_read_again_at_each_session() {
+    const DAY: u64 = 86_400 * SECOND;
+    let line = Line { address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0), interface: Ipv4Addr::UNSPECIFIED };
+    let udp = UdpOptions { lines: vec![line], receive_buffer_bytes: 0, request_server: None, sources: Vec::new() };
+    let udp = UdpSource::open(&udp).unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let lines = udp.addresses();
+    let (producer, ring) = ring::ring("events", RING_SLOTS, Notifier::new());
+    let options = LiveOptions { midnight_of: Some(|now_ns| now_ns / DAY * DAY), ..options() };
+    // Opened the day before the first session.
+    let decoder = feed_handler::decode::itch50::Decoder::new(START / DAY * DAY - DAY, 16);
+    let worker = FeedWorker::live(udp, decoder, producer, 40, options).unwrap();
+    let (mut bench, mut exchange) = (
+        Bench { worker, ring, now_ns: START },
+        Exchange { socket, writer: PacketWriter::new(*b"DAY0000001", 1, 1_400), lines },
+    );
+    let trade = || {
+        let mut event = vec![0; feed_handler::decode::itch50::length_of(b'S').unwrap()];
+        // System event `O`, 14:30 after midnight.
+        (event[0], event[11]) = (b'S', b'O');
+        event[5..11].copy_from_slice(&(52_200 * SECOND).to_be_bytes()[2..]);
+        event
+    };
+    exchange.send(&[trade()]);
+    let day_1 = bench.take(2)[1].exchange_ns();
+    bench.now_ns += DAY;
+    exchange.writer = PacketWriter::new(*b"DAY0000002", 1, 1_400);
+    for _ in 0..3 {
+        exchange.send(&[trade()]);
+    }
+    let day_2 = bench.take(4)[1].exchange_ns();
+    assert_eq!((day_1, day_2), (START / DAY * DAY + 52_200 * SECOND, START / DAY * DAY + DAY + 52_200 * SECOND));
+}
+
+#[test]
 fn the_end_of_the_session_ends_the_feed_where_that_is_asked_for() {
     let (mut bench, mut exchange) = Bench::live(LiveOptions { stop_at_end: true, ..options() }, None);
     exchange.send(&[seconds()]);
-    exchange.send_raw(1, &exchange.writer.end_of_session());
+    for _ in 0..3 {
+        exchange.send_raw(1, &exchange.writer.end_of_session());
+    }
     assert_eq!(words(&bench.finish()), ["session 40", "time"]);
     assert!(matches!(bench.worker.finished(), Some(Finished::EndOfSession)));
     exchange.send(&[seconds()]);
@@ -337,7 +474,7 @@ fn a_ring_without_room_for_one_packet_is_counted_once_and_read_on_later() {
 #[test]
 fn a_ring_that_cannot_hold_a_packet_is_refused_at_the_start() {
     let line = Line { address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0), interface: Ipv4Addr::UNSPECIFIED };
-    let udp = UdpOptions { lines: vec![line], receive_buffer_bytes: 0, request_server: None };
+    let udp = UdpOptions { lines: vec![line], receive_buffer_bytes: 0, request_server: None, sources: Vec::new() };
     let (producer, _ring) = ring::ring("events", 100, Notifier::new());
     let decoder = bistech::Decoder::new(1, None);
     let refused = FeedWorker::live(UdpSource::open(&udp).unwrap(), decoder, producer, 1, options()).err().unwrap();

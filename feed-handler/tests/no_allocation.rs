@@ -40,7 +40,7 @@ fn messages(orders: std::ops::Range<u64>) -> Vec<Vec<u8>> {
     ];
     for order in orders {
         if order % 50 == 0 {
-            // After the gap nothing has a time until the next second.
+            all.push(vec![b'?'; 8]);
             all.push(bytes(Seconds { second: 1_740_000_000.into(), ..Seconds::default() }));
         }
         let order_id = order.into();
@@ -83,8 +83,12 @@ fn the_live_path_takes_no_memory() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     let SocketAddr::V4(request_server) = server.local_addr().unwrap() else { unreachable!() };
     let line = Line { address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0), interface: Ipv4Addr::UNSPECIFIED };
-    let options =
-        UdpOptions { lines: vec![line; 2], receive_buffer_bytes: 4 << 20, request_server: Some(request_server) };
+    let options = UdpOptions {
+        lines: vec![line; 2],
+        receive_buffer_bytes: 4 << 20,
+        request_server: Some(request_server),
+        sources: Vec::new(),
+    };
     let udp = UdpSource::open(&options).unwrap();
     let lines = udp.addresses();
     let recovery = Some(Recovery { delay_ns: 0, interval_ns: 1_000, messages_max: 100 });

@@ -2,7 +2,10 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::{count_file, data, kinds};
+use feed_handler::inspect::{self, BookQuery};
 use feed_handler::recording::ReadError;
 use feed_handler::recording::{FormatChoice, Recording, RecordingOptions, Step};
 
@@ -171,4 +174,39 @@ fn what_the_user_says_wins_over_what_it_looks_like() {
     assert!(counts.refused_total() > 0, "read as what it is not");
     assert!(open("dbn").is_err());
     assert!("algolab".parse::<FormatChoice>().is_err());
+}
+
+/// The row of a book after message `sequence` of a shared case, and the report; `None` where there are no cases.
+fn row_of_case(name: &str, symbol: &str, sequence: u64) -> Option<(String, inspect::Report)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/cases").join(name);
+    if !path.exists() {
+        return None;
+    }
+    let query = BookQuery { symbol: symbol.to_owned(), levels: 7 };
+    let mut rows = Vec::new();
+    let report =
+        inspect::inspect(&path, &RecordingOptions::default(), Some(&query), &mut rows, &mut |_, _| {}).unwrap();
+    let rows = String::from_utf8(rows).unwrap();
+    Some((rows.lines().find(|row| row.starts_with(&format!("{sequence},")))?.to_owned(), report))
+}
+
+#[test]
+fn f7_a_stray_session_in_a_capture_costs_nothing() {
+    let Some((row, report)) = row_of_case("stray-session/c44_stray.pcap", "TEST", 9) else { return };
+    assert_eq!(row.split(',').skip(2).take(6).collect::<Vec<_>>(), ["10.0000", "60", "1", "10.1000", "70", "1"]);
+    assert_eq!((report.counts.gaps, report.counts.sessions, report.has_findings()), (0, 0, false));
+}
+
+#[test]
+fn a_hole_costs_what_it_swallowed_and_not_the_rest_of_its_second() {
+    let Some((row, report)) = row_of_case("hole-costs-the-rest-of-the-second/c80_hole.bistech.pcap", "GARAN.E", 14)
+    else {
+        return;
+    };
+    let counts = &report.counts;
+    assert_eq!((&counts.gaps_first[..], counts.refused_total()), (&[(6, 6)][..], 0));
+    let fields: Vec<_> = row.split(',').skip(2).collect();
+    let bids: Vec<_> = fields.chunks(6).map(|level| format!("{} x {}", level[0], level[1])).collect();
+    assert_eq!(bids, ["10.00 x 10", "9.97 x 3", "9.96 x 4", "9.95 x 5", "9.94 x 6", "9.93 x 7", "9.92 x 8"]);
+    assert_eq!(fields[3..5], ["10.10", "7"]);
 }

@@ -75,11 +75,6 @@ impl Decoder {
         outcome
     }
 
-    /// Forgets the second after a gap that may have hidden a `T`: everything is refused until the next one.
-    pub fn forget_time(&mut self) {
-        self.second_ns = None;
-    }
-
     /// Forgets second and books, for a new session.
     pub fn reset(&mut self) {
         self.second_ns = None;

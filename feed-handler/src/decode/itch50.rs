@@ -54,6 +54,11 @@ impl Decoder {
         Self { midnight_ns: midnight_ns.min(MIDNIGHT_NS_MAX), locate_max, counters: Counters::default() }
     }
 
+    /// Times count from `midnight_ns` from now on; `None` = as before.
+    pub fn begin_day(&mut self, midnight_ns: Option<Nanos>) {
+        self.midnight_ns = midnight_ns.map_or(self.midnight_ns, |midnight_ns| midnight_ns.min(MIDNIGHT_NS_MAX));
+    }
+
     /// Decodes one message into the slots it stands for, which for some types are none; the last of them carries
     /// [`flags::LAST`] where its layout has flags.
     ///

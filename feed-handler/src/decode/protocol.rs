@@ -96,17 +96,12 @@ impl MessageDecoder {
         }
     }
 
-    /// Messages were lost for good: what depends on them (the second of BISTECH timestamps) is no longer known.
-    pub fn forget_time(&mut self) {
-        if let Self::Bistech(decoder) = self {
-            decoder.forget_time();
-        }
-    }
-
-    /// A new session begins: nothing of the last one holds.
-    pub fn reset(&mut self) {
-        if let Self::Bistech(decoder) = self {
-            decoder.reset();
+    /// A new session begins: nothing of the last one holds. `midnight_ns` is the midnight that times without a date
+    /// count from; `None` = the last one.
+    pub fn reset(&mut self, midnight_ns: Option<Nanos>) {
+        match self {
+            Self::Bistech(decoder) => decoder.reset(),
+            Self::Itch50(decoder) => decoder.begin_day(midnight_ns),
         }
     }
 

@@ -74,6 +74,13 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// Whether a book may be wrong without the message. An unknown kind is news of a later version, which says nothing of
+    /// orders that this one knows; a book without a place is not shown.
+    #[must_use]
+    pub const fn spoils_books(self) -> bool {
+        matches!(self, Self::Short { .. } | Self::BadField { .. } | Self::NoTime { .. })
+    }
+
     /// A short name for counters.
     #[must_use]
     pub const fn reason(self) -> &'static str {

@@ -68,6 +68,24 @@ impl EventWriter {
         self.push(System::new(system::ALIVE, 0, now_ns, silence_ns, 0, self.epoch).into());
     }
 
+    /// Says that the session is known from message `from` on only.
+    #[cold]
+    pub fn joined_midway(&mut self, now_ns: Nanos, from: u64, leaped: bool) {
+        self.metrics.joined_midway.set(from);
+        self.push(System::new(system::JOINED_MIDWAY, 0, now_ns, from, leaped.into(), self.epoch).into());
+    }
+
+    /// Says that message `sequence` could not be read.
+    #[cold]
+    pub fn refused(&mut self, now_ns: Nanos, sequence: u64) {
+        self.push(self.refused_slot(now_ns, sequence));
+    }
+
+    /// The slot that says so.
+    pub fn refused_slot(&self, now_ns: Nanos, sequence: u64) -> Slot {
+        System::new(system::REFUSED, 0, now_ns, sequence, sequence, self.epoch).into()
+    }
+
     /// Says that these messages are lost.
     #[cold]
     pub fn gap(&mut self, now_ns: Nanos, from: u64, to: u64) {

@@ -19,7 +19,7 @@ use crate::wire::moldudp64::BadPacket;
 const REASONS: [&str; 7] = ["unknown_type", "short", "empty", "bad_field", "no_time", "unknown_book", "too_many_books"];
 
 /// What became of the packets of a line, in the order of their counters. Together they are all that the line brought.
-const OUTCOMES: [&str; 6] = ["first", "duplicate", "heartbeat", "stale", "dropped", "damaged"];
+const OUTCOMES: [&str; 8] = ["first", "duplicate", "heartbeat", "stale", "dropped", "damaged", "foreign", "jumped"];
 
 /// Packets of one line, by what became of them.
 #[derive(Debug)]
@@ -45,6 +45,10 @@ pub struct FeedMetrics {
     pub(crate) heartbeats: Gauge,
     pub(crate) repeats: Gauge,
     pub(crate) damaged: Gauge,
+    pub(crate) foreign: Gauge,
+    pub(crate) jumped: Gauge,
+    pub(crate) source_refused: Gauge,
+    pub(crate) joined_midway: Gauge,
     pub(crate) parked: Gauge,
     pub(crate) parked_dropped: Gauge,
     pub(crate) requests: Gauge,
@@ -76,6 +80,10 @@ impl FeedMetrics {
             heartbeats: Gauge::new(),
             repeats: Gauge::new(),
             damaged: Gauge::new(),
+            foreign: Gauge::new(),
+            jumped: Gauge::new(),
+            source_refused: Gauge::new(),
+            joined_midway: Gauge::new(),
             parked: Gauge::new(),
             parked_dropped: Gauge::new(),
             requests: Gauge::new(),
@@ -141,13 +149,19 @@ impl FeedMetrics {
         self.ring_full.get()
     }
 
+    /// Number of the first message of a session that was joined midway; 0 = it is known from its beginning.
+    #[must_use]
+    pub fn joined_midway(&self) -> u64 {
+        self.joined_midway.get()
+    }
+
     /// Whether nothing came for too long.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.stale.get() != 0
     }
 
-    /// When the last packet or message came, our clock; 0 = none yet.
+    /// When the last message or heartbeat of the session came, our clock; 0 = none yet.
     #[must_use]
     pub fn received_ns(&self) -> Nanos {
         self.received_ns.get()
@@ -175,6 +189,8 @@ const fn outcome_index(outcome: Result<PacketOutcome, BadPacket>) -> usize {
         Ok(PacketOutcome::Stale) => 3,
         Ok(PacketOutcome::Dropped) => 4,
         Err(_) => 5,
+        Ok(PacketOutcome::Foreign) => 6,
+        Ok(PacketOutcome::Jumped) => 7,
     }
 }
 
@@ -234,13 +250,19 @@ impl FeedMetrics {
 
     fn collect_health(&self, samples: &mut Vec<Sample>) {
         let source = [("source", self.source)];
+        samples.push(Sample::gauge(
+            "bist_feed_joined_midway",
+            "Number of the session's first message that is known; 0 when the session is known from its beginning.",
+            &source,
+            self.joined_midway.get() as f64,
+        ));
         if let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH)
             && self.received_ns.get() > 0
         {
             let age_ns = (now.as_nanos() as u64).saturating_sub(self.received_ns.get());
             samples.push(Sample::gauge(
                 "bist_feed_age_seconds",
-                "Seconds since the last packet or recorded message.",
+                "Seconds since the last message or heartbeat of the session, or recorded message.",
                 &source,
                 age_ns as f64 / 1e9,
             ));
@@ -258,6 +280,21 @@ impl FeedMetrics {
             ("bist_feed_heartbeats_total", "Heartbeat and end-of-session packets received.", self.heartbeats.get()),
             ("bist_feed_repeats_total", "Duplicate messages dropped, as from the other line.", self.repeats.get()),
             ("bist_feed_damaged_packets_total", "Datagrams that are not a whole packet.", self.damaged.get()),
+            (
+                "bist_feed_foreign_packets_total",
+                "Packets of another session before it was believed.",
+                self.foreign.get(),
+            ),
+            (
+                "bist_feed_jumped_packets_total",
+                "Packets numbered far ahead before that was believed.",
+                self.jumped.get(),
+            ),
+            (
+                "bist_feed_source_refused_total",
+                "Datagrams from senders that feed.sources does not name.",
+                self.source_refused.get(),
+            ),
             ("bist_feed_parked_packets_total", "Packets received ahead of a gap and kept.", self.parked.get()),
             (
                 "bist_feed_parked_dropped_total",

@@ -12,10 +12,11 @@ use std::time::Duration;
 use book::Nanos;
 
 use super::event_writer::EventWriter;
-use super::turn::{Finished, Turn};
+use super::turn::{Finished, Now, Turn};
 use crate::decode::protocol::{BYTES_PER_SLOT_MIN, MessageDecoder};
-use crate::decode::sink::Received;
+use crate::decode::sink::{Received, Refused};
 use crate::net::udp::UdpSource;
+use crate::recovery::PACKETS_KEPT;
 use crate::recovery::sequencer::{self, Sequenced, Sequencer};
 use crate::wire::moldudp64::HEADER_BYTES;
 
@@ -26,7 +27,7 @@ const LATENCY_SAMPLE: u64 = 4;
 /// Most bytes of a UDP payload over IPv4.
 const DATAGRAM_BYTES_MAX: usize = 65_507;
 /// Slots about the feed itself that one packet can add beside a gap before each packet it releases: a gap on leaving
-/// the old session, the new session, a gap at the end, stale and alive, and three to spare.
+/// the old session, the new session and how it was joined, a gap at the end, stale and alive, a refused message, and one to spare.
 const SYSTEM_SLOTS_MAX: usize = 8;
 /// Requests that one call of the sequencer can make: one when it settles.
 const REQUESTS_MAX: usize = 4;
@@ -47,6 +48,8 @@ pub struct LiveOptions {
     pub clock: Option<fn() -> Nanos>,
     /// Label `source` of the metrics: who sends on the line, `itch` or `sim`.
     pub source: &'static str,
+    /// The midnight that times without a date count from, by our clock; read at each session. `None` = the decoder's.
+    pub midnight_of: Option<fn(Nanos) -> Nanos>,
 }
 
 impl Default for LiveOptions {
@@ -59,6 +62,7 @@ impl Default for LiveOptions {
             channel_id: 0,
             clock: None,
             source: "itch",
+            midnight_of: None,
         }
     }
 }
@@ -73,14 +77,14 @@ pub(super) struct Partition {
     stop_at_end: bool,
     channel_id: u8,
     clock: Option<fn() -> Nanos>,
+    midnight_of: Option<fn(Nanos) -> Nanos>,
     /// Turns with packets.
     turns: u64,
-    last_packet_ns: Nanos,
+    /// When the session last gave a sign of life.
+    heard_ns: Nanos,
     /// When the last turn was.
     turn_ns: Nanos,
     stale: bool,
-    /// The session is over and none has followed yet: silence is as it should be.
-    ended: bool,
     first_session: bool,
     requests: Requests,
 }
@@ -94,15 +98,16 @@ struct Requests {
 
 /// A [`Handler`] of a live source's parts, which must not borrow its socket.
 macro_rules! handler {
-    ($live:expr, $out:expr, $now_ns:expr) => {
+    ($live:expr, $out:expr, $wall_ns:expr) => {
         Handler {
             decoder: &mut $live.decoder,
             out: $out,
             requests: &mut $live.requests,
-            now_ns: $now_ns,
+            wall_ns: $wall_ns,
             channel_id: $live.channel_id,
-            ended: &mut $live.ended,
+            midnight_of: $live.midnight_of,
             first_session: &mut $live.first_session,
+            refused_said: false,
         }
     };
 }
@@ -122,11 +127,11 @@ impl Partition {
             stop_at_end: options.stop_at_end,
             channel_id: options.channel_id,
             clock: options.clock,
+            midnight_of: options.midnight_of,
             turns: 0,
-            last_packet_ns: 0,
+            heard_ns: 0,
             turn_ns: 0,
             stale: false,
-            ended: false,
             first_session: true,
             requests: Requests::default(),
         }
@@ -149,7 +154,7 @@ impl Partition {
 
     /// Silence counts from now on.
     pub fn start(&mut self, now_ns: Nanos) {
-        self.last_packet_ns = now_ns;
+        self.heard_ns = now_ns;
     }
 
     /// Blocks until something comes, at most `timeout`.
@@ -180,7 +185,7 @@ impl Partition {
 
     /// One turn: the packets that are there, up to a bound, through order and decoder into the ring.
     #[inline]
-    pub fn turn(&mut self, now_ns: Nanos, out: &mut EventWriter) -> (usize, Turn) {
+    pub fn turn(&mut self, Now { monotonic_ns: now_ns, wall_ns }: Now, out: &mut EventWriter) -> (usize, Turn) {
         let mut packets = 0;
         let mut turn = Turn::Done;
         while packets < PACKETS_PER_TURN_MAX {
@@ -191,18 +196,18 @@ impl Partition {
             }
             let Some(arrived) = self.udp.receive() else {
                 if packets == 0 {
-                    self.on_idle(now_ns, out);
+                    self.on_idle(now_ns, wall_ns, out);
                 }
                 break;
             };
             packets += 1;
             out.metrics.bytes.add(arrived.bytes.len() as u64);
-            if self.stale {
+            if self.stale && self.sequencer.would_hear(arrived.bytes) {
+                // Before what it brings.
                 self.stale = false;
-                out.alive(now_ns, now_ns.saturating_sub(self.last_packet_ns));
+                out.alive(wall_ns, now_ns.saturating_sub(self.heard_ns));
             }
-            self.last_packet_ns = now_ns;
-            let mut handler = handler!(self, out, now_ns);
+            let mut handler = handler!(self, out, wall_ns);
             let line = arrived.line;
             let outcome =
                 self.sequencer.on_packet(now_ns, arrived.bytes, &mut |sequenced| handler.on_sequenced(sequenced));
@@ -210,12 +215,13 @@ impl Partition {
             // The book thread has the packet while the next one is read; its notifier rings once for all of the turn.
             out.publish();
             self.after_call();
+            self.note_life(now_ns, wall_ns, out);
         }
         if packets > 0 {
-            self.on_packets(now_ns, out);
+            self.on_packets(wall_ns, out);
         }
         self.turn_ns = now_ns;
-        if self.ended && self.stop_at_end {
+        if self.sequencer.is_ended() && self.stop_at_end {
             turn = Turn::Finished(Finished::EndOfSession);
         }
         (packets, turn)
@@ -223,28 +229,41 @@ impl Partition {
 
     /// Packets came: shows what was counted, and how long it took.
     #[inline]
-    fn on_packets(&mut self, now_ns: Nanos, out: &EventWriter) {
-        out.metrics.received_ns.set(now_ns);
+    fn on_packets(&mut self, wall_ns: Nanos, out: &EventWriter) {
         self.publish(out);
         if let Some(clock) = self.clock.filter(|_| self.turns.is_multiple_of(LATENCY_SAMPLE)) {
-            out.metrics.decode.record(clock().saturating_sub(now_ns));
+            out.metrics.decode.record(clock().saturating_sub(wall_ns));
         }
         self.turns += 1;
     }
 
+    /// A message or a heartbeat of the session is life; nothing else is.
+    #[inline]
+    fn note_life(&mut self, now_ns: Nanos, wall_ns: Nanos, out: &mut EventWriter) {
+        if self.sequencer.heard_ns() != Some(now_ns) {
+            return;
+        }
+        if self.stale {
+            self.stale = false;
+            out.alive(wall_ns, now_ns.saturating_sub(self.heard_ns));
+        }
+        self.heard_ns = now_ns;
+        out.metrics.received_ns.set(wall_ns);
+    }
+
     /// Nothing came: what time alone brings about.
-    fn on_idle(&mut self, now_ns: Nanos, out: &mut EventWriter) {
+    fn on_idle(&mut self, now_ns: Nanos, wall_ns: Nanos, out: &mut EventWriter) {
         let due = self.sequencer.deadline_ns().is_some_and(|deadline_ns| deadline_ns <= now_ns);
         if due || self.sequencer.has_ready() {
-            let mut handler = handler!(self, out, now_ns);
+            let mut handler = handler!(self, out, wall_ns);
             self.sequencer.on_idle(now_ns, &mut |sequenced| handler.on_sequenced(sequenced));
             self.after_call();
             self.publish(out);
         }
-        let silence_ns = now_ns.saturating_sub(self.last_packet_ns);
-        if !self.stale && !self.ended && silence_ns >= self.stale_ns {
+        let silence_ns = now_ns.saturating_sub(self.heard_ns);
+        if !self.stale && !self.sequencer.is_ended() && silence_ns >= self.stale_ns {
             self.stale = true;
-            out.stale(now_ns, silence_ns);
+            out.stale(wall_ns, silence_ns);
         }
     }
 
@@ -267,6 +286,9 @@ impl Partition {
         metrics.heartbeats.set(counters.heartbeats);
         metrics.repeats.set(counters.repeats);
         metrics.damaged.set(counters.damaged);
+        metrics.foreign.set(counters.foreign);
+        metrics.jumped.set(counters.jumped);
+        metrics.source_refused.set(self.udp.source_refused());
         metrics.parked.set(counters.parked);
         metrics.parked_dropped.set(counters.parked_dropped);
         metrics.requests.set(counters.requests);
@@ -279,10 +301,12 @@ struct Handler<'a> {
     decoder: &'a mut MessageDecoder,
     out: &'a mut EventWriter,
     requests: &'a mut Requests,
-    now_ns: Nanos,
+    wall_ns: Nanos,
     channel_id: u8,
-    ended: &'a mut bool,
+    midnight_of: Option<fn(Nanos) -> Nanos>,
     first_session: &'a mut bool,
+    /// Once a call: there is room for one such slot, and it is about all books.
+    refused_said: bool,
 }
 
 impl Handler<'_> {
@@ -290,14 +314,18 @@ impl Handler<'_> {
     fn on_sequenced(&mut self, sequenced: Sequenced<'_>) {
         match sequenced {
             Sequenced::Message { sequence, message } => {
-                let received = Received { received_ns: self.now_ns, sequence, channel_id: self.channel_id };
+                let received = Received { received_ns: self.wall_ns, sequence, channel_id: self.channel_id };
                 let out = &mut *self.out;
                 let refused = self.decoder.decode(message, received, &mut |slot| out.push(slot)).err();
                 out.metrics.on_message(message.first().copied().unwrap_or(0), refused);
+                if refused.is_some_and(Refused::spoils_books) && !std::mem::replace(&mut self.refused_said, true) {
+                    out.refused(self.wall_ns, sequence);
+                }
             }
             Sequenced::Gap { from, to } => {
-                self.decoder.forget_time();
-                self.out.gap(self.now_ns, from, to);
+                // The second of BISTECH times stays the last one known: a time may be early by as much as the gap was
+                // long, and the order is known.
+                self.out.gap(self.wall_ns, from, to);
             }
             Sequenced::Request(request) => {
                 if self.requests.count < REQUESTS_MAX {
@@ -305,17 +333,25 @@ impl Handler<'_> {
                     self.requests.count += 1;
                 }
             }
-            Sequenced::Session { .. } => {
-                *self.ended = false;
-                // The first session was announced at the start, so that readers know the epoch before the market
-                // opens.
-                if !std::mem::take(self.first_session) {
-                    self.decoder.reset();
-                    self.out.next_epoch();
-                    self.out.begin_session(self.now_ns);
-                }
-            }
-            Sequenced::EndOfSession { .. } => *self.ended = true,
+            Sequenced::Session { next, restarted, .. } => self.on_session(next, restarted),
+            Sequenced::EndOfSession { .. } => {}
+        }
+    }
+}
+
+impl Handler<'_> {
+    /// A session begins, of which the first message that we can have is `next`.
+    #[cold]
+    fn on_session(&mut self, next: u64, restarted: bool) {
+        self.decoder.reset(self.midnight_of.map(|midnight_of| midnight_of(self.wall_ns)));
+        // The first session was announced at the start, so that readers know the epoch before the market opens.
+        if !std::mem::take(self.first_session) {
+            self.out.next_epoch();
+            self.out.begin_session(self.wall_ns);
+        }
+        self.out.metrics.joined_midway.set(0);
+        if next > 1 {
+            self.out.joined_midway(self.wall_ns, next, restarted);
         }
     }
 }
@@ -326,9 +362,9 @@ const fn slots_of_datagram_max(bytes: usize) -> usize {
 }
 
 /// Most slots that one call of the sequencer can make: the packet that came; the parked packets that it releases, two
-/// of them to make room for itself; a gap before each of them.
+/// of them to make room for itself; those kept of a session that is believed now; a gap before each of them.
 const fn slots_of_call_max(config: &sequencer::SequencerConfig) -> usize {
-    let released = config.packets_released_max.saturating_add(3);
+    let released = config.packets_released_max.saturating_add(3 + PACKETS_KEPT);
     slots_of_datagram_max(DATAGRAM_BYTES_MAX)
         + released * (slots_of_datagram_max(config.datagram_bytes_max) + 1)
         + SYSTEM_SLOTS_MAX
@@ -341,7 +377,7 @@ mod tests {
     #[test]
     fn the_default_bounds_fit_the_event_ring() {
         // 65,487 / 7 for the packet itself, (1,480 / 7 + 1) for each parked one
-        assert_eq!(slots_of_call_max(&sequencer::SequencerConfig::default()), 9_355 + 19 * 212 + 8);
+        assert_eq!(slots_of_call_max(&sequencer::SequencerConfig::default()), 9_355 + 27 * 212 + 8);
         assert!(slots_of_call_max(&sequencer::SequencerConfig::default()) < 65_536 / 4);
     }
 }

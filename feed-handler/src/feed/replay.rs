@@ -1,4 +1,4 @@
-//! A recording played back: each message into the event ring when it is due.
+//! A recording played back: each message into the event ring when it is due, received at that moment.
 //!
 //! Never sleeps: a turn says how long nothing is due, and the caller waits. Unlike the live path it allocates, when a
 //! message has more slots than any before it, and when it opens the file for a further lap.
@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use book::{Nanos, Slot};
 
 use super::event_writer::EventWriter;
-use super::turn::{Finished, Turn};
+use super::turn::{Finished, Now, Turn};
+use crate::decode::sink::Refused;
 use crate::recording::pacing::{Pacer, Speed};
 use crate::recording::{OpenError, ReadError, Recording, RecordingOptions, Step};
 
@@ -87,7 +88,7 @@ impl Replay {
     }
 
     /// One turn: the messages that are due, up to a bound.
-    pub fn turn(&mut self, now_ns: Nanos, out: &mut EventWriter) -> (usize, Turn) {
+    pub fn turn(&mut self, Now { monotonic_ns: now_ns, wall_ns }: Now, out: &mut EventWriter) -> (usize, Turn) {
         let mut messages = 0;
         self.wait_ns = 0;
         let turn = loop {
@@ -100,6 +101,8 @@ impl Replay {
                 if !out.has_room(slots) {
                     break Turn::Full;
                 }
+                // What the recording says of its receiver's clock, or nothing, would be an age of years here.
+                self.pending[..slots].iter_mut().for_each(|slot| *slot = slot.with_received(wall_ns));
                 out.push_all(&self.pending[..slots]);
                 self.pending.drain(..slots);
                 if !self.pending.is_empty() {
@@ -116,6 +119,9 @@ impl Replay {
                 Ok(Step::Message(taken)) => {
                     self.pending_ns = Some(taken.recorded_ns);
                     out.metrics.on_message(taken.kind, taken.refused);
+                    if taken.refused.is_some_and(Refused::spoils_books) {
+                        self.pending.push(out.refused_slot(taken.recorded_ns, 0));
+                    }
                 }
                 Ok(Step::Gap { from, to }) => {
                     // The slot of the gap goes out with the next message's.
@@ -125,11 +131,11 @@ impl Replay {
                 }
                 Ok(Step::Session) => {
                     out.next_epoch();
-                    self.pending.push(out.session(now_ns));
+                    self.pending.push(out.session(wall_ns));
                     self.pending_ns = Some(0);
                 }
                 Ok(Step::PartitionSession) => self.pending_ns = Some(0),
-                Ok(Step::End) => match self.next_lap(now_ns, out) {
+                Ok(Step::End) => match self.next_lap(wall_ns, out) {
                     Some(finished) => break Turn::Finished(finished),
                     None => messages += 1,
                 },
@@ -140,7 +146,7 @@ impl Replay {
             }
         };
         if messages > 0 {
-            out.metrics.received_ns.set(now_ns);
+            out.metrics.received_ns.set(wall_ns);
             self.show_counts(out);
         }
         (messages, turn)

@@ -5,7 +5,7 @@
 //! feed handler that dies of one bad datagram is worse than one that says what it saw.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub struct UdpOptions {
     pub receive_buffer_bytes: usize,
     /// Server for requests of lost messages (REWINDER), answered by unicast.
     pub request_server: Option<SocketAddrV4>,
+    /// Addresses that datagrams may come from, beside the request server; empty = any.
+    pub sources: Vec<Ipv4Addr>,
 }
 
 /// Live sockets, polled together.
@@ -53,6 +55,9 @@ pub struct UdpSource {
     /// Line that is read next.
     turn: usize,
     request_server: Option<SocketAddr>,
+    /// Who may send; empty = anybody.
+    sources: Box<[IpAddr]>,
+    source_refused: u64,
     /// Index of the line that requests leave from and their answers come to.
     request_line: usize,
     buffer: Box<[u8]>,
@@ -115,7 +120,10 @@ impl UdpSource {
         }
         let request_line = lines.len();
         if options.request_server.is_some() {
-            let any = Line { address: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), interface: Ipv4Addr::UNSPECIFIED };
+            // A server of this machine is answered on this machine.
+            let is_local = options.request_server.is_some_and(|server| server.ip().is_loopback());
+            let ip = if is_local { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+            let any = Line { address: SocketAddrV4::new(ip, 0), interface: Ipv4Addr::UNSPECIFIED };
             lines.push(open(&any, options.receive_buffer_bytes)?);
         }
         for (at, line) in lines.iter_mut().enumerate() {
@@ -127,6 +135,8 @@ impl UdpSource {
             waker,
             lines,
             turn: 0,
+            sources: sources(options),
+            source_refused: 0,
             request_server: options.request_server.map(SocketAddr::V4),
             request_line,
             buffer: vec![0; DATAGRAM_BUFFER].into_boxed_slice(),
@@ -141,8 +151,19 @@ impl UdpSource {
             let at = self.turn;
             self.turn = (at + 1) % self.lines.len();
             let line = &mut self.lines[at];
-            match line.socket.recv(&mut self.buffer) {
-                Ok(length) => {
+            // Who sent it costs more to ask, and is asked only where it matters.
+            let received = if self.sources.is_empty() {
+                line.socket.recv(&mut self.buffer).map(|length| (length, true))
+            } else {
+                let allowed = |from: SocketAddr| self.sources.contains(&from.ip());
+                line.socket.recv_from(&mut self.buffer).map(|(length, from)| (length, allowed(from)))
+            };
+            match received {
+                Ok((_, false)) => {
+                    line.drained = false;
+                    self.source_refused += 1;
+                }
+                Ok((length, true)) => {
                     line.drained = false;
                     return Some(Arrived { line: LineIndex(at as u8), bytes: &self.buffer[..length] });
                 }
@@ -233,11 +254,26 @@ impl UdpSource {
         self.request_server.is_some()
     }
 
+    /// Datagrams from senders that are not among those allowed.
+    #[must_use]
+    pub fn source_refused(&self) -> u64 {
+        self.source_refused
+    }
+
     /// Errors of sockets so far.
     #[must_use]
     pub fn errors(&self) -> u64 {
         self.errors
     }
+}
+
+/// Who may send, the request server among them; empty = anybody.
+fn sources(options: &UdpOptions) -> Box<[IpAddr]> {
+    if options.sources.is_empty() {
+        return Box::default();
+    }
+    let server = options.request_server.map(|server| *server.ip());
+    options.sources.iter().copied().chain(server).map(IpAddr::V4).collect()
 }
 
 fn open(line: &Line, receive_buffer_bytes: usize) -> io::Result<LineSocket> {
@@ -271,7 +307,8 @@ mod tests {
 
     fn loopback(request_server: Option<SocketAddrV4>) -> UdpSource {
         let line = Line { address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0), interface: Ipv4Addr::UNSPECIFIED };
-        let options = UdpOptions { lines: vec![line; 2], receive_buffer_bytes: 1 << 20, request_server };
+        let options =
+            UdpOptions { lines: vec![line; 2], receive_buffer_bytes: 1 << 20, request_server, sources: Vec::new() };
         UdpSource::open(&options).unwrap()
     }
 
@@ -307,7 +344,8 @@ mod tests {
         // The port is the system's choice, so that tests may run side by side.
         let group = SocketAddrV4::new(Ipv4Addr::new(239, 192, 77, 1), 0);
         let line = Line { address: group, interface: Ipv4Addr::LOCALHOST };
-        let options = UdpOptions { lines: vec![line], receive_buffer_bytes: 0, request_server: None };
+        let options =
+            UdpOptions { lines: vec![line], receive_buffer_bytes: 0, request_server: None, sources: Vec::new() };
         let mut source = match UdpSource::open(&options) {
             Ok(source) => source,
             Err(error) => return println!("skipped: no multicast on the loopback interface here ({error})"),
@@ -330,6 +368,37 @@ mod tests {
         }
         sender.send_to(b"quiet", addresses[1]).unwrap();
         assert!((0..3).any(|_| receive(&mut source).0 == 1));
+    }
+
+    #[test]
+    fn only_allowed_senders_are_read_and_the_others_are_counted() {
+        let line = Line { address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0), interface: Ipv4Addr::UNSPECIFIED };
+        let open = |source| {
+            let sources = vec![source];
+            let options =
+                UdpOptions { lines: vec![line], receive_buffer_bytes: 1 << 20, request_server: None, sources };
+            UdpSource::open(&options).unwrap()
+        };
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut allowing = open(Ipv4Addr::LOCALHOST);
+        sender.send_to(b"ours", allowing.addresses()[0]).unwrap();
+        assert_eq!(receive(&mut allowing), (0, b"ours".to_vec()));
+        let mut refusing = open(Ipv4Addr::new(192, 0, 2, 1));
+        sender.send_to(b"theirs", refusing.addresses()[0]).unwrap();
+        for _ in 0..1_000 {
+            assert!(refusing.receive().is_none());
+            if refusing.source_refused() == 1 {
+                return;
+            }
+            refusing.wait(Duration::from_millis(10));
+        }
+        panic!("it was not counted");
+    }
+
+    #[test]
+    fn answers_of_a_server_of_this_machine_are_awaited_on_this_machine_only() {
+        let source = loopback(Some("127.0.0.1:9".parse().unwrap()));
+        assert!(source.addresses()[2].ip().is_loopback());
     }
 
     #[test]

@@ -40,6 +40,7 @@ const SEQUENCER: SequencerConfig = SequencerConfig {
     gap_timeout_ns: 200_000_000,
     restart_after_ns: 5_000_000_000,
     packets_released_max: 16,
+    jump_max: u64::MAX, // excerpts leap as far as they like: a hole, not a new session
     recovery: None,
 };
 
@@ -141,7 +142,7 @@ impl Stream {
 
     /// Begins a session: forgets what the decoder knew, and empties the books that the stream feeds.
     fn begin_session(&mut self, now_ns: Nanos, channel_id: u8, sink: &mut impl Sink) {
-        self.decoder.reset();
+        self.decoder.reset(None);
         self.implied = ImpliedDirectory::default();
         let mut books: Vec<u32> = self.books.drain().collect();
         books.sort_unstable();
@@ -269,7 +270,6 @@ impl Packets {
                 Step::Message(RecordedMessage::decode(message, received, decoder, implied, &self.decoder_options, sink))
             }
             Item::Gap { from, to } => {
-                decoder.forget_time();
                 sink.push(System::new(system::GAP, 0, captured_ns, from, to, 0).into());
                 Step::Gap { from, to }
             }
@@ -360,13 +360,14 @@ impl Packets {
     /// Takes what stream `at` still holds, giving up what it waits for; `false` when there is no such stream.
     fn flush(&mut self, at: usize) -> bool {
         let Some(Stream { sequencer, .. }) = self.streams.get_mut(at) else { return false };
-        if !sequencer.has_gap() && !sequencer.has_ready() {
-            self.flushing = Some(at + 1);
-            return true;
-        }
         let captured_ns = self.ready.captured_ns;
         self.ready.begin(at, captured_ns);
         let ready = &mut self.ready;
+        if !sequencer.has_gap() && !sequencer.has_ready() {
+            let concluded = sequencer.conclude(self.latest_ns, &mut |sequenced| ready.sequenced(sequenced, &mut false));
+            self.flushing = Some(if concluded { at } else { at + 1 });
+            return true;
+        }
         self.latest_ns = self.latest_ns.saturating_add(SEQUENCER.gap_timeout_ns);
         sequencer.on_idle(self.latest_ns, &mut |sequenced| ready.sequenced(sequenced, &mut false));
         true

@@ -57,6 +57,11 @@ impl Parking {
         self.entries.front().map(|entry| entry.first)
     }
 
+    /// First number of the last packet.
+    pub fn last(&self) -> Option<u64> {
+        self.entries.back().map(|entry| entry.first)
+    }
+
     /// When the first packet came.
     #[inline]
     pub fn first_arrived_ns(&self) -> Option<Nanos> {

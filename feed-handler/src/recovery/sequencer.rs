@@ -3,9 +3,13 @@
 //! No socket and no clock: datagrams and time come in, [`Sequenced`]s go out. Both lines, answers to requests and
 //! repeats go through the same door; whichever comes first counts. Never allocates after construction, never
 //! delivers a part of a damaged packet, never waits longer than `gap_timeout_ns` for a number that does not come.
+//! Never believes one packet alone that another session began, that this one is over, or that its numbers leaped.
+
+mod belief;
 
 use book::Nanos;
 
+use super::evidence::{Candidates, LEAP_TRUSTED, PACKETS_TO_BELIEVE, Run};
 use super::parking::{Parked, Parking};
 use crate::wire::moldudp64::{BadPacket, Packet, PacketKind, Request, Session};
 
@@ -24,7 +28,8 @@ pub enum Start {
 pub struct Recovery {
     /// How long the other line may take to fill a gap before the first request.
     pub delay_ns: Nanos,
-    /// Least time between two requests of this partition.
+    /// Least time between two requests of this partition. Doubles up to one second while nothing that was asked for
+    /// comes.
     pub interval_ns: Nanos,
     /// Most messages of one request.
     pub messages_max: u16,
@@ -49,9 +54,17 @@ pub struct SequencerConfig {
     pub restart_after_ns: Nanos,
     /// Most parked packets delivered by one call, so that one call cannot fill the ring behind it (at least 1).
     pub packets_released_max: usize,
+    /// Most numbers that a session can leap ahead; farther ahead it counts as begun anew.
+    pub jump_max: u64,
     /// Whether and how lost messages are asked for.
     pub recovery: Option<Recovery>,
 }
+
+/// Longest time between two requests.
+const REQUEST_INTERVAL_NS_MAX: Nanos = 1_000_000_000;
+/// A session that brought something within this time delivers: another one is then believed only by packets that
+/// came within this time, too.
+const DELIVERS_NS: Nanos = 1_000_000_000;
 
 impl Default for SequencerConfig {
     /// 1,024 parked packets of 1,500 bytes (1.5 MB), a gap is given up after 200 ms, nothing is asked for.
@@ -63,6 +76,7 @@ impl Default for SequencerConfig {
             gap_timeout_ns: 200_000_000,
             restart_after_ns: 5_000_000_000,
             packets_released_max: 16,
+            jump_max: 1_000_000,
             recovery: None,
         }
     }
@@ -114,6 +128,10 @@ pub enum PacketOutcome {
     Heartbeat,
     /// It is of the session before, and was ignored.
     Stale,
+    /// It is of another session, which is not believed yet.
+    Foreign,
+    /// Its number is far ahead, which is not believed yet.
+    Jumped,
     /// It came too early and found no place.
     Dropped,
 }
@@ -129,6 +147,10 @@ pub struct SequencerCounters {
     pub damaged: u64,
     /// Packets of the session before, that came late and were ignored.
     pub stale: u64,
+    /// Packets of another session before it was believed.
+    pub foreign: u64,
+    /// Packets whose number was far ahead before that was believed.
+    pub jumped: u64,
     /// Messages delivered.
     pub messages: u64,
     /// Messages that had been delivered, parked or given up before.
@@ -159,6 +181,31 @@ struct Hole {
     since_ns: Nanos,
 }
 
+/// The latest request.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// Its first number: what is delivered from there on is its answer.
+    from: u64,
+    at_ns: Nanos,
+    /// Least time until the next one.
+    interval_ns: Nanos,
+}
+
+/// An end of the session that was told.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    /// The number that would have come next.
+    after: u64,
+    /// Packets since then, this one among them, that did not contradict it.
+    packets: u8,
+}
+
+impl End {
+    const fn is_believed(self) -> bool {
+        self.packets >= PACKETS_TO_BELIEVE
+    }
+}
+
 /// The order of one partition.
 #[derive(Debug)]
 pub struct Sequencer {
@@ -173,11 +220,17 @@ pub struct Sequencer {
     hole: Option<Hole>,
     /// Whether something arrived and was delivered since the hole was found.
     filled: bool,
-    requested_ns: Option<Nanos>,
-    /// Since when everything that comes is below `next`.
-    behind_since_ns: Option<Nanos>,
-    end: Option<u64>,
+    asked: Option<Asked>,
+    /// Since when everything that comes is below `next`, and how well its packets go together.
+    behind: Option<(Nanos, Run)>,
+    end: Option<End>,
     end_told: bool,
+    /// When the session last gave a sign of life.
+    heard_ns: Option<Nanos>,
+    /// What may be another session, or this one far ahead.
+    candidates: Candidates,
+    /// The packets of a candidate are being delivered: none of them opens another one.
+    believing: bool,
     parking: Parking,
     /// What was counted.
     pub counters: SequencerCounters,
@@ -194,6 +247,8 @@ impl Sequencer {
         };
         Self {
             parking: Parking::new(config.packets_parked_max, config.datagram_bytes_max),
+            candidates: Candidates::new(config.datagram_bytes_max),
+            believing: false,
             config,
             session: None,
             left: None,
@@ -201,10 +256,11 @@ impl Sequencer {
             horizon: 0,
             hole: None,
             filled: false,
-            requested_ns: None,
-            behind_since_ns: None,
+            asked: None,
+            behind: None,
             end: None,
             end_told: false,
+            heard_ns: None,
             counters: SequencerCounters::default(),
         }
     }
@@ -225,24 +281,39 @@ impl Sequencer {
     ) -> Result<PacketOutcome, BadPacket> {
         self.counters.packets += 1;
         let packet = Packet::parse(datagram).inspect_err(|_| self.counters.damaged += 1)?;
-        if self.session != Some(packet.session) && !self.on_other_session(now_ns, &packet, each) {
-            return Ok(PacketOutcome::Stale);
+        if self.session != Some(packet.session) {
+            return Ok(self.on_other_session(now_ns, &packet, datagram, each));
         }
+        Ok(self.on_own_packet(now_ns, &packet, datagram, each))
+    }
+
+    /// A packet of the believed session.
+    #[inline]
+    fn on_own_packet(
+        &mut self,
+        now_ns: Nanos,
+        packet: &Packet<'_>,
+        datagram: &[u8],
+        each: &mut impl FnMut(Sequenced<'_>),
+    ) -> PacketOutcome {
         let mut outcome = PacketOutcome::First;
         let is_next = packet.kind == PacketKind::Messages && packet.sequence == self.next;
         if is_next && self.parking.is_empty() && self.end.is_none() {
             // Nearly every packet: the next one, with nothing waiting behind it.
-            self.behind_since_ns = None;
-            self.deliver(&packet, each);
+            self.behind = None;
+            self.heard_ns = Some(now_ns);
+            self.deliver(packet, each);
             if self.horizon == self.next {
                 self.hole = None;
-                return Ok(outcome);
+                return outcome;
             }
         } else {
-            outcome = self.on_unusual_packet(now_ns, &packet, datagram, each);
+            outcome = self.on_unusual_packet(now_ns, packet, datagram, each);
         }
-        self.settle(now_ns, each);
-        Ok(outcome)
+        if !self.believing {
+            self.settle(now_ns, each);
+        }
+        outcome
     }
 
     /// To be called when nothing came in, and at [`Sequencer::deadline_ns`]: delivers what is ready, asks for what
@@ -274,6 +345,38 @@ impl Sequencer {
     #[must_use]
     pub const fn session(&self) -> Option<Session> {
         self.session
+    }
+
+    /// When a message or a heartbeat of the session last came that was neither old nor far ahead; `None` before the
+    /// first. Nothing else is a sign of life: neither another session nor an end.
+    #[inline]
+    #[must_use]
+    pub const fn heard_ns(&self) -> Option<Nanos> {
+        self.heard_ns
+    }
+
+    /// Whether this datagram would be a sign of life, without taking it.
+    #[cold]
+    #[must_use]
+    pub fn would_hear(&self, datagram: &[u8]) -> bool {
+        Packet::parse(datagram).is_ok_and(|packet| match self.session {
+            None => packet.kind != PacketKind::EndOfSession,
+            Some(session) => session == packet.session && self.is_alive(&packet) && !self.is_far_ahead(&packet),
+        })
+    }
+
+    /// Whether the packet says that the session goes on.
+    fn is_alive(&self, packet: &Packet<'_>) -> bool {
+        match packet.kind {
+            PacketKind::Messages => packet.next_sequence() > self.next,
+            PacketKind::Heartbeat => packet.sequence >= self.next,
+            PacketKind::EndOfSession => false,
+        }
+    }
+
+    /// Whether the packet is so far ahead of all that is known that others must bear it out.
+    fn is_far_ahead(&self, packet: &Packet<'_>) -> bool {
+        packet.sequence > self.horizon.saturating_add(LEAP_TRUSTED)
     }
 
     /// Whether parked packets can be delivered without waiting.
@@ -321,25 +424,22 @@ impl Sequencer {
         datagram: &[u8],
         each: &mut impl FnMut(Sequenced<'_>),
     ) -> PacketOutcome {
+        if self.is_far_ahead(packet) {
+            return self.on_jump(now_ns, packet, datagram, each);
+        }
+        if self.is_alive(packet) {
+            self.heard_ns = Some(now_ns);
+        }
         let after = packet.next_sequence();
         if after < self.next {
-            let since_ns = *self.behind_since_ns.get_or_insert(now_ns);
-            if now_ns.saturating_sub(since_ns) >= self.config.restart_after_ns {
-                self.leave(each);
-                self.counters.restarts += 1;
-                self.begin(packet, true, each);
-            }
+            self.on_packet_behind(now_ns, packet, each);
         } else {
-            self.behind_since_ns = None;
+            self.behind = None;
         }
-        self.reopen(after);
         if packet.kind != PacketKind::Messages {
             self.counters.heartbeats += 1;
         }
-        // An end before a number that exists is not the end.
-        if packet.kind == PacketKind::EndOfSession && after >= self.horizon {
-            self.end = Some(after);
-        }
+        self.weigh_end(packet);
         self.horizon = self.horizon.max(after);
         if packet.sequence <= self.next {
             self.filled |= after > self.next;
@@ -348,6 +448,41 @@ impl Sequencer {
             self.park(now_ns, packet, datagram, each)
         } else {
             PacketOutcome::Heartbeat
+        }
+    }
+
+    /// A packet of which everything came before. When nothing else comes for long, the exchange has started over.
+    fn on_packet_behind(&mut self, now_ns: Nanos, packet: &Packet<'_>, each: &mut impl FnMut(Sequenced<'_>)) {
+        let (since_ns, run) = self.behind.get_or_insert((now_ns, Run::default()));
+        run.add(now_ns, packet);
+        if now_ns.saturating_sub(*since_ns) >= self.config.restart_after_ns && run.is_believed() {
+            self.leave(each);
+            self.counters.restarts += 1;
+            let next = self.first_number(packet.sequence);
+            self.begin(packet.session, next, true, each);
+        }
+    }
+
+    /// Takes what the packet says of the end: an end is one when nothing contradicts it.
+    fn weigh_end(&mut self, packet: &Packet<'_>) {
+        let after = packet.next_sequence();
+        if packet.kind == PacketKind::EndOfSession && after >= self.horizon {
+            // An end before a number that exists is not the end.
+            let packets = self.end.filter(|end| end.after == after).map_or(0, |end| end.packets);
+            self.end = Some(End { after, packets: packets.saturating_add(1) });
+            self.end_told &= packets > 0;
+        } else if packet.kind == PacketKind::Heartbeat && self.end.is_some_and(|end| after >= end.after) {
+            // Who still gives signs of life has not ended.
+            self.end = None;
+            self.end_told = false;
+        } else {
+            self.reopen(after);
+            // What was known before says nothing.
+            if after >= self.next
+                && let Some(end) = &mut self.end
+            {
+                end.packets = end.packets.saturating_add(1);
+            }
         }
     }
 
@@ -364,7 +499,7 @@ impl Sequencer {
 
     /// Numbers up to `after` exist: a session that ended before them goes on.
     fn reopen(&mut self, after: u64) {
-        if self.end.is_some_and(|end| after > end) {
+        if self.end.is_some_and(|end| after > end.after) {
             self.end = None;
             self.end_told = false;
         }
@@ -378,7 +513,7 @@ impl Sequencer {
         datagram: &[u8],
         each: &mut impl FnMut(Sequenced<'_>),
     ) -> PacketOutcome {
-        if self.parking.is_full() && self.config.recovery.is_none() {
+        if self.parking.is_full() && self.config.recovery.is_none() && !self.believing {
             self.release(1, each);
             if !self.has_ready() && packet.sequence > self.next {
                 // The packet at hand may be what comes next behind the hole.
@@ -456,7 +591,11 @@ impl Sequencer {
             && now_ns >= self.request_ns(hole, recovery)
             && let Some(session) = self.session
         {
-            self.requested_ns = Some(now_ns);
+            let unanswered = self.asked.filter(|asked| asked.from >= self.next);
+            let interval_ns = unanswered.map_or(recovery.interval_ns, |asked| {
+                asked.interval_ns.saturating_mul(2).min(recovery.interval_ns.max(REQUEST_INTERVAL_NS_MAX))
+            });
+            self.asked = Some(Asked { from: self.next, at_ns: now_ns, interval_ns });
             self.counters.requests += 1;
             let missing = self.after_hole() - self.next;
             let count = u16::try_from(missing).unwrap_or(u16::MAX).min(recovery.messages_max);
@@ -467,8 +606,11 @@ impl Sequencer {
     /// Earliest time of the next request.
     fn request_ns(&self, hole: Hole, recovery: Recovery) -> Nanos {
         let after_delay_ns = hole.since_ns.saturating_add(recovery.delay_ns);
-        let requested_ns = self.requested_ns.map_or(0, |at_ns| at_ns.saturating_add(recovery.interval_ns));
-        after_delay_ns.max(requested_ns)
+        let after_request_ns = self.asked.map_or(0, |asked| {
+            let answered = asked.from < self.next;
+            asked.at_ns.saturating_add(if answered { recovery.interval_ns } else { asked.interval_ns })
+        });
+        after_delay_ns.max(after_request_ns)
     }
 
     /// The number that exists right after the hole at `next`.
@@ -481,6 +623,10 @@ impl Sequencer {
         debug_assert!(self.next < after_hole);
         self.lose(self.next, after_hole - 1, each);
         self.next = after_hole;
+        // What is given up was not answered.
+        if let Some(asked) = &mut self.asked {
+            asked.from = after_hole;
+        }
         self.hole = None;
         self.filled = false;
     }
@@ -509,29 +655,25 @@ impl Sequencer {
     }
 
     fn tell_end(&mut self, each: &mut impl FnMut(Sequenced<'_>)) {
-        if self.end.is_some_and(|end| end <= self.next) && !self.end_told {
+        if self.end.is_some_and(|end| end.is_believed() && end.after <= self.next) && !self.end_told {
             self.end_told = true;
             each(Sequenced::EndOfSession { next: self.next });
         }
     }
 
-    /// Whether to go on with a packet of another session than the current one.
-    #[cold]
-    fn on_other_session(&mut self, now_ns: Nanos, packet: &Packet<'_>, each: &mut impl FnMut(Sequenced<'_>)) -> bool {
-        if let Some((left, at_ns)) = self.left
-            && left == packet.session
-            && now_ns.saturating_sub(at_ns) < self.config.gap_timeout_ns
-        {
-            // The slower line still tells the old session.
-            self.counters.stale += 1;
-            return false;
+    /// Whether the session is over: its end was told, and nothing revoked it.
+    #[inline]
+    #[must_use]
+    pub const fn is_ended(&self) -> bool {
+        self.end_told
+    }
+
+    /// The number that a session other than the first begins with, of which `first` is there.
+    const fn first_number(&self, first: u64) -> u64 {
+        match self.config.start {
+            Start::Join => first,
+            Start::At(_) => 1,
         }
-        if let Some(old) = self.session {
-            self.leave(each);
-            self.left = Some((old, now_ns));
-        }
-        self.begin(packet, false, each);
-        true
     }
 
     /// Names all that is missing of a session that is over as lost, parked packets included: what they would
@@ -542,20 +684,17 @@ impl Sequencer {
         }
     }
 
-    fn begin(&mut self, packet: &Packet<'_>, restarted: bool, each: &mut impl FnMut(Sequenced<'_>)) {
-        self.next = match self.config.start {
-            Start::Join => packet.sequence,
-            Start::At(_) if self.session.is_some() => 1,
-            Start::At(first) => first,
-        };
-        self.session = Some(packet.session);
-        self.horizon = self.next;
+    fn begin(&mut self, session: Session, next: u64, restarted: bool, each: &mut impl FnMut(Sequenced<'_>)) {
+        self.next = next;
+        self.session = Some(session);
+        self.horizon = next;
         self.hole = None;
-        self.behind_since_ns = None;
+        self.asked = None;
+        self.behind = None;
         self.end = None;
         self.end_told = false;
         self.parking.clear();
         self.counters.sessions += 1;
-        each(Sequenced::Session { session: packet.session, next: self.next, restarted });
+        each(Sequenced::Session { session, next, restarted });
     }
 }

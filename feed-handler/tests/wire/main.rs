@@ -1,5 +1,6 @@
 //! The wire half against real recordings, hand-made messages, damage, and a lossy network.
 
+mod belief;
 mod data;
 mod fuzzing;
 mod golden_bistech;

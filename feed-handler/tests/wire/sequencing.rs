@@ -7,18 +7,18 @@ use feed_handler::wire::moldudp64::{PacketWriter, PushError, Request, Session};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-const MS: u64 = 1_000_000;
-const RECOVERY: Recovery = Recovery { delay_ns: 2 * MS, interval_ns: 10 * MS, messages_max: 100 };
+pub const MS: u64 = 1_000_000;
+pub const RECOVERY: Recovery = Recovery { delay_ns: 2 * MS, interval_ns: 10 * MS, messages_max: 100 };
 
 /// A sequencer and everything that it said, as one line: `s1` session from 1, `3` message 3, `-4..6` lost,
 /// `?4+3` request of three from 4, `.7` end at 7.
-struct Scene {
-    sequencer: Sequencer,
+pub struct Scene {
+    pub sequencer: Sequencer,
     said: Vec<String>,
 }
 
 impl Scene {
-    fn new(config: SequencerConfig) -> Self {
+    pub fn new(config: SequencerConfig) -> Self {
         Self { sequencer: Sequencer::new(config), said: Vec::new() }
     }
 
@@ -36,25 +36,30 @@ impl Scene {
         });
     }
 
-    fn datagram(&mut self, at_ms: u64, datagram: &[u8]) -> &mut Self {
+    pub fn datagram(&mut self, at_ms: u64, datagram: &[u8]) -> &mut Self {
         let said = &mut self.said;
         let _ = self.sequencer.on_packet(at_ms * MS, datagram, &mut |outcome| Self::say(said, outcome));
         self
     }
 
     /// A packet of session `A` with `count` messages from `first` on.
-    fn packet(&mut self, at_ms: u64, first: u64, count: u64) -> &mut Self {
+    pub fn packet(&mut self, at_ms: u64, first: u64, count: u64) -> &mut Self {
         self.datagram(at_ms, &packet(b'A', first, count))
     }
 
-    fn idle(&mut self, at_ms: u64) -> &mut Self {
+    /// The end of session `A`, three times.
+    fn ends(&mut self, at_ms: u64, next: u64) -> &mut Self {
+        (0..3).fold(self, |scene, _| scene.datagram(at_ms, &end(b'A', next)))
+    }
+
+    pub fn idle(&mut self, at_ms: u64) -> &mut Self {
         let said = &mut self.said;
         self.sequencer.on_idle(at_ms * MS, &mut |outcome| Self::say(said, outcome));
         self
     }
 
     #[track_caller]
-    fn said(&mut self, expected: &str) -> &mut Self {
+    pub fn said(&mut self, expected: &str) -> &mut Self {
         assert_eq!(self.said.join(" "), expected);
         self.said.clear();
         self
@@ -65,7 +70,7 @@ fn session(name: u8) -> Session {
     [name; 10]
 }
 
-fn packet(name: u8, first: u64, count: u64) -> Vec<u8> {
+pub fn packet(name: u8, first: u64, count: u64) -> Vec<u8> {
     let mut writer = PacketWriter::new(session(name), first, 1_400);
     for sequence in first..first + count {
         writer.push(&sequence.to_be_bytes()).unwrap();
@@ -73,11 +78,11 @@ fn packet(name: u8, first: u64, count: u64) -> Vec<u8> {
     writer.take().unwrap().to_vec()
 }
 
-fn heartbeat(name: u8, next: u64) -> [u8; 20] {
+pub fn heartbeat(name: u8, next: u64) -> [u8; 20] {
     PacketWriter::new(session(name), next, 1_400).heartbeat()
 }
 
-fn end(name: u8, next: u64) -> [u8; 20] {
+pub fn end(name: u8, next: u64) -> [u8; 20] {
     PacketWriter::new(session(name), next, 1_400).end_of_session()
 }
 
@@ -178,11 +183,17 @@ fn a_session_may_be_joined_in_the_middle_or_wanted_from_its_start() {
 #[test]
 fn a_new_session_begins_at_one_and_late_packets_of_the_old_one_are_ignored() {
     let mut scene = Scene::new(SequencerConfig { start: Start::At(5), ..SequencerConfig::default() });
-    scene.packet(0, 5, 1).packet(1, 9, 1).datagram(2, &packet(b'B', 1, 2)).said("s5 5 -6..9 s1 1 2");
-    scene.packet(3, 6, 1).datagram(4, &packet(b'B', 3, 1)).said("3");
+    scene
+        .packet(0, 5, 1)
+        .packet(1, 9, 1)
+        .datagram(2, &packet(b'B', 1, 2))
+        .datagram(2, &packet(b'B', 3, 1))
+        .said("s5 5");
+    scene.datagram(2, &packet(b'B', 4, 1)).said("-6..9 s1 1 2 3 4");
+    scene.packet(3, 6, 1).datagram(4, &packet(b'B', 5, 1)).said("5");
     let counters = scene.sequencer.counters;
     assert_eq!((counters.sessions, counters.stale, counters.lost), (2, 1, 4));
-    scene.packet(202, 1, 1).said("s1 1");
+    scene.packet(5_002, 1, 1).packet(5_003, 2, 1).said("").packet(5_004, 3, 1).said("s1 1 2 3");
     assert_eq!(scene.sequencer.session(), Some(session(b'A')));
 }
 
@@ -212,16 +223,17 @@ fn the_end_is_told_once_and_after_everything_else() {
     scene.packet(0, 1, 1).datagram(1, &end(b'A', 4)).datagram(2, &end(b'A', 4)).said("s1 1");
     scene.packet(3, 2, 1).said("2").idle(203).said("-3..3 .4").datagram(204, &end(b'A', 4)).idle(500).said("");
     let mut scene = Scene::new(SequencerConfig::default());
-    scene.packet(0, 1, 1).datagram(1, &end(b'A', 2)).datagram(2, &end(b'A', 2)).said("s1 1 .2");
+    scene.packet(0, 1, 1).datagram(1, &end(b'A', 2)).datagram(2, &end(b'A', 2)).said("s1 1");
+    scene.datagram(3, &end(b'A', 2)).said(".2").datagram(4, &end(b'A', 2)).idle(9).said("");
 }
 
 #[test]
 fn a_session_that_goes_on_behind_its_end_ends_again() {
     let mut scene = Scene::new(SequencerConfig::default());
-    scene.packet(0, 1, 1).datagram(1, &end(b'A', 3)).packet(2, 2, 3).datagram(3, &end(b'A', 5)).said("s1 1 2 3 4 .5");
-    scene.packet(4, 5, 1).datagram(5, &end(b'A', 6)).said("5 .6");
+    scene.packet(0, 1, 1).datagram(1, &end(b'A', 3)).packet(2, 2, 3).ends(3, 5).said("s1 1 2 3 4 .5");
+    scene.packet(4, 5, 1).ends(5, 6).said("5 .6");
     // A slower line's word of an earlier end is not the end.
-    scene.packet(6, 6, 4).datagram(7, &end(b'A', 6)).said("6 7 8 9").datagram(8, &end(b'A', 10)).said(".10");
+    scene.packet(6, 6, 4).ends(7, 6).said("6 7 8 9").ends(8, 10).said(".10");
 }
 
 #[test]
@@ -300,7 +312,7 @@ fn what_a_snapshot_covers_is_neither_awaited_nor_lost() {
 fn numbers_next_to_the_end_of_64_bits_do_not_run_over() {
     let last = u64::MAX - 1;
     let mut scene = Scene::new(SequencerConfig::default());
-    scene.datagram(0, &end(b'A', u64::MAX)).packet(1, last, 1).said("s1");
+    scene.datagram(0, &end(b'A', u64::MAX)).packet(1, last, 1).datagram(1, &end(b'A', u64::MAX)).said("s1");
     scene.idle(200).said(&format!("-1..{} {last} .{}", last - 1, u64::MAX));
     assert_eq!((scene.sequencer.counters.lost, scene.sequencer.next_sequence()), (u64::MAX - 2, u64::MAX));
     scene.datagram(201, &heartbeat(b'A', u64::MAX)).packet(202, last, 1).idle(900).said("");

@@ -30,6 +30,7 @@ pub fn two_lines(data: &[u8]) {
         datagram_bytes_max: 1_400,
         gap_timeout_ns: GAP_TIMEOUT_NS,
         restart_after_ns: 10_000 * MS,
+        jump_max: 1_000_000,
         packets_released_max: 1 + usize::from(options >> 4 & 3),
         recovery: network.has_server.then_some(Recovery { delay_ns: 2 * MS, interval_ns: 5 * MS, messages_max: 20 }),
     });

@@ -108,6 +108,7 @@ pub fn sequencer(data: &[u8]) {
         datagram_bytes_max: 64,
         gap_timeout_ns: 20 * MS,
         restart_after_ns: 200 * MS,
+        jump_max: 1_000_000,
         recovery: (options & 2 != 0).then_some(recovery),
     });
     // Two regions of numbers, one of them next to the end of 64 bits.
