@@ -326,7 +326,7 @@ async fn every_route_is_described_and_every_description_is_a_route() {
             "/openapi.json",
             "/v3/api-docs",
             "/ws/v2",
-            "/ws/v2/{*path}",
+            "/ws/v2/{path}",
         ])
         .collect();
     assert_eq!(described, expected);
@@ -461,7 +461,7 @@ async fn the_document_names_every_path_and_every_error() {
     let document = include_str!("../../docs/protocols/rest.md");
     let (_, spec) = spec().await;
     for path in spec["paths"].as_object().unwrap().keys() {
-        let path = path.trim_start_matches("/api/v1/market-data").trim_end_matches("/{*path}");
+        let path = path.trim_start_matches("/api/v1/market-data").trim_end_matches("/{path}");
         assert!(document.contains(&format!("{path}`")), "{path}");
     }
     let mut sources = sources();

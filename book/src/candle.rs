@@ -192,6 +192,15 @@ impl Candles {
         self.next_end_ns = next_end_ns;
     }
 
+    /// Closes every candle, whatever the time is: its session is over.
+    #[cold]
+    pub fn end(&mut self, closed: &mut impl FnMut(Interval, Candle)) {
+        for (interval, candle) in Interval::ALL.into_iter().filter_map(|at| Some((at, self.forming[at as usize]?))) {
+            closed(interval, candle);
+        }
+        *self = Self::default();
+    }
+
     /// The forming candle of `interval` as the two records of a snapshot.
     #[must_use]
     pub fn records(&self, interval: Interval) -> Option<(CandlePrices, CandleAmounts)> {

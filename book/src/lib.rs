@@ -9,6 +9,7 @@
 pub mod anomaly;
 pub mod candle;
 pub mod checksum;
+pub mod doubt;
 pub mod exchange;
 pub mod market;
 mod memory;

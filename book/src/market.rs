@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 pub use self::book::{Book, QueuePosition};
 use crate::anomaly::{Anomalies, Anomaly};
+use crate::doubt::Doubt;
 use crate::market::store::Store;
 use crate::market::store::levels::Arena;
 use crate::market::store::node_pool::NodePool;
@@ -172,6 +173,10 @@ pub struct Market {
     seq: u64,
     next_second_ns: Nanos,
     rank: Option<(u32, u64)>,
+    /// The book whose readers have to be told that it may be wrong.
+    doubted: Option<BookIndex>,
+    /// Why a book that is seen for the first time may be wrong.
+    born_doubted: Option<Doubt>,
     /// Base prices by ticker, told from outside: the feed itself does not carry them.
     references: HashMap<String, Price>,
 }
@@ -203,6 +208,8 @@ impl Market {
             seq: 0,
             next_second_ns: 0,
             rank: None,
+            doubted: None,
+            born_doubted: None,
             references: HashMap::new(),
             limits,
         }
@@ -320,8 +327,12 @@ impl Market {
             self.probed[at] = (book_id, index as u16);
         }
         // Within the capacity reserved at construction: no allocation.
-        self.books.push(Book::new(BookId(book_id), BookIndex::from_usize(index)));
-        Some(BookIndex::from_usize(index))
+        let index = BookIndex::from_usize(index);
+        self.books.push(Book::new(BookId(book_id), index));
+        if let Some(doubt) = self.born_doubted {
+            slow_path::cast_doubt(&mut self.doubted, &mut self.books[index.as_usize()], doubt);
+        }
+        Some(index)
     }
 
     /// Panics when anything disagrees with anything. For tests and simulation only: walks everything.

@@ -12,6 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::slice;
 
 use crate::candle::{Candle, Candles, Interval};
+use crate::doubt::Doubt;
 use crate::memory::prefetch;
 use crate::phase::Phase;
 pub use crate::replica::levels::{Change, Kind, Levels};
@@ -256,7 +257,15 @@ impl Replica {
     fn on_rare(&mut self, slot: &Slot, closed: &mut impl FnMut(BookIndex, Interval, Candle)) -> Option<BookIndex> {
         match slot.view() {
             View::TradeUpdate(trade) => return Some(self.on_trade(trade, closed)),
-            View::Clear(mark) => self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns).empty(),
+            View::Clear(mark) => {
+                let book = self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns);
+                book.empty();
+                book.doubt = None;
+            }
+            View::Doubt(mark) => {
+                let book = self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns);
+                book.doubt = Doubt::from_code(mark.reason);
+            }
             View::SnapshotBegin(mark) => self.on_snapshot_begin(mark),
             View::SnapshotEnd(mark) => self.on_snapshot_end(mark),
             View::OrdersBegin(mark) => self.on_orders_begin(mark),
@@ -344,7 +353,6 @@ impl Replica {
     fn on_level(&mut self, update: &LevelUpdate) -> BookIndex {
         let index = self.stamp(update.book_id, update.seq, update.exchange_ns, update.received_ns);
         let book = &mut self.books[index.as_usize()];
-        book.maybe_bad = update.flags & flags::MAYBE_BAD_BOOK != 0;
         book.levels_mut(Side::from_byte(update.side)).set(Level {
             price: Price(update.price),
             quantity: update.quantity,
@@ -382,6 +390,9 @@ impl Replica {
             },
         );
         self.candle_ends_ns[index.as_usize()] = book.candles.next_end_ns();
+        if book.candles_begin_anew {
+            book.forget_candles_ahead();
+        }
         keep(&mut book.trades, TradeView::from(trade), trades_max);
         index
     }
@@ -415,7 +426,7 @@ impl Replica {
     fn on_snapshot_end(&mut self, mark: &Mark) {
         let book = self.stamped(mark.book_id, mark.seq, mark.exchange_ns, mark.received_ns);
         book.in_sync = true;
-        book.maybe_bad = mark.flags & flags::MAYBE_BAD_BOOK != 0;
+        book.doubt = Doubt::from_code(mark.reason);
     }
 
     fn on_symbol(&mut self, record: &Symbol) {
@@ -486,6 +497,11 @@ impl Replica {
         auction.best_ask_quantity = record.ask_quantity;
     }
 
+    /// All books that have no doubt yet have this one.
+    fn doubt_all(&mut self, doubt: Doubt) {
+        self.books.iter_mut().for_each(|book| book.doubt = book.doubt.or(Some(doubt)));
+    }
+
     fn on_system(&mut self, record: &System, closed: &mut impl FnMut(BookIndex, Interval, Candle)) {
         self.exchange_ns = self.exchange_ns.max(record.exchange_ns);
         match record.code {
@@ -494,8 +510,15 @@ impl Replica {
                 self.seq = 0;
                 self.day_over = false;
                 self.exchange_ns = record.exchange_ns;
-                for book in &mut self.books {
+                let candles_max = self.options.candles_max;
+                for (at, book) in self.books.iter_mut().enumerate() {
                     book.seq = 0;
+                    let history = &mut book.closed_candles;
+                    book.candles.end(&mut |interval, candle| {
+                        keep(&mut history[interval as usize], candle, candles_max);
+                        closed(BookIndex::from_usize(at), interval, candle);
+                    });
+                    self.candle_ends_ns[at] = u64::MAX;
                     book.next_day();
                 }
             }
@@ -503,7 +526,10 @@ impl Replica {
                 self.day_over = true;
                 self.books.iter_mut().for_each(|book| book.statistics.on_close());
             }
-            system::GAP => self.books.iter_mut().for_each(|book| book.maybe_bad = true),
+            system::GAP => self.doubt_all(Doubt::Gap),
+            system::REFUSED => self.doubt_all(Doubt::RefusedMessage),
+            system::JOINED_MIDWAY if record.to == 0 => self.doubt_all(Doubt::JoinedMidway),
+            system::JOINED_MIDWAY => self.doubt_all(Doubt::Jump),
             system::TIME => {
                 let candles_max = self.options.candles_max;
                 for (at, end_ns) in self.candle_ends_ns.iter_mut().enumerate() {

@@ -53,6 +53,7 @@ pub enum View<'a> {
     SnapshotEnd(&'a Mark),
     OrdersBegin(&'a Mark),
     OrdersEnd(&'a Mark),
+    Doubt(&'a Mark),
     Symbol(&'a Symbol),
     LongName(&'a LongName),
     Terms(&'a Terms),
@@ -93,6 +94,7 @@ impl Slot {
             rtype::SNAPSHOT_END => View::SnapshotEnd(zerocopy::transmute_ref!(self)),
             rtype::ORDERS_BEGIN => View::OrdersBegin(zerocopy::transmute_ref!(self)),
             rtype::ORDERS_END => View::OrdersEnd(zerocopy::transmute_ref!(self)),
+            rtype::DOUBT => View::Doubt(zerocopy::transmute_ref!(self)),
             rtype::SYMBOL => View::Symbol(zerocopy::transmute_ref!(self)),
             rtype::LONG_NAME => View::LongName(zerocopy::transmute_ref!(self)),
             rtype::TERMS => View::Terms(zerocopy::transmute_ref!(self)),
@@ -162,6 +164,18 @@ impl Slot {
     #[inline(always)]
     fn record_mut(&mut self) -> &mut Record {
         zerocopy::transmute_mut!(self)
+    }
+
+    /// The same slot, of any known kind, received at `received_ns` (our clock, Unix nanoseconds).
+    #[must_use]
+    pub fn with_received(mut self, received_ns: Nanos) -> Self {
+        if matches!(self.rtype, rtype::ORDER | rtype::EXECUTION | rtype::REPLACE | rtype::TRADE) {
+            let order: &mut OrderEvent = zerocopy::transmute_mut!(&mut self);
+            order.received_ns = received_ns;
+        } else {
+            self.record_mut().received_ns = received_ns;
+        }
+        self
     }
 
     /// The same record with its ingest number. Not for order events, which have no room for one.

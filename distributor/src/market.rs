@@ -330,6 +330,8 @@ impl Market {
                 self.touch(at, touched::ALL);
                 return Notice::SnapshotWhole { book: at, answers };
             }
+            // The mark is in the frames of every channel that shows a state of the book.
+            View::Doubt(_) => touched::LEVELS | touched::ORDERS,
             View::Statistic(_) => touched::STATISTICS,
             View::CandlePrices(_) | View::CandleAmounts(_) => touched::CANDLES,
             View::State(_) => touched::STATUS | touched::AUCTION | touched::STATISTICS,
@@ -372,8 +374,13 @@ impl Market {
                 Notice::Epoch
             }
             system::GAP => {
-                self.touch_all(touched::LEVELS);
+                self.touch_all(touched::LEVELS | touched::ORDERS);
                 Notice::Loss { from: record.from, to: record.to }
+            }
+            // Every book is marked, and its frames say so.
+            system::REFUSED | system::JOINED_MIDWAY => {
+                self.touch_all(touched::LEVELS | touched::ORDERS);
+                Notice::None
             }
             system::START_OF_MESSAGES => Notice::Feed("start_of_messages"),
             system::END_OF_MESSAGES => {

@@ -109,7 +109,7 @@ impl MetricSource for Metrics {
     }
 
     fn collect(&self, samples: &mut Vec<Sample>) {
-        let socket = [("channel", self.name)];
+        let socket = [("socket", self.name)]; // `channel` is what is subscribed
         samples.push(Sample::gauge(
             "bist_ws_connections",
             "Open WebSocket connections, by socket.",

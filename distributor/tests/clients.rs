@@ -320,6 +320,41 @@ fn a_silent_client_is_pinged_and_then_cut_off() {
 }
 
 #[test]
+fn a_jump_of_the_wall_clock_closes_nobody_and_stops_no_timer() {
+    const HOUR_NS: i64 = 3_600 * SECOND as i64;
+    for jump_ns in [HOUR_NS, -HOUR_NS] {
+        let mut world = World::open(&["THYAO.E"]);
+        let (mut living, mut dead) = (world.connect(), world.connect());
+        world.subscribe(&mut living, "book", "THYAO", r#","conflate_ms":500"#);
+        world.drain(&mut living);
+        world.wall_jump_ns = jump_ns;
+        world.pass(SECOND);
+        assert_eq!(world.metric("bist_ws_connections", "market"), 2, "jump of {jump_ns} ns");
+
+        // Conflation goes on: two changes within half a second, and the second one comes.
+        world.add(1, Side::Bid, 1, 100, 1);
+        world.turn();
+        world.add(1, Side::Bid, 2, 101, 1);
+        world.turn();
+        world.drain(&mut living);
+        world.pass(SECOND);
+        assert!(!frames(&world.drain(&mut living), "book").is_empty(), "jump of {jump_ns} ns");
+
+        // Heartbeats and the close of the silent one come at their time.
+        let mut heartbeats = 0;
+        for _ in 0..70 {
+            world.pass(SECOND);
+            heartbeats += frames(&world.drain(&mut living), "heartbeat").len();
+        }
+        assert!(heartbeats > 0, "jump of {jump_ns} ns");
+        assert_eq!(living.closed, None);
+        let mut bytes = Vec::new();
+        let _ = dead.socket.get_mut().read_to_end(&mut bytes);
+        assert!(bytes.ends_with(b"\x03\xF0no answer to pings"), "jump of {jump_ns} ns");
+    }
+}
+
+#[test]
 fn a_client_that_vanishes_leaves_nothing_behind() {
     let mut world = World::open(&["THYAO.E"]);
     let mut client = world.connect();

@@ -142,8 +142,11 @@ async fn ws(State(proxy): State<Arc<WsProxy>>, request: Request) -> Result<Respo
 
 /// The same for every path below, e.g. `/ws/v2/test`
 #[utoipa::path(get, path = "/ws/v2/{*path}", tag = "websocket",
-    params(("path" = String, Path, description = "Rest of the path.", example = "test")),
-    responses((status = 101, description = "As `/ws/v2`.")))]
+    params(("path" = String, Path, description = "Rest of the path.", max_length = 256, example = "test")),
+    responses(
+        (status = 101, description = "As `/ws/v2`."),
+        (status = 426, description = "The request is no WebSocket handshake (`UPGRADE_REQUIRED`).", body = api_kit::envelope::Failure),
+    ))]
 async fn ws_below(State(proxy): State<Arc<WsProxy>>, request: Request) -> Result<Response, ApiError> {
     open(proxy, request).await
 }

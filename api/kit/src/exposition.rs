@@ -171,6 +171,11 @@ impl Collector for ProcessCollector {
         if let Some(max_fds) = process.max_fds {
             gauge("process_max_fds", "Limit on open file descriptors.", max_fds)?;
         }
-        gauge("process_threads", "Threads.", process.threads)
+        gauge("process_threads", "Threads.", process.threads)?;
+        let Some(start_seconds) = process.start_seconds else { return Ok(()) };
+        let help = "Start of the process, Unix seconds.";
+        encoder
+            .encode_descriptor("process_start_time_seconds", help, None, MetricType::Gauge)?
+            .encode_gauge(&start_seconds)
     }
 }

@@ -95,6 +95,10 @@ pub fn describe_error(path: &str, item: &mut PathItem, error: &DescribedError) {
 
 /// `spec` with what all paths have in common, the health pages, and the description itself.
 pub(crate) fn complete(mut spec: OpenApi) -> OpenApi {
+    spec.paths.paths = std::mem::take(&mut spec.paths.paths)
+        .into_iter()
+        .map(|(path, item)| (path.replace("{*", "{"), item)) // the router's sign for "all that follows" is no template
+        .collect();
     for (path, item) in &mut spec.paths.paths {
         if path.starts_with("/api/v1/") {
             common_errors().iter().for_each(|error| describe_error(path, item, error));

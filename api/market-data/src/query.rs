@@ -4,6 +4,7 @@
 
 use api_clients::market_data::MoversBy;
 use book::candle::{Candle, Interval};
+use book::doubt::Doubt;
 use book::replica::{BookView, Replica, TradeView};
 use book::statistics::Statistics;
 use book::tick::TickTable;
@@ -19,7 +20,7 @@ pub(crate) struct BookHead {
     pub(crate) price_decimals: u8,
     pub(crate) phase: Phase,
     pub(crate) in_sync: bool,
-    pub(crate) maybe_bad: bool,
+    pub(crate) doubt: Option<Doubt>,
     pub(crate) history_incomplete: bool,
     pub(crate) stale: bool,
     pub(crate) epoch: u64,
@@ -35,7 +36,7 @@ impl BookHead {
             price_decimals: book.definition.price_decimals,
             phase: book.phase,
             in_sync: book.in_sync,
-            maybe_bad: book.maybe_bad,
+            doubt: book.doubt,
             history_incomplete: book.history_incomplete,
             stale: replica.stale,
             epoch: replica.epoch,

@@ -210,10 +210,8 @@ fn remark(head: &BookHead) -> Option<String> {
         Some("no whole snapshot of this book has come yet".to_owned())
     } else if head.stale {
         Some("the feed is stale: nothing has come for too long".to_owned())
-    } else if head.maybe_bad {
-        Some("messages of this book were lost; it may be wrong until the next snapshot".to_owned())
     } else {
-        None
+        head.doubt.map(|doubt| format!("{}: the book may be wrong until the exchange's next session", doubt.words()))
     }
 }
 

@@ -8,6 +8,7 @@ use api_clients::market_data::shapes::{
     Trades,
 };
 use book::candle::Candle;
+use book::doubt::Doubt;
 use book::replica::TradeView;
 use book::slot::conditions;
 use book::types::{Level, ticker};
@@ -21,7 +22,8 @@ fn standing(head: &BookHead) -> Standing {
         phase: head.phase.name(),
         stale: head.stale,
         in_sync: head.in_sync,
-        maybe_bad: head.maybe_bad,
+        maybe_bad: head.doubt.is_some(),
+        reason: head.doubt.map(Doubt::name),
         epoch: head.epoch,
         seq: head.seq,
         ts_event: rfc3339(head.exchange_ns),

@@ -225,7 +225,7 @@ impl View {
             for book in replica.books() {
                 summary.books += 1;
                 summary.in_sync += usize::from(book.in_sync);
-                summary.maybe_bad += usize::from(book.in_sync && book.maybe_bad);
+                summary.maybe_bad += usize::from(book.in_sync && book.maybe_bad());
                 summary.received_ns = summary.received_ns.max(book.received_ns);
             }
             summary

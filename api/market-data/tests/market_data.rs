@@ -29,7 +29,7 @@ async fn a_quote_shows_the_book_and_the_day() {
                 "open": "105.00", "high": "105.10", "low": "104.95", "close": null,
                 "reference": "100.00", "limit_low": "90.00", "limit_high": null,
                 "vwap": "105.0563", "volume": "400", "turnover": "42022.50", "trades": 3,
-                "phase": "continuous", "stale": false, "in_sync": true, "maybe_bad": false,
+                "phase": "continuous", "stale": false, "in_sync": true, "maybe_bad": false, "reason": null,
                 "epoch": 7, "seq": 15,
                 "ts_event": "2026-11-23T07:00:00.000000015Z", "ts_event_ns": "1795417200000000015",
                 "ts_recv": "2026-11-23T07:00:00.000001015Z", "ts_recv_ns": "1795417200000001015",
@@ -201,7 +201,7 @@ async fn doubtful_data_says_so() {
     let mut fed = fed(&market());
     fed.feed(&[system_slot(book::slot::system::GAP, 20)]);
     let body = get(&fed.router(), "/api/v1/market-data/quotes/GARAN").await.json();
-    assert_eq!(body["data"]["maybe_bad"], true);
+    assert_eq!((&body["data"]["maybe_bad"], &body["data"]["reason"]), (&json!(true), &json!("gap")));
     assert!(body["message"].as_str().unwrap().contains("lost"));
     fed.feed(&[system_slot(book::slot::system::STALE, 21)]);
     let body = get(&fed.router(), "/api/v1/market-data/quotes/GARAN").await.json();

@@ -6,6 +6,7 @@
 
 use crate::anomaly::Anomaly;
 use crate::candle::Candles;
+use crate::doubt::Doubt;
 use crate::market::store::Store;
 use crate::market::store::ladder::Grid;
 use crate::market::store::levels::{LevelIndex, NO_KEY};
@@ -98,7 +99,7 @@ pub struct Book {
     market: [u32; 2],
     pub(crate) phase: Phase,
     pub(crate) crossed: bool,
-    pub(crate) maybe_bad: bool,
+    pub(crate) doubt: Option<Doubt>,
     pub(crate) sides: [LevelIndex; 2],
     pub(crate) statistics: Statistics,
     pub(crate) candles: Candles,
@@ -121,7 +122,7 @@ impl Book {
             market: [NONE; 2],
             phase: Phase::Unknown,
             crossed: false,
-            maybe_bad: false,
+            doubt: None,
             sides: [LevelIndex::new(Side::Bid), LevelIndex::new(Side::Ask)],
             statistics: Statistics::default(),
             candles: Candles::default(),
@@ -174,7 +175,13 @@ impl Book {
     /// Whether an anomaly or a gap may have spoiled it since it was last known to be right.
     #[must_use]
     pub fn maybe_bad(&self) -> bool {
-        self.maybe_bad
+        self.doubt.is_some()
+    }
+
+    /// Why it may be wrong: the first cause since it was last known to be right.
+    #[must_use]
+    pub fn doubt(&self) -> Option<Doubt> {
+        self.doubt
     }
 
     /// Number of resting orders.
@@ -352,7 +359,7 @@ impl Book {
             }
         }
         self.crossed = false;
-        self.maybe_bad = false;
+        self.doubt = None;
     }
 
     fn clear_queues(&mut self, store: &mut Store) {
@@ -379,7 +386,7 @@ impl Book {
         self.market = [NONE; 2];
         self.orders = 0;
         self.crossed = false;
-        self.maybe_bad = false;
+        self.doubt = None;
     }
 
     /// Lays the dense ladder of the tick table as far as there is one; a book with orders keeps what it has.

@@ -24,12 +24,22 @@ impl Market {
     pub fn apply(&mut self, event: &Slot, out: &mut impl Output) {
         let book_at = self.book_of_event(event);
         self.apply_at(event, book_at, None, out);
+        self.after(event, out);
     }
 
     /// Takes one event that was looked at before.
     #[inline(always)]
     pub(super) fn apply_named(&mut self, event: &Slot, name: Name, out: &mut impl Output) {
         self.apply_at(event, name.book_at, Some(name.line), out);
+        self.after(event, out);
+    }
+
+    /// Readers learn in the turn of the cause that a book may be wrong.
+    #[inline(always)]
+    fn after(&mut self, event: &Slot, out: &mut impl Output) {
+        if let Some(index) = self.doubted {
+            self.tell_doubt(index, event, out);
+        }
     }
 
     /// `book_at`: the event's book, or [`super::NO_BOOK`]. `line`: the own line of the order that it names, where it is known.
@@ -145,7 +155,7 @@ impl Market {
     /// Rests an order as is usual, publishes it and its level. `false`: it is not usual, and nothing was changed.
     #[inline(always)]
     fn add_fast(&mut self, new: &NewOrder, book_at: u16, line: u32, out: &mut impl Output) -> bool {
-        let Self { store, books, anomalies, seq, .. } = self;
+        let Self { store, books, anomalies, doubted, seq, .. } = self;
         let Store { pool, orders, arena, .. } = store;
         let Some(book) = books.get_mut(usize::from(book_at)) else { return false };
         let at = new.side.index();
@@ -196,7 +206,7 @@ impl Market {
         };
         publish(stamp(book, *seq, times(new.event)), action::ADD, &touched, out);
         if may_cross(book.best) {
-            check_crossed(anomalies, book);
+            check_crossed(anomalies, doubted, book);
         }
         true
     }
@@ -212,7 +222,7 @@ impl Market {
         out: &mut impl Output,
     ) -> Option<(Side, Price)> {
         let id = reduction.id();
-        let Self { store, books, anomalies, seq, .. } = self;
+        let Self { store, books, anomalies, doubted, seq, .. } = self;
         let book = books.get_mut(usize::from(book_at))?;
         let Store { pool, orders, .. } = store;
         let queues = pool.has_queues();
@@ -245,7 +255,7 @@ impl Market {
         let (now, is_empty) = (totals(nodes, level), nodes.level(level).count == 0);
         book.on_less(store, side.index(), level, is_empty);
         if quantity > have {
-            spoil(anomalies, book, reduction.excess());
+            spoil(anomalies, doubted, book, reduction.excess());
         }
         let price = now.price;
         let touched =
@@ -263,11 +273,11 @@ impl Market {
             return self.anomaly(Anomaly::NoSide, book_id);
         }
         let Some(index) = self.index_or_new(book_id) else { return };
-        let Self { store, books, anomalies, seq, .. } = self;
+        let Self { store, books, anomalies, doubted, seq, .. } = self;
         let book = &mut books[index.as_usize()];
         let scope = book_side(index, new.side.index());
         if store.find(scope, new.id).is_some() {
-            return spoil(anomalies, book, Anomaly::DuplicateOrder);
+            return spoil(anomalies, doubted, book, Anomaly::DuplicateOrder);
         }
         if book.off_ladder(new.side, new.price) {
             anomalies.count(Anomaly::OffLadder);
@@ -275,9 +285,9 @@ impl Market {
         match book.add(store, &new) {
             Ok(touched) => {
                 publish(stamp(book, *seq, times), action::ADD, &touched, out);
-                check_crossed(anomalies, book);
+                check_crossed(anomalies, doubted, book);
             }
-            Err(anomaly) => spoil(anomalies, book, anomaly),
+            Err(anomaly) => spoil(anomalies, doubted, book, anomaly),
         }
     }
 
@@ -288,11 +298,11 @@ impl Market {
         let quantity = reduction.quantity(QUANTITY_REST);
         let book_id = reduction.event.as_order().book_id;
         let (index, order) = self.named(book_id, Side::from_byte(reduction.side()), reduction.id())?;
-        let Self { store, books, anomalies, seq, .. } = self;
+        let Self { store, books, anomalies, doubted, seq, .. } = self;
         let book = &mut books[index.as_usize()];
         let touched = book.reduce(store, order, quantity);
         if touched.excess {
-            spoil(anomalies, book, reduction.excess());
+            spoil(anomalies, doubted, book, reduction.excess());
         }
         publish(stamp(book, *seq, times(reduction.event)), reduction.action(), &touched, out);
         check_uncrossed(book);

@@ -6,6 +6,7 @@ use super::updates::{Marked, mark, publish, stamp, trade};
 use super::{Market, OrderKey, Output};
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::candle::Interval;
+use crate::doubt::Doubt;
 use crate::market::book::{Book, OrderTerms, book_side};
 use crate::market::store::node_pool::QueueRank;
 use crate::phase::Phase;
@@ -53,10 +54,8 @@ impl Market {
     #[cold]
     pub(super) fn anomaly(&mut self, anomaly: Anomaly, book_id: u32) {
         self.anomalies.count(anomaly);
-        if anomaly.spoils_book()
-            && let Some(index) = self.index_of(book_id)
-        {
-            self.books[index.as_usize()].maybe_bad = true;
+        if let (Some(doubt), Some(index)) = (Doubt::of(anomaly), self.index_of(book_id)) {
+            cast_doubt(&mut self.doubted, &mut self.books[index.as_usize()], doubt);
         }
     }
 
@@ -138,7 +137,12 @@ impl Market {
         match event.code {
             system::SESSION => self.on_session(event),
             system::TIME => return self.on_clock(event.exchange_ns, event.received_ns, out),
-            system::GAP => self.books.iter_mut().for_each(|book| book.maybe_bad = true),
+            system::GAP => self.doubt_all(Doubt::Gap),
+            system::REFUSED => self.doubt_all(Doubt::RefusedMessage),
+            system::JOINED_MIDWAY => {
+                let doubt = if event.to == 0 { Doubt::JoinedMidway } else { Doubt::Jump };
+                self.doubt_all(doubt);
+            }
             system::END_OF_MESSAGES => self.books.iter_mut().for_each(|book| book.statistics.on_close()),
             _ => {}
         }
@@ -147,17 +151,36 @@ impl Market {
         out.push(record.into());
     }
 
+    /// Readers do the same when the event reaches them.
+    fn doubt_all(&mut self, doubt: Doubt) {
+        // What was lost may have been the first orders of a book that is not known yet.
+        self.born_doubted = self.born_doubted.or(Some(doubt));
+        self.books.iter_mut().for_each(|book| book.doubt = book.doubt.or(Some(doubt)));
+    }
+
+    /// Tells the readers of a book that it may be wrong, behind what its cause changed.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn tell_doubt(&mut self, index: BookIndex, event: &Slot, out: &mut impl Output) {
+        self.doubted = None;
+        let Record { exchange_ns, received_ns, .. } = *event.record();
+        let book = &mut self.books[index.as_usize()];
+        let stamp = stamp(book, self.seq, (exchange_ns, received_ns));
+        let reason = Doubt::code(book.doubt);
+        out.push(mark(rtype::DOUBT, stamp, Marked { epoch: self.epoch, reason, ..Marked::default() }));
+    }
+
     /// All books are empty, a new day of statistics begins, numbers start again.
     fn on_session(&mut self, event: &System) {
+        (self.doubted, self.born_doubted) = (None, None);
         self.epoch = event.epoch;
         self.seq = 0;
-        let second_ns = second_before(self.next_second_ns);
         self.next_second_ns = 0;
         self.store.pool.clear();
         self.store.orders.clear();
         self.store.arena.clear();
         for book in &mut self.books {
-            book.candles.on_time(second_ns, &mut |_, _| {});
+            book.candles = Default::default();
             book.forget_orders();
             book.statistics = book.statistics.next_day();
             book.phase = Phase::Unknown;
@@ -215,7 +238,7 @@ impl Market {
                 if book.phase.may_cross() {
                     book.crossed = false;
                 } else {
-                    check_crossed(&self.anomalies, book);
+                    check_crossed(&self.anomalies, &mut self.doubted, book);
                 }
             }
             View::Equilibrium(_) => book.records.equilibrium = Some(numbered),
@@ -239,15 +262,26 @@ impl Market {
 }
 
 #[cold]
-pub(super) fn spoil(anomalies: &Anomalies, book: &mut Book, anomaly: Anomaly) {
+pub(super) fn spoil(anomalies: &Anomalies, doubted: &mut Option<BookIndex>, book: &mut Book, anomaly: Anomaly) {
     anomalies.count(anomaly);
-    book.maybe_bad |= anomaly.spoils_book();
+    if let Some(doubt) = Doubt::of(anomaly) {
+        cast_doubt(doubted, book, doubt);
+    }
 }
 
-pub(super) fn check_crossed(anomalies: &Anomalies, book: &mut Book) {
+/// Notes why a book may be wrong, and that its readers have to be told. The first cause stays.
+#[cold]
+pub(super) fn cast_doubt(doubted: &mut Option<BookIndex>, book: &mut Book, doubt: Doubt) {
+    if book.doubt.is_none() {
+        book.doubt = Some(doubt);
+        *doubted = Some(book.index);
+    }
+}
+
+pub(super) fn check_crossed(anomalies: &Anomalies, doubted: &mut Option<BookIndex>, book: &mut Book) {
     if book.is_crossed() && !book.crossed && !book.phase.may_cross() {
         book.crossed = true;
-        spoil(anomalies, book, Anomaly::Crossed);
+        spoil(anomalies, doubted, book, Anomaly::Crossed);
     }
 }
 

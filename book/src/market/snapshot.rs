@@ -6,6 +6,7 @@ use super::slow_path::second_before;
 use super::updates::{Marked, Stamp, level_update, mark, order_update};
 use super::{Market, Output};
 use crate::candle::Interval;
+use crate::doubt::Doubt;
 use crate::market::book::Book;
 use crate::market::store::ladder::key_of;
 use crate::slot::{Slot, TickBand, action, flags, picture, rtype};
@@ -72,7 +73,8 @@ impl Market {
                 }
             }
         }
-        out.push(mark(rtype::SNAPSHOT_END, stamp, Marked { answers, ..marked }));
+        let reason = Doubt::code(book.doubt);
+        out.push(mark(rtype::SNAPSHOT_END, stamp, Marked { answers, reason, ..marked }));
     }
 
     /// Writes the mark in front of a book's orders or, where they are left out, of none.
@@ -162,6 +164,6 @@ fn stamp_of(book: &Book) -> Stamp {
         seq: book.seq,
         exchange_ns: book.exchange_ns,
         received_ns: book.received_ns,
-        flags: flags::SNAPSHOT | if book.maybe_bad { flags::MAYBE_BAD_BOOK } else { 0 },
+        flags: flags::SNAPSHOT | if book.doubt.is_some() { flags::MAYBE_BAD_BOOK } else { 0 },
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn stamp(book: &mut Book, seq: u64, (exchange_ns, received_ns): (Nano
     book.seq = seq;
     book.exchange_ns = exchange_ns;
     book.received_ns = received_ns;
-    let flags = if book.maybe_bad { flags::MAYBE_BAD_BOOK } else { 0 };
+    let flags = if book.doubt.is_some() { flags::MAYBE_BAD_BOOK } else { 0 };
     Stamp { book_id: book.id.0, seq, exchange_ns, received_ns, flags }
 }
 
@@ -128,11 +128,12 @@ pub(super) struct Marked {
     /// [`picture`](crate::slot::picture).
     pub orders: u32,
     pub answers: bool,
+    pub reason: u8,
     pub epoch: u64,
 }
 
 pub(super) fn mark(rtype: u8, stamp: Stamp, marked: Marked) -> Slot {
-    let Marked { missed: (from_seq, to_seq), orders, answers, epoch } = marked;
+    let Marked { missed: (from_seq, to_seq), orders, answers, reason, epoch } = marked;
     let mark = Mark {
         length: 16,
         rtype,
@@ -145,7 +146,9 @@ pub(super) fn mark(rtype: u8, stamp: Stamp, marked: Marked) -> Slot {
         from_seq,
         to_seq,
         orders,
-        answers: u32::from(answers),
+        answers: u8::from(answers),
+        reason,
+        reserved: [0; 2],
         epoch,
     };
     mark.into()

@@ -7,8 +7,9 @@ use std::collections::VecDeque;
 use super::levels::Levels;
 use super::order_slab::OrderSlab;
 use super::orders::Orders;
-use crate::candle::{Candle, Candles};
+use crate::candle::{Candle, Candles, Interval};
 use crate::checksum::checksum;
+use crate::doubt::Doubt;
 use crate::phase::Phase;
 use crate::slot::TradeUpdate;
 use crate::statistics::Statistics;
@@ -128,8 +129,8 @@ pub struct BookView {
     pub(super) names: u32,
     /// False between the begin and the end of a snapshot.
     pub in_sync: bool,
-    /// The feed lost messages, or the book thread found something impossible: it may be wrong.
-    pub maybe_bad: bool,
+    /// Why it may be wrong: the feed lost messages, or the book thread found something impossible.
+    pub doubt: Option<Doubt>,
     /// Trades and candles have a hole from a gap in this reader's ring.
     pub history_incomplete: bool,
     /// This replica keeps no orders, or the snapshot left them out because they did not fit or the books keep no queues:
@@ -145,6 +146,8 @@ pub struct BookView {
     pub statistics: Statistics,
     /// Forming candles.
     pub candles: Candles,
+    /// A session began, and no candle of it yet: its clock may be behind that of the candles that are kept.
+    pub(super) candles_begin_anew: bool,
     /// Newest last.
     pub trades: VecDeque<TradeView>,
     /// Closed candles by interval, oldest first.
@@ -169,7 +172,7 @@ impl BookView {
             names: 0,
             // A reader sees a book from its first update on, unless a snapshot says otherwise.
             in_sync: true,
-            maybe_bad: false,
+            doubt: None,
             history_incomplete: false,
             orders_omitted: !orders,
             phase: Phase::Unknown,
@@ -177,6 +180,7 @@ impl BookView {
             auction: None,
             statistics: Statistics::default(),
             candles: Candles::default(),
+            candles_begin_anew: false,
             trades: VecDeque::new(),
             closed_candles: Default::default(),
             state: String::new(),
@@ -228,6 +232,27 @@ impl BookView {
         checksum(self.definition.price_decimals, self.asks.iter().map(plain), self.bids.iter().map(plain))
     }
 
+    /// Whether it may be wrong.
+    #[inline]
+    #[must_use]
+    pub fn maybe_bad(&self) -> bool {
+        self.doubt.is_some()
+    }
+
+    /// A session whose clock went back, as that of a recording in a loop, takes the place of the candles from there on:
+    /// those that are kept stay in the order of their times.
+    #[cold]
+    pub(super) fn forget_candles_ahead(&mut self) {
+        for interval in Interval::ALL {
+            let Some(start_ns) = self.candles.forming(interval).map(|candle| candle.start_ns) else { return };
+            let history = &mut self.closed_candles[interval as usize];
+            while history.back().is_some_and(|last| last.start_ns >= start_ns) {
+                history.pop_back();
+            }
+        }
+        self.candles_begin_anew = false;
+    }
+
     pub(super) fn empty(&mut self) {
         self.bids.clear();
         self.asks.clear();
@@ -237,9 +262,10 @@ impl BookView {
     pub(super) fn next_day(&mut self) {
         self.empty();
         self.statistics = self.statistics.next_day();
+        self.candles_begin_anew = true;
         self.auction = None;
         self.phase = Phase::Unknown;
         self.state.clear();
-        self.maybe_bad = false;
+        self.doubt = None;
     }
 }

@@ -38,6 +38,8 @@ pub mod rtype {
     pub const ORDERS_BEGIN: u8 = 0xCA;
     /// [`Mark`](crate::slot::Mark): they are whole.
     pub const ORDERS_END: u8 = 0xCB;
+    /// [`Mark`](crate::slot::Mark): the book may be wrong from here on, and why.
+    pub const DOUBT: u8 = 0xCC;
 
     /// [`Symbol`](crate::slot::Symbol): first of the four parts of a definition.
     pub const SYMBOL: u8 = 0xE0;
@@ -156,4 +158,9 @@ pub mod system {
     pub const STALE: u8 = 6;
     /// Data is flowing again after [`STALE`].
     pub const ALIVE: u8 = 7;
+    /// The session is known from message `from` on only: every book may be wrong. `to` is 1 where its numbers leaped
+    /// there, else 0.
+    pub const JOINED_MIDWAY: u8 = 8;
+    /// Message `from` could not be read: every book may be wrong.
+    pub const REFUSED: u8 = 9;
 }

@@ -148,7 +148,11 @@ record!(
         /// Begin and end: what is with its orders, one of [`picture`](crate::slot::picture).
         orders: u32,
         /// End: 1 when it answers a [`OrderInterest`](crate::order_interest::OrderInterest).
-        answers: u32,
+        answers: u8,
+        /// End of a snapshot, and doubt: why the book may be wrong, a [`Doubt`](crate::doubt::Doubt)'s number; 0: it is right.
+        reason: u8,
+        /// 0.
+        reserved: [u8; 2],
         /// Epoch that `seq` belongs to.
         epoch: u64,
     }

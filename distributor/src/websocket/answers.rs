@@ -485,7 +485,7 @@ impl Shard {
         self.reply_snapshot(client, &key, seq, context, time_in_ns);
         if self.egress.is_open(client) {
             let view = self.market.view(book);
-            let moment = Moment { now_ns: self.now_ns, epoch: self.epoch };
+            let moment = Moment { now_ns: self.wall_ns, epoch: self.epoch };
             let place = Topic::new(key, view, seq).write_snapshot(&mut self.egress.shared, view, moment);
             self.metrics.encoded_frames.add(1);
             self.metrics.sent_frames.add(1);

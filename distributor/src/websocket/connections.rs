@@ -198,18 +198,18 @@ impl Shard {
     }
 
     fn on_text(&mut self, client: ClientId, text: String) {
-        let now_ns = self.now_ns;
+        let (now_ns, wall_ns) = (self.now_ns, self.wall_ns);
         let session = self.clients.get_mut(client).filter(|session| session.state == ConnectionState::Open);
         let Some(session) = session else { return };
         if session.waiting.is_empty() && session.requests.take(now_ns) {
-            return self.on_request(client, &text, now_ns);
+            return self.on_request(client, &text, wall_ns);
         }
         self.metrics.delayed.add(1);
         if session.waiting.len() >= self.config.requests_waiting_max {
             self.metrics.count(Refused::Rate);
             return self.close(client, close::RATE, "too many requests");
         }
-        session.waiting.push_back((now_ns, text));
+        session.waiting.push_back((wall_ns, text));
         if session.waiting.len() == 1 {
             self.clients.limited.push(client);
         }

@@ -265,7 +265,7 @@ impl Shard {
                 let mut context = Context { method: "unsubscribe", ..Context::default() };
                 context.warnings.push("the symbol is no longer listed".to_owned());
                 let ended = replies::Ended { channel: one.channel.name(), symbol: Some(ticker), sub_id: one.sub_id };
-                self.reply(client, &context, self.now_ns, &ended);
+                self.reply(client, &context, self.wall_ns, &ended);
             }
         }
     }
@@ -282,7 +282,7 @@ impl Shard {
             for wildcard in session.subscriptions.wildcards.clone() {
                 for &book in &joined {
                     let context = Context { method: "subscribe", req_id: wildcard.req_id, warnings: Vec::new() };
-                    self.subscribe_and_reply(client, book, (wildcard.channel, &wildcard.asked), &context, self.now_ns);
+                    self.subscribe_and_reply(client, book, (wildcard.channel, &wildcard.asked), &context, self.wall_ns);
                 }
             }
         }

@@ -25,6 +25,7 @@ use crate::encode::json::frames::{Frames, Scratch};
 use crate::ids::{ClientId, TopicId};
 use crate::market::Market;
 use crate::metrics::{Metrics, Refused};
+use crate::now::Now;
 use crate::slow_path::SlowPath;
 use crate::topics::Topics;
 use crate::websocket::clients::Clients;
@@ -141,9 +142,11 @@ impl FanOut {
         self.shard.metrics.clone()
     }
 
-    /// One turn; `now_ns` is our clock. Returns the work done: idle only on 0.
-    pub fn do_work(&mut self, now_ns: Nanos) -> usize {
-        let slots = self.take_updates(now_ns);
+    /// One turn at `now`. Timers follow its monotonic clock alone. Returns the work done: idle only on 0.
+    pub fn do_work(&mut self, now: impl Into<Now>) -> usize {
+        let now = now.into();
+        let now_ns = now.monotonic_ns;
+        let slots = self.take_updates(now);
         let shard = &mut self.shard;
         // A tick of the clock and the event behind it have one number: they go out as one frame. Whatever comes, the
         // next turn does not wait for it.
@@ -174,9 +177,9 @@ impl FanOut {
     }
 
     /// Takes what the ring has into the reader's copy, a turn's worth at most.
-    fn take_updates(&mut self, now_ns: Nanos) -> usize {
+    fn take_updates(&mut self, now: Now) -> usize {
         let shard = &mut self.shard;
-        shard.now_ns = now_ns;
+        (shard.now_ns, shard.wall_ns) = (now.monotonic_ns, now.wall_ns);
         let mut newest_ns = 0;
         let slots = self.consumer.drain_runs(shard.config.slots_per_turn_max, |run| {
             for (at, slot) in run.iter().enumerate() {
@@ -186,8 +189,8 @@ impl FanOut {
             newest_ns = run.last().map_or(newest_ns, received_ns);
         });
         if slots > 0 {
-            shard.last_update_ns = Some(now_ns);
-            let enqueued_ns = now_ns.saturating_sub(newest_ns);
+            shard.last_update_ns = Some(now.monotonic_ns);
+            let enqueued_ns = now.wall_ns.saturating_sub(newest_ns);
             if enqueued_ns < LIVE_MAX_NS {
                 shard.metrics.enqueue.record(enqueued_ns);
             }
@@ -207,9 +210,10 @@ impl FanOut {
     }
 
     /// Tells every client to come back later, closes with 1012 and waits at most a second until all is out.
-    pub fn shutdown(&mut self, now_ns: Nanos) {
+    pub fn shutdown(&mut self, now: impl Into<Now>) {
+        let now = now.into();
         self.listener = None;
-        self.shard.now_ns = now_ns;
+        (self.shard.now_ns, self.shard.wall_ns) = (now.monotonic_ns, now.wall_ns);
         self.shard.say_goodbye();
         let begin = Instant::now();
         loop {
@@ -324,8 +328,10 @@ pub(super) struct Shard {
     pub registry: Registry,
     pub clock: fn() -> Nanos,
     pub metrics: Arc<Metrics>,
-    /// Our clock at this turn.
+    /// The monotonic clock at this turn: for timers.
     pub now_ns: Nanos,
+    /// The wall clock at this turn: for frames.
+    pub wall_ns: Nanos,
     pub tick_ns: Nanos,
     /// When the ring last gave anything.
     pub last_update_ns: Option<Nanos>,
@@ -362,6 +368,7 @@ impl Shard {
             clock,
             metrics,
             now_ns: 0,
+            wall_ns: 0,
             tick_ns: 0,
             last_update_ns: None,
             epoch: 0,
@@ -383,7 +390,7 @@ impl Shard {
     }
 
     pub(super) fn moment(&self) -> Moment {
-        Moment { now_ns: self.now_ns, epoch: self.epoch }
+        Moment { now_ns: self.wall_ns, epoch: self.epoch }
     }
 
     fn measured(&mut self, stage: impl FnOnce(&mut Self), of: impl FnOnce(&Metrics) -> &Latency) {

@@ -33,13 +33,13 @@ impl GapReason {
 impl Shard {
     /// This turn's time, as the client wants it.
     pub(super) fn time_for(&self, client: ClientId) -> Time {
-        Time { ns: self.now_ns, rfc3339: self.clients.rfc3339(client) }
+        Time { ns: self.wall_ns, rfc3339: self.clients.rfc3339(client) }
     }
 
     /// The time now, as the client wants it: a reply's distance from its request is more than the turn's own clock can
     /// tell. Never before the turn began.
     pub(super) fn time_written(&self, client: ClientId) -> Time {
-        Time { ns: (self.clock)().max(self.now_ns), ..self.time_for(client) }
+        Time { ns: (self.clock)().max(self.wall_ns), ..self.time_for(client) }
     }
 
     /// A text frame for one client. At the hard limit the client is closed instead.
@@ -64,7 +64,7 @@ impl Shard {
 
     /// A system frame for every client, written once for each kind of time.
     pub(super) fn broadcast(&mut self, r#type: &'static str, body: impl Serialize) {
-        let ns = self.now_ns;
+        let ns = self.wall_ns;
         let places = [false, true].map(|rfc3339| {
             let frame = System::new(r#type, &body, Time { ns, rfc3339 });
             self.egress.frame(opcode::TEXT, |out| replies::write(out, &frame))
@@ -145,7 +145,7 @@ impl Shard {
             r#type: "heartbeat",
             epoch: self.epoch,
             seq: self.market.replica.seq,
-            server_time: Time { ns: self.now_ns, rfc3339: session.rfc3339 },
+            server_time: Time { ns: self.wall_ns, rfc3339: session.rfc3339 },
             feed_age_ms: self.last_update_ns.map(|last_ns| self.now_ns.saturating_sub(last_ns) / 1_000_000),
             session_state: self.session_state(),
             subscriptions: Heads(heads),

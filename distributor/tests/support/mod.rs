@@ -39,6 +39,8 @@ pub struct World {
     pub stage: BookWorker,
     pub server: FanOut,
     pub now_ns: u64,
+    /// How far the wall clock has jumped from it.
+    pub wall_jump_ns: i64,
     /// The exchange's clock for the next events.
     pub exchange_ns: u64,
     /// Of the clients that connect from now on.
@@ -75,7 +77,16 @@ impl World {
         stage.add_reader(updates, Detail::OnRequest(receiver), 64);
         let server = FanOut::bind(config, reader, notifier, slow_path, || 0).expect("loopback can be listened on");
         let server = server.with_orders_on_request(sender);
-        Self { events, stage, server, now_ns: TEN, exchange_ns: TEN, receive_buffer_bytes: None, match_id: 0 }
+        Self {
+            events,
+            stage,
+            server,
+            now_ns: TEN,
+            wall_jump_ns: 0,
+            exchange_ns: TEN,
+            receive_buffer_bytes: None,
+            match_id: 0,
+        }
     }
 
     /// A session of epoch 7 with these shares, numbered 1, 2, …, in continuous trading.
@@ -258,8 +269,10 @@ impl World {
 
     pub fn serve(&mut self) {
         let mut idle = 0;
+        let wall_ns = self.now_ns.saturating_add_signed(self.wall_jump_ns);
+        let now = distributor::Now { monotonic_ns: self.now_ns, wall_ns };
         while idle < 3 {
-            idle = if self.server.do_work(self.now_ns) == 0 { idle + 1 } else { 0 };
+            idle = if self.server.do_work(now) == 0 { idle + 1 } else { 0 };
         }
     }
 

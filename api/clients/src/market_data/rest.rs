@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use utoipa::IntoParams;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -99,6 +100,19 @@ fn within(name: &str, given: Option<&str>, default: usize, allowed: RangeInclusi
     })
 }
 
+/// One of `names`, in a description.
+fn one_of(names: impl Iterator<Item = &'static str>) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
+}
+
+fn intervals() -> Object {
+    one_of(CandleInterval::ALL.iter().map(|interval| interval.name()))
+}
+
+fn movers_by() -> Object {
+    one_of(MoversBy::ALL.iter().map(|by| by.name()))
+}
+
 fn enveloped<T>(answer: Remarked<T>) -> Json<Success<T>> {
     Json(Success::new(answer.data, answer.remark))
 }
@@ -111,7 +125,7 @@ struct SymbolsParams {
     #[param(max_length = 64, example = "garanti")]
     search: Option<String>,
     /// Symbols to skip.
-    #[param(value_type = Option<usize>, example = 0)]
+    #[param(value_type = Option<usize>, minimum = 0, maximum = 1_000_000_000, example = 0)]
     offset: Option<String>,
     /// Symbols of a page, 1..1000, default 100.
     #[param(value_type = Option<usize>, minimum = 1, maximum = 1000, example = 100)]
@@ -133,7 +147,7 @@ async fn symbols(State(client): Client, Params(params): Params<SymbolsParams>) -
 
 /// One symbol
 #[utoipa::path(get, path = "/symbols/{symbol}", tag = "market-data",
-    params(("symbol" = String, Path, description = "Ticker or the exchange's own name, in any case.", example = "GARAN")),
+    params(("symbol" = String, Path, description = "Ticker or the exchange's own name, in any case.", min_length = 1, max_length = 64, example = "GARAN")),
     responses((status = 200, description = "The instrument.", body = Success<Instrument>)))]
 async fn symbol(State(client): Client, Symbol(symbol): Symbol) -> Answer<Instrument> {
     client.symbol(&symbol).await.map(enveloped)
@@ -141,7 +155,7 @@ async fn symbol(State(client): Client, Symbol(symbol): Symbol) -> Answer<Instrum
 
 /// The best prices and the day of one symbol
 #[utoipa::path(get, path = "/quotes/{symbol}", tag = "market-data",
-    params(("symbol" = String, Path, description = "Ticker or the exchange's own name, in any case.", example = "GARAN")),
+    params(("symbol" = String, Path, description = "Ticker or the exchange's own name, in any case.", min_length = 1, max_length = 64, example = "GARAN")),
     responses((status = 200, description = "The quote.", body = Success<Quote>)))]
 async fn quote(State(client): Client, Symbol(symbol): Symbol) -> Answer<Quote> {
     client.quote(&symbol).await.map(enveloped)
@@ -152,10 +166,10 @@ async fn quote(State(client): Client, Symbol(symbol): Symbol) -> Answer<Quote> {
 #[into_params(parameter_in = Query)]
 struct QuotesParams {
     /// Names, separated by commas; all symbols, page by page, when it is left out.
-    #[param(example = "GARAN,THYAO")]
+    #[param(max_length = 8192, example = "GARAN,THYAO")]
     symbols: Option<String>,
     /// Symbols to skip (only without `symbols`).
-    #[param(value_type = Option<usize>, example = 0)]
+    #[param(value_type = Option<usize>, minimum = 0, maximum = 1_000_000_000, example = 0)]
     offset: Option<String>,
     /// Symbols of a page, 1..500, default 500 (only without `symbols`).
     #[param(value_type = Option<usize>, minimum = 1, maximum = 500, example = 500)]
@@ -195,7 +209,7 @@ struct DepthParams {
 
 /// The levels of one symbol
 #[utoipa::path(get, path = "/orderbook/{symbol}", tag = "market-data",
-    params(("symbol" = String, Path, description = "Ticker or the exchange's own name, in any case.", example = "GARAN"), DepthParams),
+    params(("symbol" = String, Path, description = "Ticker or the exchange's own name, in any case.", min_length = 1, max_length = 64, example = "GARAN"), DepthParams),
     responses((status = 200, description = "The book.", body = Success<OrderBook>)))]
 async fn orderbook(
     State(client): Client,
@@ -217,7 +231,7 @@ struct TradesParams {
 
 /// The last trades of one symbol, newest first
 #[utoipa::path(get, path = "/trades/{symbol}", tag = "market-data",
-    params(("symbol" = String, Path, description = "Ticker or the exchange's own name, in any case.", example = "GARAN"), TradesParams),
+    params(("symbol" = String, Path, description = "Ticker or the exchange's own name, in any case.", min_length = 1, max_length = 64, example = "GARAN"), TradesParams),
     responses((status = 200, description = "The trades.", body = Success<Trades>)))]
 async fn trades(State(client): Client, Symbol(symbol): Symbol, Params(params): Params<TradesParams>) -> Answer<Trades> {
     let limit = within("limit", params.limit.as_deref(), 100, 1..=bounds::TRADES_MAX)?;
@@ -229,7 +243,7 @@ async fn trades(State(client): Client, Symbol(symbol): Symbol, Params(params): P
 #[into_params(parameter_in = Query)]
 struct CandlesParams {
     /// `1s`, `1m` (default), `1h`, `1d`.
-    #[param(example = "1m")]
+    #[param(schema_with = intervals)]
     interval: Option<String>,
     /// Candles, 1..1500, default 100; no more than the view keeps are there.
     #[param(value_type = Option<usize>, minimum = 1, maximum = 1500, example = 100)]
@@ -238,7 +252,7 @@ struct CandlesParams {
 
 /// The last candles of one symbol, oldest first, the forming one last
 #[utoipa::path(get, path = "/candles/{symbol}", tag = "market-data",
-    params(("symbol" = String, Path, description = "Ticker or the exchange's own name, in any case.", example = "GARAN"), CandlesParams),
+    params(("symbol" = String, Path, description = "Ticker or the exchange's own name, in any case.", min_length = 1, max_length = 64, example = "GARAN"), CandlesParams),
     responses((status = 200, description = "The candles.", body = Success<CandleList>)))]
 async fn candles(
     State(client): Client,
@@ -257,7 +271,7 @@ async fn candles(
 #[into_params(parameter_in = Query)]
 struct MoversParams {
     /// `gainers` (default), `losers`, `volume`, `turnover`.
-    #[param(example = "gainers")]
+    #[param(schema_with = movers_by)]
     by: Option<String>,
     /// Symbols, 1..100, default 10.
     #[param(value_type = Option<usize>, minimum = 1, maximum = 100, example = 10)]

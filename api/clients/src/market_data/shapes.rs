@@ -22,6 +22,10 @@ pub struct Standing {
     /// Messages were lost or contradicted each other, and no snapshot has repaired it yet.
     #[schema(example = false)]
     pub maybe_bad: bool,
+    /// Why it may be wrong: `gap`, `joined_midway`, `jump`, `refused_message`, `unknown_order`, `duplicate_order`, `excess`,
+    /// `crossed`, `bound`; null when `maybe_bad` is false.
+    #[schema(example = "gap")]
+    pub reason: Option<&'static str>,
     /// Epoch that `seq` belongs to.
     #[schema(example = 7)]
     pub epoch: u64,

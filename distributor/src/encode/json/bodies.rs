@@ -57,8 +57,10 @@ pub fn numbers(out: &mut Vec<u8>, head: &Head<'_>) {
     time(out, head.view.received_ns, head.key.rfc3339);
     raw(out, ",\"ts_out\":");
     time(out, head.moment.now_ns, head.key.rfc3339);
-    if head.view.maybe_bad {
-        raw(out, ",\"maybe_bad\":true");
+    if let Some(doubt) = head.view.doubt {
+        raw(out, ",\"maybe_bad\":true,\"reason\":\"");
+        raw(out, doubt.name());
+        raw(out, "\"");
     }
 }
 

@@ -99,7 +99,7 @@ impl BookChain {
     pub fn new(view: &BookView, depth: u8) -> Self {
         let sent = [&view.bids, &view.asks].map(|levels| Sent::new(levels, usize::from(depth)));
         let decimals = view.definition.price_decimals;
-        let (names, maybe_bad) = (view.names(), view.maybe_bad);
+        let (names, maybe_bad) = (view.names(), view.maybe_bad());
         let mut chain = Self { sent, names, depth, decimals, maybe_bad, checksum: RunningChecksum::default() };
         chain.checksum_anew();
         chain
@@ -111,7 +111,7 @@ impl BookChain {
         for (sent, levels) in self.sent.iter_mut().zip([&view.bids, &view.asks]) {
             sent.take(levels, depth);
         }
-        (self.names, self.maybe_bad) = (view.names(), view.maybe_bad);
+        (self.names, self.maybe_bad) = (view.names(), view.maybe_bad());
         self.decimals = view.definition.price_decimals;
         self.checksum_anew();
     }
@@ -143,7 +143,7 @@ impl BookChain {
         let changes =
             [(bids, &view.bids), (asks, &view.asks)].map(|(sent, levels)| levels.version().wrapping_sub(sent.version));
         // One change on one side, which one must not be guessed.
-        if changes[0].wrapping_add(changes[1]) == 1 && self.maybe_bad == view.maybe_bad {
+        if changes[0].wrapping_add(changes[1]) == 1 && self.maybe_bad == view.maybe_bad() {
             let side = (changes[1] == 1) as usize;
             let levels = levels_of(view, side);
             let change = levels.last_change();
@@ -161,7 +161,7 @@ impl BookChain {
         let depth = usize::from(self.depth);
         let [bids, asks] = &mut self.sent;
         let both = [bids.has_news(&view.bids, depth), asks.has_news(&view.asks, depth)];
-        (both != [false; 2] || self.maybe_bad != view.maybe_bad).then_some(News::Some)
+        (both != [false; 2] || self.maybe_bad != view.maybe_bad()).then_some(News::Some)
     }
 
     /// Writes `,"bids":[…],"asks":[…],"checksum":…`: what turns the levels that were sent into those of `view`, which
@@ -179,7 +179,7 @@ impl BookChain {
 
     #[inline(never)]
     fn any(&mut self, writer: &mut FrameWriter<'_>, view: &BookView) {
-        self.maybe_bad = view.maybe_bad;
+        self.maybe_bad = view.maybe_bad();
         writer.put(b",\"bids\":[");
         self.side(writer, &view.bids, Side::Bid);
         writer.put(b"],\"asks\":[");

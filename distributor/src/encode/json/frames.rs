@@ -30,6 +30,8 @@ enum Shadow {
         asks: Vec<Level>,
         maybe_bad: bool,
     },
+    /// Events, and whether the book was marked when the last one was sent.
+    Mark(bool),
     /// Events: nothing to compare with.
     None,
     Candle(Option<Candle>),
@@ -156,9 +158,10 @@ impl Frames {
                 };
                 take_levels(&view.bids, depth, &mut bids);
                 take_levels(&view.asks, depth, &mut asks);
-                Shadow::Levels { bids, asks, maybe_bad: view.maybe_bad }
+                Shadow::Levels { bids, asks, maybe_bad: view.maybe_bad() }
             }
-            Channel::Mbo | Channel::Trades => Shadow::None,
+            Channel::Mbo => Shadow::Mark(view.maybe_bad()),
+            Channel::Trades => Shadow::None,
             Channel::Ohlcv(interval) => Shadow::Candle(view.candles.forming(interval).copied()),
             Channel::Definition => Shadow::Definition(Box::new((view.definition.clone(), band(view)))),
             Channel::Status => Shadow::Status(view.phase, view.state.clone(), view.state_ns),
@@ -182,13 +185,14 @@ impl Frames {
                 let depth = usize::from(key.depth);
                 let mut changed = renew(&view.bids, depth, bids, &mut scratch.levels);
                 changed |= renew(&view.asks, depth, asks, &mut scratch.levels);
-                changed |= std::mem::replace(maybe_bad, view.maybe_bad) != view.maybe_bad;
+                changed |= std::mem::replace(maybe_bad, view.maybe_bad()) != view.maybe_bad();
                 bodies::levels(out, bids, asks, decimals);
                 changed
             }
-            (_, Channel::Mbo) => {
+            (Shadow::Mark(maybe_bad), _) => {
+                let marked = std::mem::replace(maybe_bad, view.maybe_bad()) != view.maybe_bad();
                 bodies::changes(out, &fresh.changes, decimals);
-                !fresh.changes.is_empty() && !view.orders_omitted
+                (marked || !fresh.changes.is_empty()) && !view.orders_omitted
             }
             (_, Channel::Trades) => {
                 bodies::trades(out, fresh.trades.iter(), decimals, key.rfc3339);
@@ -325,8 +329,10 @@ impl Topic<Frames> {
                 writer.time(moment.now_ns, sent);
                 writer.put(b"\"");
             }
-            if view.maybe_bad {
-                writer.put(b",\"maybe_bad\":true");
+            if let Some(doubt) = view.doubt {
+                writer.put(b",\"maybe_bad\":true,\"reason\":\"");
+                writer.text(doubt.name().as_bytes());
+                writer.put(b"\"");
             }
             chain.write(writer, view, news);
             writer.put(b"}");
