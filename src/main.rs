@@ -20,6 +20,7 @@ use crate::settings::{Loaded, LogFormat};
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    platform::threads::allowed_cores();
     let cli = Cli::parse();
     let loaded = match load(&cli) {
         Ok(loaded) => loaded,

@@ -52,6 +52,18 @@ fn every_bench_answers_in_small_mode_and_writes_its_files() {
     }
 }
 
+/// The bench pins itself first; the server that it starts then must still find the other cores.
+#[test]
+fn a_measured_server_starts_beside_a_thread_that_is_pinned() {
+    let cores = core_affinity::get_core_ids().expect("cores");
+    for core in cores.iter().take(2) {
+        for name in ["pipeline", "fanout"] {
+            let output = bench(&[name, "--small", "--runs", "1", "--core", &core.id.to_string()]);
+            assert_eq!(output.status.code(), Some(0), "{name} on core {}: {}", core.id, text(&output));
+        }
+    }
+}
+
 #[test]
 fn compare_finds_a_regression_and_refuses_what_it_cannot_compare() {
     let scratch = tempfile::tempdir().expect("a folder");

@@ -5,6 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 fn bist(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bist"));
+    command.env("BIST__STORAGE__EPHEMERAL", "true");
     command.args(arguments).current_dir(env!("CARGO_TARGET_TMPDIR")).env_remove("RUST_LOG").env("RUST_BACKTRACE", "1");
     command
 }

@@ -76,7 +76,7 @@ fn wait(
         let event = match events.recv_timeout(Duration::from_millis(200)) {
             Ok(event) => event,
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                platform.tell_bounds();
+                platform.look_after();
                 if let Some((bar, progress)) = bar {
                     bar.set_position(progress.position());
                 }

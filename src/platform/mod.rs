@@ -19,6 +19,8 @@ use book::metrics::MetricSource;
 
 use self::bounds::BookBounds;
 use self::day_log::DayLog;
+use self::epochs::Epochs;
+use self::late_start::LateStart;
 use self::progress::Progress;
 use self::roles::Role;
 use self::shutdown::{Stops, stop_in_order};
@@ -27,9 +29,11 @@ use crate::settings::Settings;
 
 mod bounds;
 pub mod day_log;
+mod epochs;
 mod fan_out;
 mod hot_path;
 mod ingest;
+mod late_start;
 pub mod progress;
 pub mod roles;
 mod run_loops;
@@ -52,6 +56,8 @@ pub struct Platform {
     source: String,
     origin: source::Origin,
     bounds: BookBounds,
+    late_start: LateStart,
+    epochs: Epochs,
     market_data: SocketAddr,
 }
 
@@ -71,13 +77,14 @@ impl Platform {
         let admin = server.and_then(api::Server::admin_addr).map_or_else(|| "off".to_owned(), |a| a.to_string());
         format!(
             "\nbist {version}\n  source      {source}\n  market      {market}\n  web page    http://{web}\n  REST        http://{web}/swagger-ui\n  \
-             WebSocket   ws://{market_data}/ws/v2\n  metrics     http://{admin}/actuator/prometheus\n  threads     {plan}\n  \
+             WebSocket   ws://{market_data}/ws/v2\n  metrics     http://{admin}/actuator/prometheus\n  threads     {plan}\n  data        {data}\n  \
              stop        Ctrl-C\n",
             version = env!("CARGO_PKG_VERSION"),
             source = self.source,
             market = self.origin.describe(),
             market_data = self.market_data,
             plan = self.threads.plan().describe(),
+            data = self.epochs.describe(),
         )
     }
 
@@ -100,9 +107,12 @@ impl Platform {
         DayLog::new(self.counted.clone())
     }
 
-    /// Tells the log of every bound that the market has reached, each once.
-    pub fn tell_bounds(&self) {
+    /// What is done now and then beside the threads: tells the log of every bound that the market has reached, each
+    /// once, and keeps epochs reserved ahead of those in use.
+    pub fn look_after(&self) {
         self.bounds.tell();
+        self.late_start.tell();
+        self.epochs.keep_ahead(self.view.summary().epoch);
     }
 
     /// How far the recording is, if there is one.

@@ -9,8 +9,10 @@ use std::sync::mpsc::Sender;
 use anyhow::Result;
 
 use super::bounds::BookBounds;
+use super::epochs::Epochs;
 use super::hot_path::HotPath;
 use super::ingest::Ingest;
+use super::late_start::LateStart;
 use super::progress::Progress;
 use super::run_loops::run_view;
 use super::shutdown::Stops;
@@ -48,7 +50,9 @@ pub fn start(role: Role, settings: &Settings, events: &Sender<Event>) -> Result<
 /// before somebody listens.
 fn start_all(settings: &Settings, events: &Sender<Event>) -> Result<Platform> {
     let plan = ThreadPlan::new(&settings.threads)?;
-    let mut ingest = Ingest::open(settings, &plan, source::open)?;
+    let epochs = Epochs::open(&settings.storage)?;
+    let first_epoch = epochs.first();
+    let mut ingest = Ingest::open(settings, &plan, |settings, producer| source::open(settings, producer, first_epoch))?;
     let (fan_updates, interest) = ingest.add_reader_of_orders("fan-out", plan.notifier());
     // The view always sleeps; the others only where they are told to.
     let view_updates = ingest.add_reader_of_levels("view", book::ring::Notifier::new());
@@ -63,7 +67,9 @@ fn start_all(settings: &Settings, events: &Sender<Event>) -> Result<Platform> {
     metrics.push(fan_out.metrics());
     let counted = metrics.clone();
     let bounds = BookBounds::new(Arc::clone(ingest.book.market().anomalies()), ingest.feed.metrics());
-    let server = slow_path::serve(settings, &view, &bounds, metrics, market_data, &late)?;
+    let late_start = LateStart::new(ingest.feed.metrics());
+    let checks = (&bounds, &late_start);
+    let server = slow_path::serve(settings, &view, checks, metrics, market_data, &late)?;
 
     let (book_metrics, feed_metrics) = (ingest.book.metrics(), ingest.feed.metrics());
     let progress = Progress::of(&ingest.feed);
@@ -98,6 +104,8 @@ fn start_all(settings: &Settings, events: &Sender<Event>) -> Result<Platform> {
         source: describe,
         origin,
         bounds,
+        late_start,
+        epochs,
         market_data,
     })
 }

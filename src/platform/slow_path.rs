@@ -11,6 +11,7 @@ use distributor::HandedOver;
 
 use super::bounds::BookBounds;
 use super::ingest::Updates;
+use super::late_start::LateStart;
 use super::source;
 use crate::settings::Settings;
 
@@ -26,7 +27,7 @@ pub fn open_view(updates: Updates) -> (api::ViewWorker, api::View) {
 pub fn serve(
     settings: &Settings,
     view: &api::View,
-    bounds: &BookBounds,
+    (bounds, late_start): (&BookBounds, &LateStart),
     metrics: Vec<Arc<dyn MetricSource>>,
     market_data: SocketAddr,
     slow_path: &SlowPath,
@@ -35,6 +36,8 @@ pub fn serve(
     api::add_checks(&mut health, view);
     let bounds = bounds.clone();
     health.add_readiness("bounds", move || bounds.verdict());
+    let late_start = late_start.clone();
+    health.add_readiness("session", move || late_start.verdict());
     let parts = api::Parts {
         view: view.clone(),
         health: Arc::new(health),

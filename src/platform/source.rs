@@ -2,7 +2,7 @@
 //!
 //! Never reads a packet or a message: that is the feed thread's work.
 
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -66,29 +66,29 @@ pub const fn origin(settings: &Settings) -> Origin {
     }
 }
 
-/// Opens what `feed.source` names; nothing is read or sent before its thread starts.
+/// Opens what `feed.source` names, its first session numbered `first_epoch`; nothing is read or sent before its thread starts.
 ///
 /// # Errors
 /// A port that is taken, a file that cannot be read, a setting that does not fit: each names what to change.
-pub fn open(settings: &Settings, producer: Producer) -> Result<Source> {
+pub fn open(settings: &Settings, producer: Producer, first_epoch: u64) -> Result<Source> {
     match settings.feed.source {
-        SourceKind::Sim => open_sim(settings, producer),
-        SourceKind::Itch => open_line(settings, producer),
-        SourceKind::Replay => open_replay(settings, producer),
+        SourceKind::Sim => open_sim(settings, producer, first_epoch),
+        SourceKind::Itch => open_line(settings, producer, first_epoch),
+        SourceKind::Replay => open_replay(settings, producer, first_epoch),
     }
 }
 
-fn open_sim(settings: &Settings, producer: Producer) -> Result<Source> {
+fn open_sim(settings: &Settings, producer: Producer, first_epoch: u64) -> Result<Source> {
     // The exchange's request socket must be known before the feed is opened, and the feed's line before the exchange
     // can send: the line's port is found first, the exchange bound second, the line opened third.
     let line = free_line(settings)?;
     let config = sim::SimConfig { destination: SocketAddr::V4(line), ..sim_config(&settings.sim) };
     let server = sim::Server::bind(&config, now_ns()).context("starting the simulated exchange ([sim])")?;
     let SocketAddr::V4(requests) = server.local_addr()? else { bail!("the simulated exchange has no IPv4 address") };
-    let udp = open_udp(settings, line, Some(requests))?;
+    let udp = open_udp(settings, &[own_line(line)], Some(requests))?;
     let decoder = bistech::Decoder::new(settings.book.books_max, None);
     let options = LiveOptions { source: SIM, ..live_options(settings, true) };
-    let feed = FeedWorker::live(udp, decoder, producer, first_epoch(), options)?;
+    let feed = FeedWorker::live(udp, decoder, producer, first_epoch, options)?;
     let sim = &settings.sim;
     let describe = format!(
         "simulated exchange, {} shares, {} messages/s, seed {} (BISTECH ITCH over UDP {line})",
@@ -97,15 +97,18 @@ fn open_sim(settings: &Settings, producer: Producer) -> Result<Source> {
     Ok(Source { feed, references: server.base_prices(), sim: Some(server), key: OrderKey::BookSideId, describe })
 }
 
+/// Epoch of a measured line: its clients end with it.
+const OWN_LINE_EPOCH: u64 = 1;
+
 /// A line of BISTECH ITCH that begins after us, on a free port: what a measurement sends to. Also says where it is.
 ///
 /// # Errors
 /// A socket cannot be had.
 pub fn open_own_line(settings: &Settings, producer: Producer) -> Result<(Source, SocketAddr)> {
     let line = free_line(settings)?;
-    let udp = open_udp(settings, line, None)?;
+    let udp = open_udp(settings, &[own_line(line)], None)?;
     let decoder = bistech::Decoder::new(settings.book.books_max, None);
-    let feed = FeedWorker::live(udp, decoder, producer, first_epoch(), live_options(settings, true))?;
+    let feed = FeedWorker::live(udp, decoder, producer, OWN_LINE_EPOCH, live_options(settings, true))?;
     let describe = format!("BISTECH ITCH in MoldUDP64 on {line}");
     let source = Source { feed, sim: None, key: OrderKey::BookSideId, describe, references: Vec::new() };
     Ok((source, SocketAddr::V4(line)))
@@ -142,41 +145,65 @@ pub fn sim_config(settings: &settings::Sim) -> sim::SimConfig {
     }
 }
 
-fn open_line(settings: &Settings, producer: Producer) -> Result<Source> {
+fn open_line(settings: &Settings, producer: Producer, first_epoch: u64) -> Result<Source> {
     let line = &settings.feed;
-    let SocketAddr::V4(listen) = line.listen else { bail!("feed.listen must be an IPv4 address") };
-    if listen.port() == 0 {
-        bail!("feed.listen needs a port for a real line (--listen ADDR:PORT)");
-    }
-    let address = SocketAddrV4::new(line.group.unwrap_or(*listen.ip()), listen.port());
+    let lines = lines(line)?;
     let requests = match line.request_server {
         Some(SocketAddr::V4(address)) => Some(address),
         Some(SocketAddr::V6(_)) => bail!("feed.request_server must be an IPv4 address"),
         None => None,
     };
-    let udp = open_udp(settings, address, requests)?;
-    let options = live_options(settings, false);
+    let udp = open_udp(settings, &lines, requests)?;
+    // Who can ask for it has the session from its beginning, however late it starts.
+    let options = live_options(settings, requests.is_some());
     let (feed, key, protocol) = match line.protocol {
         LineProtocol::Bistech => {
             let decoder = bistech::Decoder::new(settings.book.books_max, None);
-            let feed = FeedWorker::live(udp, decoder, producer, first_epoch(), options)?;
+            let feed = FeedWorker::live(udp, decoder, producer, first_epoch, options)?;
             (feed, OrderKey::BookSideId, "BISTECH ITCH")
         }
         LineProtocol::Itch50 => {
             let decoder = itch50::Decoder::new(new_york_midnight_ns(now_ns()), settings.book.books_max);
-            let feed = FeedWorker::live(udp, decoder, producer, first_epoch(), options)?;
+            let options = LiveOptions { midnight_of: Some(new_york_midnight_ns), ..options };
+            let feed = FeedWorker::live(udp, decoder, producer, first_epoch, options)?;
             (feed, OrderKey::Id, "NASDAQ ITCH 5.0")
         }
     };
-    let describe = format!("{protocol} in MoldUDP64 on {address}");
+    let describe = format!("{protocol} in MoldUDP64 on {}", show_lines(&lines));
     Ok(Source { feed, sim: None, key, describe, references: references(settings)? })
 }
 
-fn open_udp(settings: &Settings, address: SocketAddrV4, requests: Option<SocketAddrV4>) -> Result<UdpSource> {
+/// A line of this machine, which joins no group.
+fn own_line(address: SocketAddrV4) -> Line {
+    Line { address, interface: Ipv4Addr::UNSPECIFIED }
+}
+
+/// The lines of `feed.lines`, or the one of `feed.listen`.
+fn lines(feed: &settings::Feed) -> Result<Vec<Line>> {
+    let line = |address: SocketAddrV4, group: Option<Ipv4Addr>, interface| Line {
+        address: SocketAddrV4::new(group.unwrap_or(*address.ip()), address.port()),
+        interface,
+    };
+    if feed.lines.is_empty() {
+        let SocketAddr::V4(listen) = feed.listen else { bail!("feed.listen must be an IPv4 address") };
+        if listen.port() == 0 {
+            bail!("feed.listen needs a port for a real line (--listen ADDR:PORT)");
+        }
+        return Ok(vec![line(listen, feed.group, feed.interface)]);
+    }
+    if let Some(bad) = feed.lines.iter().find(|line| line.address.port() == 0) {
+        bail!("feed.lines: {} needs a port", bad.address);
+    }
+    let interface = |one: &settings::FeedLine| one.interface.unwrap_or(feed.interface);
+    Ok(feed.lines.iter().map(|one| line(one.address, one.group, interface(one))).collect())
+}
+
+fn open_udp(settings: &Settings, lines: &[Line], requests: Option<SocketAddrV4>) -> Result<UdpSource> {
     let options = UdpOptions {
-        lines: vec![Line { address, interface: settings.feed.interface }],
+        lines: lines.to_vec(),
         receive_buffer_bytes: settings.feed.receive_buffer_bytes,
         request_server: requests,
+        sources: settings.feed.sources.clone(),
     };
     UdpSource::open(&options).context("opening the line (feed.listen, feed.group, feed.interface; `bist doctor` looks)")
 }
@@ -185,6 +212,7 @@ fn live_options(settings: &Settings, from_the_start: bool) -> LiveOptions {
     let config = sequencer::SequencerConfig::default();
     LiveOptions {
         sequencer: sequencer::SequencerConfig {
+            jump_max: settings.feed.jump_max,
             // The simulated exchange begins after us; a real line has usually begun long before.
             start: if from_the_start { Start::At(1) } else { Start::Join },
             gap_timeout_ns: settings.feed.gap_timeout_ms * 1_000_000,
@@ -197,7 +225,7 @@ fn live_options(settings: &Settings, from_the_start: bool) -> LiveOptions {
     }
 }
 
-fn open_replay(settings: &Settings, producer: Producer) -> Result<Source> {
+fn open_replay(settings: &Settings, producer: Producer, first_epoch: u64) -> Result<Source> {
     let replay = &settings.replay;
     let path = replay.file.clone().context("source replay needs a recording: `bist replay FILE`, or replay.file")?;
     let options = ReplayOptions {
@@ -208,7 +236,7 @@ fn open_replay(settings: &Settings, producer: Producer) -> Result<Source> {
         ..ReplayOptions::new(path.clone())
     };
     let feed =
-        FeedWorker::replay(options, producer, first_epoch()).map_err(|error| anyhow!("{} {error}", show(&path)))?;
+        FeedWorker::replay(options, producer, first_epoch).map_err(|error| anyhow!("{} {error}", show(&path)))?;
     let key = match feed.recording().and_then(Recording::protocol) {
         Some(Protocol::Itch50) => OrderKey::Id,
         _ => OrderKey::BookSideId,
@@ -240,6 +268,10 @@ fn parse_price(text: &str) -> Option<Price> {
     Some(text.trim()).filter(|text| !text.starts_with('-'))?.parse().ok()
 }
 
+fn show_lines(lines: &[Line]) -> String {
+    lines.iter().map(|line| line.address.to_string()).collect::<Vec<_>>().join(", ")
+}
+
 fn show(path: &Path) -> String {
     path.display().to_string()
 }
@@ -249,11 +281,6 @@ fn new_york_midnight_ns(now_ns: u64) -> u64 {
     let moment = jiff::Timestamp::from_nanosecond(i128::from(now_ns)).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     let midnight = moment.in_tz("America/New_York").and_then(|zoned| zoned.start_of_day());
     midnight.map_or(0, |zoned| zoned.timestamp().as_nanosecond().max(0) as u64)
-}
-
-/// Epochs grow over restarts, so that a client never takes an old number for a new one: seconds since the Unix epoch.
-fn first_epoch() -> u64 {
-    now_ns() / 1_000_000_000
 }
 
 #[cfg(test)]

@@ -1,19 +1,36 @@
 //! Threads of the fast path: names, cores, how they wait, how they end. Knows nothing of what they do.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use book::ring::Notifier;
+use feed_handler::feed::Now;
 
 use crate::settings::{self, Layout, Pin, Wait};
 
 /// Our clock: Unix nanoseconds. The vDSO answers it without a system call.
 pub fn now_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
+
+/// Nanoseconds of a clock that never goes back, from the first call on.
+pub fn monotonic_ns() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
+}
+
+/// Both clocks, each read once.
+pub fn feed_now() -> Now {
+    Now { monotonic_ns: monotonic_ns(), wall_ns: now_ns() }
+}
+
+/// The same for the fan-out.
+pub fn fan_out_now() -> distributor::Now {
+    distributor::Now { monotonic_ns: monotonic_ns(), wall_ns: now_ns() }
 }
 
 /// How an idle thread waits.
@@ -63,6 +80,13 @@ impl IdlePolicy {
     }
 }
 
+/// Cores that this process may use, as they were before any of its threads was pinned: the system answers for the calling
+/// thread alone, and a bench pins that one before it starts the server. `main` asks first.
+pub fn allowed_cores() -> &'static [core_affinity::CoreId] {
+    static ALLOWED: OnceLock<Vec<core_affinity::CoreId>> = OnceLock::new();
+    ALLOWED.get_or_init(|| core_affinity::get_core_ids().unwrap_or_default())
+}
+
 /// Where and how the hot threads run.
 #[derive(Clone, Debug)]
 pub struct ThreadPlan {
@@ -79,7 +103,7 @@ impl ThreadPlan {
     /// # Errors
     /// A configured core that this process may not use.
     pub fn new(settings: &settings::Threads) -> Result<Self> {
-        let available = core_affinity::get_core_ids().unwrap_or_default();
+        let available = allowed_cores();
         let pinned = match settings.pin {
             Pin::Always => true,
             Pin::Never => false,

@@ -52,10 +52,14 @@ fn line(settings: &Settings) -> Result<()> {
     ensure!(feed.stale_ms > 0, "feed.stale_ms = 0: it takes at least 1");
     if feed.source == SourceKind::Itch {
         ensure!(
-            feed.listen.port() != 0,
+            feed.listen.port() != 0 || !feed.lines.is_empty(),
             "feed.listen = {}: a real line needs a port (--listen ADDR:PORT)",
             feed.listen
         );
+    }
+    ensure!(feed.lines.len() <= 7, "feed.lines: it takes at most 7 lines");
+    for line in &feed.lines {
+        ensure!(line.address.port() != 0, "feed.lines: {} needs a port", line.address);
     }
     if let Some(server) = feed.request_server {
         ensure!(server.is_ipv4() && server.port() != 0, "feed.request_server = {server}: it takes IPv4 ADDR:PORT");

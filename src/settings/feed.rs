@@ -1,6 +1,6 @@
 //! `[feed]`: where ticks come from. Opens nothing.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,20 @@ pub enum Protocol {
     Itch50,
 }
 
+/// One of `feed.lines`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedLine {
+    /// Address and port to receive on.
+    pub address: SocketAddrV4,
+    /// Multicast group to join; absent = unicast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Ipv4Addr>,
+    /// Address of the interface to join the group on; absent = the system's choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<Ipv4Addr>,
+}
+
 /// `[feed]`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -45,6 +59,12 @@ pub struct Feed {
     pub group: Option<Ipv4Addr>,
     /// Address of the interface to join the group on; 0.0.0.0 = the system's choice.
     pub interface: Ipv4Addr,
+    /// Lines of one partition, A and B, all with the same messages; empty = the one of `listen`, `group`, `interface`.
+    pub lines: Vec<FeedLine>,
+    /// Addresses that may send on the lines, beside the request server; empty = any.
+    pub sources: Vec<Ipv4Addr>,
+    /// Most numbers that a session can leap ahead; farther ahead it counts as begun anew.
+    pub jump_max: u64,
     /// Address of the retransmission server (MoldUDP64 requests); empty = gaps are final. Source `sim` brings its own.
     pub request_server: Option<SocketAddr>,
     /// CSV file `symbol,price` with the base prices of the day, which no ITCH feed carries; empty = changes are shown
@@ -66,6 +86,9 @@ impl Default for Feed {
             listen: loopback(0),
             group: None,
             interface: Ipv4Addr::UNSPECIFIED,
+            lines: Vec::new(),
+            sources: Vec::new(),
+            jump_max: 1_000_000,
             request_server: None,
             references: None,
             receive_buffer_bytes: 4 << 20,

@@ -18,18 +18,20 @@ mod market_data;
 mod replay;
 mod rings;
 mod sim;
+mod storage;
 mod threads;
 
 pub use self::admin::Admin;
 pub use self::api::Api;
 pub use self::book::Book;
-pub use self::feed::{Feed, Protocol, SourceKind};
+pub use self::feed::{Feed, FeedLine, Protocol, SourceKind};
 pub use self::layers::{Loaded, default_files, load};
 pub use self::log::{Log, LogFormat};
 pub use self::market_data::MarketData;
 pub use self::replay::Replay;
 pub use self::rings::Rings;
 pub use self::sim::{Sim, SimClock};
+pub use self::storage::Storage;
 pub use self::threads::{Layout, Pin, Threads, Wait};
 
 /// Everything.
@@ -56,10 +58,12 @@ pub struct Settings {
     pub admin: Admin,
     /// Logs.
     pub log: Log,
+    /// What survives a restart.
+    pub storage: Storage,
 }
 
 /// Keys that have no value by default, and so do not show among the defaults.
-pub const OPTIONAL: [&str; 4] = ["feed.group", "feed.references", "feed.request_server", "replay.file"];
+pub const OPTIONAL: [&str; 5] = ["feed.group", "feed.references", "feed.request_server", "replay.file", "storage.path"];
 
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)

@@ -1,8 +1,10 @@
 // Starts the real program with its simulated exchange on spare ports, and stops it.
 
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -49,6 +51,7 @@ export class Program {
   /** Starts it, the second time on the same ports, and waits until it is ready. */
   async start() {
     this.ports ??= await sparePorts(3);
+    this.data ??= mkdtempSync(join(tmpdir(), 'bist-'));
     const [api, marketData, admin] = this.ports;
     const child = spawn(binary(), ['serve', '--source', 'sim', '--rate', String(this.rate), '--seed', String(this.seed)], {
       cwd: ROOT,
@@ -57,6 +60,7 @@ export class Program {
         BIST__API__LISTEN: `127.0.0.1:${api}`,
         BIST__MARKET_DATA__LISTEN: `127.0.0.1:${marketData}`,
         BIST__ADMIN__LISTEN: `127.0.0.1:${admin}`,
+        BIST__STORAGE__PATH: this.data,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -27,11 +27,13 @@ print(*(one.getsockname()[1] for one in sockets))
 PY
 )"
 log="$(mktemp)"
+data="$(mktemp -d)"
 cd "$root"
 BIST__API__LISTEN="127.0.0.1:$api" BIST__MARKET_DATA__LISTEN="127.0.0.1:$market" BIST__ADMIN__LISTEN="127.0.0.1:$admin" \
+  BIST__STORAGE__PATH="$data" \
   "$bist" serve --source sim --rate "${SOAK_RATE:-5000}" --seed 7 >"$log" 2>&1 &
 program=$!
-trap 'kill "$program" 2>/dev/null || true; wait "$program" 2>/dev/null || true; rm -f "$log"' EXIT
+trap 'kill "$program" 2>/dev/null || true; wait "$program" 2>/dev/null || true; rm -rf "$log" "$data"' EXIT
 
 ready() { "$venv/bin/python" -c "import urllib.request as r; r.urlopen('http://127.0.0.1:$market/readyz', timeout=1)" 2>/dev/null; }
 for _ in $(seq 150); do

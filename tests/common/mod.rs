@@ -33,10 +33,10 @@ pub fn shared_data() -> Option<std::path::PathBuf> {
     None
 }
 
-/// `bist` with these arguments, not started.
+/// `bist` with these arguments, not started. It keeps nothing, so that tests run side by side.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bist"));
-    command.args(arguments).stdin(Stdio::null());
+    command.args(arguments).stdin(Stdio::null()).env("BIST__STORAGE__EPHEMERAL", "true");
     command
 }
 
@@ -47,18 +47,24 @@ fn free_port() -> SocketAddr {
 impl Bist {
     /// Starts `bist` and waits until its ports answer.
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    /// The same with environment variables.
+    pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         // Between the moment a port is found free and the moment `bist` takes it another program may have taken it; a
         // client that waits for a port may even be given it for its own end. `bist` then ends at once.
-        (0..5).find_map(|_| Self::start_once(arguments)).expect("a program that starts and stays")
+        (0..5).find_map(|_| Self::start_once(arguments, environment)).expect("a program that starts and stays")
     }
 
     /// `None`: it ended before its ports answered.
-    fn start_once(arguments: &[&str]) -> Option<Self> {
+    fn start_once(arguments: &[&str], environment: &[(&str, &str)]) -> Option<Self> {
         let (api, market_data, admin) = (free_port(), free_port(), free_port());
         let child = command(arguments)
             .env("BIST__API__LISTEN", api.to_string())
             .env("BIST__MARKET_DATA__LISTEN", market_data.to_string())
             .env("BIST__ADMIN__LISTEN", admin.to_string())
+            .envs(environment.iter().copied())
             .stderr(if std::env::var_os("BIST_TEST_LOG").is_some() { Stdio::inherit() } else { Stdio::null() })
             .spawn()
             .expect("the program starts");

@@ -44,6 +44,7 @@ impl Platform {
             lines: vec![UdpLine { address: LOOPBACK, interface: Ipv4Addr::UNSPECIFIED }],
             receive_buffer_bytes: 1 << 20,
             request_server: None,
+            sources: Vec::new(),
         };
         let udp = UdpSource::open(&udp).expect("loopback can be listened on");
         let line = udp.addresses()[0];
