@@ -689,7 +689,10 @@ impl Sequencer {
         self.session = Some(session);
         self.horizon = next;
         self.hole = None;
-        self.asked = None;
+        // The least time between two requests holds over sessions: many of them must not make a storm.
+        if let Some(asked) = &mut self.asked {
+            asked.from = 0;
+        }
         self.behind = None;
         self.end = None;
         self.end_told = false;

@@ -131,7 +131,13 @@ pub fn sequencer(data: &[u8]) {
                     assert!(outcome.is_ok(), "{outcome:?}");
                 }
             }
-            3 => drop(sequencer.on_packet(now_ns, &writer.heartbeat(), &mut |outcome| watch.see(now_ns, outcome))),
+            3 => {
+                // Who still gives signs of life has not ended, and may end again at the same number.
+                if sequencer.session() == Some(session) && watch.ended.is_some_and(|end| number >= end) {
+                    watch.ended = None;
+                }
+                let _ = sequencer.on_packet(now_ns, &writer.heartbeat(), &mut |outcome| watch.see(now_ns, outcome));
+            }
             4 => drop(sequencer.on_packet(now_ns, &writer.end_of_session(), &mut |outcome| watch.see(now_ns, outcome))),
             5 => {
                 let before = sequencer.counters;
