@@ -676,14 +676,6 @@ impl Sequencer {
         }
     }
 
-    /// Names all that is missing of a session that is over as lost, parked packets included: what they would
-    /// change begins anew anyway.
-    fn leave(&mut self, each: &mut impl FnMut(Sequenced<'_>)) {
-        if self.has_gap() {
-            self.lose(self.next, self.horizon - 1, each);
-        }
-    }
-
     fn begin(&mut self, session: Session, next: u64, restarted: bool, each: &mut impl FnMut(Sequenced<'_>)) {
         self.next = next;
         self.session = Some(session);

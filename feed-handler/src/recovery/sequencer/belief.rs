@@ -137,4 +137,12 @@ impl Sequencer {
         self.settle(now_ns, each);
         PacketOutcome::First
     }
+
+    /// Names all that is missing of a session that is over as lost, parked packets included: what they would
+    /// change begins anew anyway.
+    pub(super) fn leave(&mut self, each: &mut impl FnMut(Sequenced<'_>)) {
+        if self.has_gap() {
+            self.lose(self.next, self.horizon - 1, each);
+        }
+    }
 }
