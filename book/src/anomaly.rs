@@ -113,7 +113,7 @@ impl MetricSource for Anomalies {
         for kind in Anomaly::ALL {
             samples.push(Sample::counter(
                 "bist_book_anomalies_total",
-                "Events that a correct feed does not send, and bounds that were reached, by kind.",
+                "Events that a correct feed does not send or that exceed a bound, by kind.",
                 &[("kind", kind.name())],
                 self.get(kind),
             ));

@@ -112,7 +112,7 @@ impl MetricSource for RingMetrics {
         let labels = [("ring", self.name)];
         samples.push(Sample::gauge(
             "bist_ring_occupancy_ratio",
-            "Share of the ring in use when its producer last looked.",
+            "Share of the ring in use at its producer's last check.",
             &labels,
             self.occupied.get() as f64 / self.capacity as f64,
         ));

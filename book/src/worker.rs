@@ -84,17 +84,21 @@ impl MetricSource for BookMetrics {
             counter("bist_book_events_total", "Events applied to the books.", &self.events),
             counter(
                 "bist_book_updates_total",
-                "Updates made from them, before they are copied to readers.",
+                "Updates produced by these events, before they are copied to readers.",
                 &self.updates,
             ),
             counter("bist_book_snapshots_total", "Snapshots of single books written for readers.", &self.snapshots),
             counter(
                 "bist_book_order_interest_total",
-                "OrderInterests of readers for the orders of a book, or for none any more, that were answered.",
+                "Order interest requests of readers answered: begin or end of the orders of one book.",
                 &self.answers,
             ),
-            counter("bist_book_reader_gaps_total", "Books that a full ring took from a reader.", &self.missed),
-            Sample::gauge("bist_book_books", "Books known.", &[], self.books.get() as f64),
+            counter(
+                "bist_book_reader_gaps_total",
+                "Books that fell out of sync for a reader because its update ring was full.",
+                &self.missed,
+            ),
+            Sample::gauge("bist_book_books", "Books.", &[], self.books.get() as f64),
             Sample::gauge("bist_book_orders", "Resting orders.", &[], self.orders.get() as f64),
             Sample::latency(
                 "bist_stage_latency_seconds",

@@ -124,7 +124,7 @@ impl BookFrames {
                 continue;
             };
             let (view, book) = (self.market.view(at), self.market.book(at));
-            let place = topic.write_update(&mut self.turn, view, &book.fresh, seq, moment, &mut self.scratch);
+            let place = topic.write_update(&mut self.turn, view, &book.events, seq, moment, &mut self.scratch);
             if let Some(place) = place {
                 frames += 1;
                 each(&self.turn[place]);

@@ -12,7 +12,7 @@ use book::{BookIndex, Nanos};
 pub mod changes;
 
 use crate::ids::TopicId;
-use changes::{Fresh, SNAPSHOT_CANDLES_MAX, SNAPSHOT_TRADES_MAX, touched};
+use changes::{PendingEvents, SNAPSHOT_CANDLES_MAX, SNAPSHOT_TRADES_MAX, touched};
 
 /// Newest trades kept per book: the snapshot's, and those that a conflated topic may not have sent yet.
 const TRADES_KEPT: usize = SNAPSHOT_TRADES_MAX * 4;
@@ -47,7 +47,7 @@ pub struct Book {
     /// [`touched`] since it was last published.
     pub touched: u8,
     /// Events since it was last published; collected only while somebody follows.
-    pub fresh: Fresh,
+    pub events: PendingEvents,
     /// The name under which it may be subscribed; empty until its definition was whole once.
     pub ticker: String,
     /// Decimals of the last published definition.
@@ -84,7 +84,7 @@ pub enum Notice {
     /// A new epoch is in force.
     Epoch,
     /// The feed lost venue messages.
-    Loss {
+    FeedGap {
         /// First venue number.
         from: u64,
         /// Last venue number.
@@ -297,7 +297,7 @@ impl Market {
             // Of a picture: no change.
             View::OrderUpdate(update) if update.flags & flags::SNAPSHOT != 0 => 0,
             View::OrderUpdate(update) => {
-                book.fresh.changes.push(*update);
+                book.events.changes.push(*update);
                 touched::ORDERS
             }
             View::OrdersBegin(_) => 0,
@@ -307,13 +307,13 @@ impl Market {
             }
             View::TradeUpdate(trade) => {
                 if followed {
-                    book.fresh.trades.push(TradeView::from(trade));
+                    book.events.trades.push(TradeView::from(trade));
                 }
                 touched::TRADES | touched::CANDLES | touched::STATISTICS
             }
             View::Clear(mark) => {
                 if book.order_topics > 0 {
-                    book.fresh.changes.push(cleared(mark.seq, mark.exchange_ns));
+                    book.events.changes.push(cleared(mark.seq, mark.exchange_ns));
                 }
                 touched::LEVELS | touched::ORDERS
             }
@@ -324,7 +324,7 @@ impl Market {
                 0
             }
             View::SnapshotEnd(mark) => {
-                book.fresh.changes.clear(); // what the snapshot says stands in it
+                book.events.changes.clear(); // what the snapshot says stands in it
                 let answers = mark.answers != 0;
                 book.orders_follow = mark.orders == picture::FOLLOW;
                 self.touch(at, touched::ALL);
@@ -352,7 +352,7 @@ impl Market {
             let book = &mut self.books[at.as_usize()];
             book.feed_seq = seq;
             if !book.topics.is_empty() {
-                book.fresh.closed.push((interval, candle));
+                book.events.closed.push((interval, candle));
             }
             self.touch(at, touched::CANDLES);
         }
@@ -367,7 +367,7 @@ impl Market {
                 self.ended = false;
                 for at in self.indices() {
                     let book = self.book_mut(at);
-                    book.fresh.clear();
+                    book.events.clear();
                     book.feed_seq = 0;
                     self.touch(at, touched::ALL);
                 }
@@ -375,7 +375,7 @@ impl Market {
             }
             system::GAP => {
                 self.touch_all(touched::LEVELS | touched::ORDERS);
-                Notice::Loss { from: record.from, to: record.to }
+                Notice::FeedGap { from: record.from, to: record.to }
             }
             // Every book is marked, and its frames say so.
             system::REFUSED | system::JOINED_MIDWAY => {

@@ -126,7 +126,7 @@ impl MetricSource for Metrics {
         }
         samples.push(Sample::gauge(
             "bist_ws_order_books",
-            "Books whose every order is kept, because somebody follows them order by order or did a moment ago.",
+            "Books whose orders are kept: a client follows them order by order, or did so within the last ten seconds.",
             &[],
             self.order_books.get() as f64,
         ));
@@ -136,14 +136,14 @@ impl MetricSource for Metrics {
         for (stage, latency) in [("enqueue", &self.enqueue), ("encode", &self.encode), ("write", &self.write)] {
             samples.push(Sample::latency(
                 "bist_stage_latency_seconds",
-                "Time of one turn in a stage; enqueue: from the receipt of the newest packet to the turn that takes it.",
+                "Duration of one turn of a stage; enqueue: from the receipt of the newest packet to the turn that reads it.",
                 &[("stage", stage)],
                 latency,
             ));
         }
         samples.push(Sample::latency(
             "bist_tick_to_wire_seconds",
-            "From the reception of a book's newest event to the write to the last client that it was for.",
+            "Time from the reception of a book's newest event to the write to the last client that follows it.",
             &[],
             &self.tick_to_wire,
         ));
@@ -153,20 +153,24 @@ impl MetricSource for Metrics {
 impl Metrics {
     fn collect_counters(&self, samples: &mut Vec<Sample>) {
         let counters: [(&'static str, &'static str, &Counter); 8] = [
-            ("bist_ws_sent_bytes_total", "Bytes that sockets took.", &self.sent_bytes),
-            ("bist_ws_sent_frames_total", "Data frames handed to clients.", &self.sent_frames),
-            ("bist_ws_encoded_frames_total", "Data frames encoded, each for all its clients.", &self.encoded_frames),
-            ("bist_ws_conflated_messages_total", "Publications that were merged into a later frame.", &self.conflated),
-            ("bist_ws_requests_total", "Requests of clients.", &self.requests),
-            ("bist_ws_delayed_requests_total", "Requests that waited for the rate limit.", &self.delayed),
+            ("bist_ws_sent_bytes_total", "Bytes accepted by client sockets.", &self.sent_bytes),
+            ("bist_ws_sent_frames_total", "Data frames put into send queues of clients.", &self.sent_frames),
+            (
+                "bist_ws_encoded_frames_total",
+                "Data frames encoded, each once for all its clients.",
+                &self.encoded_frames,
+            ),
+            ("bist_ws_conflated_messages_total", "Publications merged into a later frame.", &self.conflated),
+            ("bist_ws_requests_total", "Client requests received.", &self.requests),
+            ("bist_ws_delayed_requests_total", "Client requests delayed by the rate limit.", &self.delayed),
             (
                 "bist_ws_handed_over_total",
-                "Connections that asked for anything but the public socket and went to the slow path.",
+                "Connections handed to the slow path because they requested anything but the public WebSocket.",
                 &self.handed_over,
             ),
             (
                 "bist_fanout_invariant_broken_total",
-                "Contradictions between tables of a fan-out thread, a fault of the server; clients concerned are closed with 1011.",
+                "Broken invariants of a fan-out thread, a fault of the server; the affected clients are closed with 1011.",
                 &self.invariant_broken,
             ),
         ];
@@ -179,14 +183,14 @@ impl Metrics {
         for (action, count) in Slow::NAMES.iter().zip(&self.slow) {
             samples.push(Sample::counter(
                 "bist_ws_slow_readers_total",
-                "What was done about clients that do not read fast enough.",
+                "Actions taken on clients that do not read fast enough, by action.",
                 &[("action", action)],
                 count.get(),
             ));
         }
         samples.push(Sample::gauge(
             "bist_ws_send_queue_bytes",
-            "Bytes that clients have not taken yet, all connections.",
+            "Bytes waiting in the send queues of all connections.",
             &[],
             self.queue_bytes.get() as f64,
         ));
@@ -196,7 +200,7 @@ impl Metrics {
         for (reason, count) in Refused::NAMES.iter().zip(&self.refused) {
             samples.push(Sample::counter(
                 "bist_ws_refused_total",
-                "Bad input and refusals, by reason.",
+                "Refused input and requests, by reason.",
                 &[("reason", reason)],
                 count.get(),
             ));
@@ -212,7 +216,7 @@ impl Metrics {
         for (result, count) in [("exact", &self.resumes_exact), ("aged_out", &self.resumes_refused)] {
             samples.push(Sample::counter(
                 "bist_ws_resumes_total",
-                "Subscriptions with a cursor, by result.",
+                "Subscriptions that resume with `from`, by result.",
                 &[("result", result)],
                 count.get(),
             ));

@@ -109,13 +109,13 @@ impl MetricSource for WsProxyMetrics {
     fn collect(&self, samples: &mut Vec<Sample>) {
         samples.push(Sample::counter(
             "bist_ws_proxy_connections_total",
-            "WebSockets passed on to the market-data server.",
+            "WebSocket connections proxied to the market-data server.",
             &[],
             self.opened.load(Ordering::Relaxed),
         ));
         samples.push(Sample::gauge(
             "bist_ws_proxy_connections_open",
-            "WebSockets passed on to the market-data server that are open.",
+            "Open WebSocket connections proxied to the market-data server.",
             &[],
             self.open.load(Ordering::Relaxed) as f64,
         ));

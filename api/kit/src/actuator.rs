@@ -43,7 +43,7 @@ pub struct FeedOrigin {
 impl MetricSource for BuildInfo {
     fn collect(&self, samples: &mut Vec<Sample>) {
         let labels = [("version", self.version), ("revision", self.revision), ("rustc", self.rustc)];
-        samples.push(Sample::gauge("bist_build_info", "Which build this is; always 1.", &labels, 1.0));
+        samples.push(Sample::gauge("bist_build_info", "Build information in labels; always 1.", &labels, 1.0));
     }
 }
 

@@ -91,9 +91,13 @@ impl MetricSource for HttpMetrics {
         };
         count(
             "bist_http_connections_refused_total",
-            "Connections refused because as many as allowed were open.",
+            "Connections refused at the connection limit.",
             &self.connections_refused,
         );
-        count("bist_http_panics_total", "Requests whose handler panicked; each is a fault.", &self.panics);
+        count(
+            "bist_http_panics_total",
+            "Requests whose handler panicked; each is a fault of the server.",
+            &self.panics,
+        );
     }
 }

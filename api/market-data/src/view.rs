@@ -275,7 +275,7 @@ impl MetricSource for View {
         ] {
             samples.push(Sample::gauge(
                 "bist_view_books",
-                "Books of the view; maybe_bad are among those in sync.",
+                "Books of the view, by state; maybe_bad books are also counted as in_sync.",
                 &[("state", state)],
                 books as f64,
             ));

@@ -61,23 +61,31 @@ impl MetricSource for Store {
         let labels = [("service", self.database.service().as_str())];
         let mut gauge = |name, help, value: u32| samples.push(Sample::gauge(name, help, &labels, f64::from(value)));
         let used = stats.connections.saturating_sub(stats.idle);
-        gauge("bist_store_connections_open", "Connections to the database that are open.", stats.connections);
+        gauge("bist_store_connections_open", "Open connections to the database.", stats.connections);
         gauge("bist_store_connections_used", "Connections to the database in use.", used);
-        gauge("bist_store_callers_waiting", "Callers that wait for a connection.", stats.waiting);
+        gauge("bist_store_callers_waiting", "Callers waiting for a connection.", stats.waiting);
         gauge("bist_store_away", "1 while the database does not answer.", self.database.is_away().into());
         let disk_failed = self.database.has_disk_failed().into();
-        gauge("bist_store_disk_failed", "1 after a write failed on the disk: nothing more is written.", disk_failed);
-        gauge("bist_cache_degraded", "1 while Redis is configured and away.", self.cache.is_degraded().into());
+        gauge(
+            "bist_store_disk_failed",
+            "1 after a failed write to the disk; no further writes until a restart.",
+            disk_failed,
+        );
+        gauge(
+            "bist_cache_degraded",
+            "1 while Redis is configured and does not answer.",
+            self.cache.is_degraded().into(),
+        );
         let counters = [
             ("bist_store_connections_acquired_total", "Connections handed out.", stats.acquired),
             ("bist_store_wait_microseconds_total", "Time that callers waited for a connection.", stats.waited_us),
             ("bist_store_refused_total", "Callers refused because too many waited.", stats.refused),
-            ("bist_store_timed_out_total", "Transactions given up at the deadline.", stats.timed_out),
-            ("bist_store_retried_total", "Transactions tried again after contention.", stats.retried),
-            ("bist_store_outcome_unknown_total", "COMMITs whose outcome is not known.", stats.outcome_unknown),
+            ("bist_store_timed_out_total", "Transactions abandoned at the deadline.", stats.timed_out),
+            ("bist_store_retried_total", "Transactions retried after contention.", stats.retried),
+            ("bist_store_outcome_unknown_total", "COMMITs with an unknown outcome.", stats.outcome_unknown),
             (
                 "bist_cache_counted_alone_total",
-                "Requests counted against half a limit in this process, Redis being away.",
+                "Requests counted against half of a limit in this process because Redis does not answer.",
                 self.cache.counted_alone(),
             ),
         ];

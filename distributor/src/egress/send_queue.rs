@@ -357,23 +357,23 @@ mod tests {
                 let mut turn = Vec::new();
                 let payloads: Vec<&[u8]> = (0..count).map(|n| if n % 3 == 0 { &long[..] } else { b"abc" }).collect();
                 let places = frames(&mut turn, &payloads);
-                let mut outlet = SendQueue::default();
+                let mut send_queue = SendQueue::default();
                 let mut expected = Vec::new();
                 let mut socket = Socket { taken: Vec::new(), room: 0 };
                 let mut scratch = Vec::new();
                 for round in 0..3 {
                     // Every second frame, so that the places do not join.
                     for place in places.iter().skip(round % 2).step_by(2) {
-                        outlet.push(place.clone());
+                        send_queue.push(place.clone());
                         expected.extend_from_slice(&turn[place.clone()]);
                     }
                     socket.room = step;
-                    outlet.full = false;
-                    outlet.flush(&mut socket, &turn, &mut scratch);
+                    send_queue.full = false;
+                    send_queue.flush(&mut socket, &turn, &mut scratch);
                 }
-                while outlet.queued() > 0 {
+                while send_queue.queued() > 0 {
                     socket.room = step;
-                    outlet.resume(&mut socket);
+                    send_queue.resume(&mut socket);
                 }
                 assert!(socket.taken == expected, "{count} frames, {step} bytes at a time");
             }
@@ -384,10 +384,10 @@ mod tests {
     fn neighbours_are_joined() {
         let mut turn = Vec::new();
         let places = frames(&mut turn, &[b"a", b"b", b"c"]);
-        let mut outlet = SendQueue::default();
-        places.iter().for_each(|place| outlet.push(place.clone()));
-        assert!(!outlet.several && outlet.rest.earlier.is_empty());
-        assert_eq!(outlet.pending(), turn.len());
+        let mut send_queue = SendQueue::default();
+        places.iter().for_each(|place| send_queue.push(place.clone()));
+        assert!(!send_queue.several && send_queue.rest.earlier.is_empty());
+        assert_eq!(send_queue.pending(), turn.len());
     }
 
     #[test]
@@ -395,13 +395,13 @@ mod tests {
         let mut turn = Vec::new();
         let places = frames(&mut turn, &[b"first", &[b'x'; 200], b"third"]);
         for room in 1..turn.len() {
-            let mut outlet = SendQueue::default();
-            outlet.push(0..turn.len());
+            let mut send_queue = SendQueue::default();
+            send_queue.push(0..turn.len());
             let mut socket = Socket { taken: Vec::new(), room };
-            outlet.flush(&mut socket, &turn, &mut Vec::new());
-            outlet.drop_unbegun();
+            send_queue.flush(&mut socket, &turn, &mut Vec::new());
+            send_queue.drop_unbegun();
             socket.room = usize::MAX;
-            outlet.resume(&mut socket);
+            send_queue.resume(&mut socket);
             let end = places.iter().map(|place| place.end).find(|&end| end >= room).unwrap();
             assert_eq!(socket.taken.len(), end, "room {room}");
         }

@@ -1,4 +1,4 @@
-//! What of a book changed since it was last published: bits by kind, and the events that its state does not tell.
+//! Changes of a book since its last publication: bits by kind, and the events that its state does not hold.
 //!
 //! Values only.
 
@@ -12,7 +12,7 @@ pub const SNAPSHOT_TRADES_MAX: usize = 50;
 /// Closed candles in the snapshot of `ohlcv-…`.
 pub const SNAPSHOT_CANDLES_MAX: usize = 500;
 
-/// What of a book an update touched; bits.
+/// Parts of a book that an update touched; bits.
 pub mod touched {
     /// Price levels.
     pub const LEVELS: u8 = 1;
@@ -34,9 +34,9 @@ pub mod touched {
     pub const ALL: u8 = 255;
 }
 
-/// What happened to a book in this turn, beside its state.
+/// Events of a book that are not published yet.
 #[derive(Debug, Default)]
-pub struct Fresh {
+pub struct PendingEvents {
     /// Order changes, in order.
     pub changes: Vec<OrderUpdate>,
     /// Trades, in order.
@@ -45,7 +45,7 @@ pub struct Fresh {
     pub closed: Vec<(Interval, Candle)>,
 }
 
-impl Fresh {
+impl PendingEvents {
     /// The same memory with nothing in it.
     #[must_use]
     pub fn emptied(mut self) -> Self {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use book::{BookIndex, Nanos};
 
 use crate::ids::{ClientId, SubscriptionId};
-use crate::market::changes::Fresh;
+use crate::market::changes::PendingEvents;
 use crate::topics::channel::Channel;
 
 /// Trades or closed candles that a conflated topic collects before it sends them early.
@@ -59,7 +59,7 @@ pub struct Topic<F> {
     /// Conflated: something waits for `due_ns`.
     pub waiting: bool,
     /// Conflated: what waits.
-    pub collected: Fresh,
+    pub collected: PendingEvents,
     /// Turn and place of the last snapshot, so that newcomers of one turn share it.
     pub snapshot_place: Option<(u64, Range<usize>)>,
 }
@@ -76,7 +76,7 @@ impl<F> Topic<F> {
             frames,
             due_ns: 0,
             waiting: false,
-            collected: Fresh::default(),
+            collected: PendingEvents::default(),
             snapshot_place: None,
         }
     }
@@ -105,11 +105,11 @@ impl<F> Topic<F> {
     }
 
     /// Adds this turn's events to what waits; true when they must go out now although it is not time.
-    pub fn collect(&mut self, fresh: &Fresh) -> bool {
+    pub fn collect(&mut self, events: &PendingEvents) -> bool {
         match self.key.channel {
-            Channel::Trades => self.collected.trades.extend_from_slice(&fresh.trades),
+            Channel::Trades => self.collected.trades.extend_from_slice(&events.trades),
             Channel::Ohlcv(interval) => {
-                self.collected.closed.extend(fresh.closed.iter().filter(|(closed, _)| *closed == interval));
+                self.collected.closed.extend(events.closed.iter().filter(|(closed, _)| *closed == interval));
             }
             _ => {}
         }

@@ -408,7 +408,7 @@ impl Shard {
         let book = self.market.book_mut(key.book);
         book.topics.retain(|&have| have != id);
         if book.topics.is_empty() {
-            book.fresh.clear();
+            book.events.clear();
         }
         if key.channel == Channel::Mbo {
             book.order_topics -= 1;

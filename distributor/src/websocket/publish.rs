@@ -20,8 +20,8 @@ use crate::websocket::replies::{self, Feed};
 use crate::websocket::requests::Context;
 use crate::websocket::shard::Shard;
 
-/// Events of a book that may not be shown which are kept until it may; beyond it they become a gap.
-const FRESH_MAX: usize = 10_000;
+/// Most events that are kept of a book that cannot be published yet; beyond it they become a gap.
+const PENDING_EVENTS_MAX: usize = 10_000;
 
 impl Shard {
     #[inline]
@@ -45,7 +45,7 @@ impl Shard {
                 self.on_orders_whole(book, answers);
             }
             Notice::OrdersWhole { book, answers } => self.on_orders_whole(book, answers),
-            Notice::Loss { from, to } => self.tell_loss(from, to),
+            Notice::FeedGap { from, to } => self.send_feed_gap(from, to),
             Notice::Feed(state) => self.broadcast("feed", Feed { state }),
         }
     }
@@ -94,7 +94,7 @@ impl Shard {
         if !self.market.is_settled(at) {
             return self.keep_for_later(at, bits);
         }
-        let fresh = std::mem::take(&mut self.market.book_mut(at).fresh);
+        let events = std::mem::take(&mut self.market.book_mut(at).events);
         let seq = self.market.seq(at);
         let moment = self.moment();
         let mut sent = false;
@@ -111,9 +111,9 @@ impl Shard {
             let prev_seq = topic.head;
             let out = &mut self.egress.shared;
             let place = if topic.key.conflate_ms == 0 {
-                topic.write_update(out, view, &fresh, seq, moment, &mut self.scratch)
+                topic.write_update(out, view, &events, seq, moment, &mut self.scratch)
             } else {
-                let full = topic.collect(&fresh);
+                let full = topic.collect(&events);
                 if self.now_ns < topic.due_ns && !full {
                     self.metrics.conflated.add(1);
                     if !topic.waiting {
@@ -133,7 +133,7 @@ impl Shard {
         if sent {
             self.egress.stamp(self.market.view(at).received_ns);
         }
-        self.market.book_mut(at).fresh = fresh.emptied();
+        self.market.book_mut(at).events = events.emptied();
     }
 
     /// Inside a snapshot or a definition: what came before must not be lost, and must not pile up.
@@ -141,11 +141,11 @@ impl Shard {
     fn keep_for_later(&mut self, at: BookIndex, bits: u8) {
         let book = self.market.book_mut(at);
         book.touched |= bits; // published with whatever touches it next, at the latest the end of what is under way
-        let fresh = &book.fresh;
-        if fresh.trades.len().max(fresh.closed.len()).max(fresh.changes.len()) > FRESH_MAX {
-            let from = book.fresh.trades.first().map_or(1, |trade| trade.seq);
+        let events = &book.events;
+        if events.trades.len().max(events.closed.len()).max(events.changes.len()) > PENDING_EVENTS_MAX {
+            let from = book.events.trades.first().map_or(1, |trade| trade.seq);
             book.gap_from = Some(book.gap_from.map_or(from, |gap| gap.min(from)));
-            book.fresh.clear();
+            book.events.clear();
         }
     }
 
@@ -235,18 +235,18 @@ impl Shard {
         }
         let (old, old_decimals) = self.market.define(at);
         let book = self.market.book(at);
-        let fresh = book.ticker != old;
-        let renamed = fresh && !old.is_empty();
-        let rescaled = !fresh && book.decimals != old_decimals;
+        let named = book.ticker != old;
+        let renamed = named && !old.is_empty();
+        let rescaled = !named && book.decimals != old_decimals;
         if renamed {
             self.retire(at, &old);
         }
-        if fresh {
+        if named {
             self.joined.push(at);
         }
         if rescaled {
             let book = self.market.book_mut(at);
-            book.fresh.clear();
+            book.events.clear();
             let gap_from = book.gap_from.take();
             for id in book.topics.clone() {
                 self.restart_topic(id, gap_from);

@@ -75,7 +75,7 @@ impl Shard {
         let book = self.market.book_mut(at);
         let gap_from = book.gap_from.take();
         if gap_from.is_some() {
-            book.fresh.clear();
+            book.events.clear();
         }
         for id in book.topics.clone() {
             let Some(topic) = self.topics.get(id) else {

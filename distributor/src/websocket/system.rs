@@ -110,7 +110,7 @@ impl Shard {
 
     /// The feed lost messages of the venue.
     #[cold]
-    pub(super) fn tell_loss(&mut self, from: u64, to: u64) {
+    pub(super) fn send_feed_gap(&mut self, from: u64, to: u64) {
         self.metrics.gaps_upstream.add(1);
         let (epoch, seq) = (self.epoch, self.market.replica.seq);
         let gap = Gap {

@@ -206,7 +206,7 @@ impl MetricSource for FeedMetrics {
         self.collect_lines(samples);
         samples.push(Sample::latency(
             "bist_stage_latency_seconds",
-            "Duration of a turn of the feed thread that brought packets, socket reads included; one turn in 4.",
+            "Duration of a feed thread turn that received packets, socket reads included; one turn in 4 is measured.",
             &[("stage", "decode")],
             &self.decode,
         ));
@@ -218,7 +218,7 @@ impl FeedMetrics {
     fn collect_messages(&self, samples: &mut Vec<Sample>) {
         samples.push(Sample::counter(
             "market_ticks_processed_total",
-            "Messages decoded and handed to the books.",
+            "Messages decoded and passed to the books.",
             &[],
             self.decoded.get(),
         ));
@@ -252,7 +252,7 @@ impl FeedMetrics {
         let source = [("source", self.source)];
         samples.push(Sample::gauge(
             "bist_feed_joined_midway",
-            "Number of the session's first message that is known; 0 when the session is known from its beginning.",
+            "Sequence number of the first message received in a session joined midway; 0 for a complete session.",
             &source,
             self.joined_midway.get() as f64,
         ));
@@ -262,13 +262,13 @@ impl FeedMetrics {
             let age_ns = (now.as_nanos() as u64).saturating_sub(self.received_ns.get());
             samples.push(Sample::gauge(
                 "bist_feed_age_seconds",
-                "Seconds since the last message or heartbeat of the session, or recorded message.",
+                "Seconds since the last message or heartbeat of the session; of a replay, since the last recorded message.",
                 &source,
                 age_ns as f64 / 1e9,
             ));
         }
         let stale = self.stale.get() as f64;
-        let help = "1 while all lines are silent for longer than the limit, else 0.";
+        let help = "1 while all lines have been silent for longer than the limit, else 0.";
         samples.push(Sample::gauge("bist_feed_stale", help, &source, stale));
     }
 
@@ -278,16 +278,20 @@ impl FeedMetrics {
             ("bist_feed_bytes_total", "Payload bytes received on all lines.", self.bytes.get()),
             ("bist_feed_packets_total", "Packets received on all lines.", self.packets.get()),
             ("bist_feed_heartbeats_total", "Heartbeat and end-of-session packets received.", self.heartbeats.get()),
-            ("bist_feed_repeats_total", "Duplicate messages dropped, as from the other line.", self.repeats.get()),
-            ("bist_feed_damaged_packets_total", "Datagrams that are not a whole packet.", self.damaged.get()),
+            (
+                "bist_feed_repeats_total",
+                "Duplicate messages dropped, such as copies from the other line.",
+                self.repeats.get(),
+            ),
+            ("bist_feed_damaged_packets_total", "Datagrams that do not hold a complete packet.", self.damaged.get()),
             (
                 "bist_feed_foreign_packets_total",
-                "Packets of another session before it was believed.",
+                "Packets of another session, received before that session was accepted.",
                 self.foreign.get(),
             ),
             (
                 "bist_feed_jumped_packets_total",
-                "Packets numbered far ahead before that was believed.",
+                "Packets with numbers far ahead, received before the jump was accepted.",
                 self.jumped.get(),
             ),
             (
@@ -295,21 +299,21 @@ impl FeedMetrics {
                 "Datagrams from senders that feed.sources does not name.",
                 self.source_refused.get(),
             ),
-            ("bist_feed_parked_packets_total", "Packets received ahead of a gap and kept.", self.parked.get()),
+            ("bist_feed_parked_packets_total", "Packets received ahead of a gap and parked.", self.parked.get()),
             (
                 "bist_feed_parked_dropped_total",
-                "Packets received ahead of a gap and dropped: too long, or no place free.",
+                "Packets received ahead of a gap and dropped: too long, or no free parking place.",
                 self.parked_dropped.get(),
             ),
-            ("bist_feed_requests_total", "Requests sent for lost messages.", self.requests.get()),
-            ("bist_feed_socket_errors_total", "Errors of the feed's sockets.", self.socket_errors.get()),
+            ("bist_feed_requests_total", "Retransmission requests sent.", self.requests.get()),
+            ("bist_feed_socket_errors_total", "Socket errors of the feed.", self.socket_errors.get()),
             ("bist_feed_sessions_total", "Sessions begun; each lap of a replay is one.", self.sessions.get()),
             (
                 "bist_feed_ring_full_total",
-                "Times that the feed thread stopped reading because the event ring was full.",
+                "Times the feed thread stopped reading because the event ring was full.",
                 self.ring_full.get(),
             ),
-            ("bist_feed_read_errors_total", "Recordings that could not be read to their end.", self.read_errors.get()),
+            ("bist_feed_read_errors_total", "Recordings that could not be read to the end.", self.read_errors.get()),
         ] {
             samples.push(Sample::counter(name, help, &[("source", self.source)], value));
         }
@@ -320,7 +324,7 @@ impl FeedMetrics {
             for (outcome, count) in OUTCOMES.iter().zip(&line.packets) {
                 samples.push(Sample::counter(
                     "bist_feed_line_packets_total",
-                    "Packets received, by line and outcome: first = a new message, duplicate = all came before.",
+                    "Packets received, by line and outcome: first = with a new message, duplicate = every message was known.",
                     &[("source", self.source), ("line", line.name), ("outcome", outcome)],
                     count.get(),
                 ));

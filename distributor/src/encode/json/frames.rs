@@ -1,5 +1,5 @@
-//! The frames of one topic: what was last sent, so that the next frame is the difference to it and a newcomer's snapshot
-//! fits the chain of those who are there.
+//! The frames of one topic. A topic keeps the state that it last sent: the next frame is the difference to it, and a
+//! new follower's snapshot fits the chain of the others.
 //!
 //! Appends to the shared bytes; knows no client and no socket.
 
@@ -17,13 +17,13 @@ use super::frame_writer::{self, FrameWriter, LINE_BYTES_MAX, Stamp};
 use super::text as json;
 use crate::encode::Moment;
 use crate::encode::server_frame::{self, opcode};
-use crate::market::changes::{Fresh, SNAPSHOT_CANDLES_MAX, SNAPSHOT_TRADES_MAX};
+use crate::market::changes::{PendingEvents, SNAPSHOT_CANDLES_MAX, SNAPSHOT_TRADES_MAX};
 use crate::topics::channel::{Channel, DEPTH_MAX};
 use crate::topics::topic::{Key, Topic};
 
-/// What was last sent.
+/// The state that the last frame of a topic showed.
 #[derive(Debug)]
-enum Shadow {
+enum LastSent {
     /// Levels, whole.
     Levels {
         bids: Vec<Level>,
@@ -130,43 +130,43 @@ pub struct Frames {
     /// Levels that were sent, for differences; of `book` alone.
     chain: Option<Box<BookChain>>,
     prefix: Prefix,
-    shadow: Shadow,
+    last_sent: LastSent,
 }
 
 impl Frames {
     fn of(key: Key, view: &BookView) -> Self {
-        let mut frames = Self { chain: None, prefix: Prefix::default(), shadow: Shadow::None };
+        let mut frames = Self { chain: None, prefix: Prefix::default(), last_sent: LastSent::None };
         frames.take(key, view);
         frames
     }
 
     /// What was last sent is the state of `view` from now on.
     fn take(&mut self, key: Key, view: &BookView) {
-        self.shadow = match key.channel {
+        self.last_sent = match key.channel {
             Channel::Book => {
                 match &mut self.chain {
                     Some(chain) => chain.refresh(view),
                     None => self.chain = Some(Box::new(BookChain::new(view, key.depth))),
                 }
-                Shadow::None
+                LastSent::None
             }
             Channel::Mbp1 | Channel::Mbp10 => {
                 let depth = usize::from(key.depth);
-                let (mut bids, mut asks) = match std::mem::replace(&mut self.shadow, Shadow::None) {
-                    Shadow::Levels { bids, asks, .. } => (bids, asks),
+                let (mut bids, mut asks) = match std::mem::replace(&mut self.last_sent, LastSent::None) {
+                    LastSent::Levels { bids, asks, .. } => (bids, asks),
                     _ => (Vec::with_capacity(depth), Vec::with_capacity(depth)),
                 };
                 take_levels(&view.bids, depth, &mut bids);
                 take_levels(&view.asks, depth, &mut asks);
-                Shadow::Levels { bids, asks, maybe_bad: view.maybe_bad() }
+                LastSent::Levels { bids, asks, maybe_bad: view.maybe_bad() }
             }
-            Channel::Mbo => Shadow::Mark(view.maybe_bad()),
-            Channel::Trades => Shadow::None,
-            Channel::Ohlcv(interval) => Shadow::Candle(view.candles.forming(interval).copied()),
-            Channel::Definition => Shadow::Definition(Box::new((view.definition.clone(), band(view)))),
-            Channel::Status => Shadow::Status(view.phase, view.state.clone(), view.state_ns),
-            Channel::Statistics => Shadow::Statistics(Box::new(view.statistics)),
-            Channel::Imbalance => Shadow::Auction(view.auction),
+            Channel::Mbo => LastSent::Mark(view.maybe_bad()),
+            Channel::Trades => LastSent::None,
+            Channel::Ohlcv(interval) => LastSent::Candle(view.candles.forming(interval).copied()),
+            Channel::Definition => LastSent::Definition(Box::new((view.definition.clone(), band(view)))),
+            Channel::Status => LastSent::Status(view.phase, view.state.clone(), view.state_ns),
+            Channel::Statistics => LastSent::Statistics(Box::new(view.statistics)),
+            Channel::Imbalance => LastSent::Auction(view.auction),
         };
     }
 
@@ -176,12 +176,12 @@ impl Frames {
         out: &mut Vec<u8>,
         key: Key,
         view: &BookView,
-        fresh: &Fresh,
+        events: &PendingEvents,
         scratch: &mut Scratch,
     ) -> bool {
         let decimals = view.definition.price_decimals;
-        match (&mut self.shadow, key.channel) {
-            (Shadow::Levels { bids, asks, maybe_bad }, _) => {
+        match (&mut self.last_sent, key.channel) {
+            (LastSent::Levels { bids, asks, maybe_bad }, _) => {
                 let depth = usize::from(key.depth);
                 let mut changed = renew(&view.bids, depth, bids, &mut scratch.levels);
                 changed |= renew(&view.asks, depth, asks, &mut scratch.levels);
@@ -189,24 +189,24 @@ impl Frames {
                 bodies::levels(out, bids, asks, decimals);
                 changed
             }
-            (Shadow::Mark(maybe_bad), _) => {
+            (LastSent::Mark(maybe_bad), _) => {
                 let marked = std::mem::replace(maybe_bad, view.maybe_bad()) != view.maybe_bad();
-                bodies::changes(out, &fresh.changes, decimals);
-                (marked || !fresh.changes.is_empty()) && !view.orders_omitted
+                bodies::changes(out, &events.changes, decimals);
+                (marked || !events.changes.is_empty()) && !view.orders_omitted
             }
             (_, Channel::Trades) => {
-                bodies::trades(out, fresh.trades.iter(), decimals, key.rfc3339);
-                !fresh.trades.is_empty()
+                bodies::trades(out, events.trades.iter(), decimals, key.rfc3339);
+                !events.trades.is_empty()
             }
-            (Shadow::Candle(sent), Channel::Ohlcv(interval)) => {
-                let closed = || fresh.closed.iter().filter(|(of, _)| *of == interval).map(|(_, candle)| candle);
+            (LastSent::Candle(sent), Channel::Ohlcv(interval)) => {
+                let closed = || events.closed.iter().filter(|(of, _)| *of == interval).map(|(_, candle)| candle);
                 let forming = view.candles.forming(interval);
                 let changed = closed().next().is_some() || *sent != forming.copied();
                 *sent = forming.copied();
                 bodies::candles(out, closed(), forming, decimals, key.rfc3339);
                 changed
             }
-            (Shadow::Definition(sent), _) => {
+            (LastSent::Definition(sent), _) => {
                 let changed = sent.0 != view.definition || sent.1 != band(view);
                 if changed {
                     **sent = (view.definition.clone(), band(view));
@@ -214,7 +214,7 @@ impl Frames {
                 }
                 changed
             }
-            (Shadow::Status(phase, state, since_ns), _) => {
+            (LastSent::Status(phase, state, since_ns), _) => {
                 let changed = *phase != view.phase || *state != view.state || *since_ns != view.state_ns;
                 if changed {
                     (*phase, *since_ns) = (view.phase, view.state_ns);
@@ -223,19 +223,19 @@ impl Frames {
                 }
                 changed
             }
-            (Shadow::Statistics(sent), _) => {
+            (LastSent::Statistics(sent), _) => {
                 let changed = **sent != view.statistics;
                 **sent = view.statistics;
                 bodies::statistics(out, &view.statistics, decimals);
                 changed
             }
-            (Shadow::Auction(sent), _) => {
+            (LastSent::Auction(sent), _) => {
                 let changed = *sent != view.auction;
                 *sent = view.auction;
                 bodies::auction(out, view.auction.as_ref(), decimals);
                 changed
             }
-            (Shadow::Candle(_) | Shadow::None, _) => false, // OK because `refresh` pairs them
+            (LastSent::Candle(_) | LastSent::None, _) => false, // OK because `refresh` pairs them
         }
     }
 }
@@ -288,7 +288,7 @@ impl Topic<Frames> {
         &mut self,
         out: &mut Vec<u8>,
         view: &BookView,
-        fresh: &Fresh,
+        events: &PendingEvents,
         seq: u64,
         moment: Moment,
         scratch: &mut Scratch,
@@ -296,7 +296,7 @@ impl Topic<Frames> {
         if self.frames.chain.is_some() {
             return self.write_book(out, view, seq, moment, scratch);
         }
-        self.write_other(out, view, fresh, seq, moment, scratch)
+        self.write_other(out, view, events, seq, moment, scratch)
     }
 
     #[inline(always)]
@@ -346,7 +346,7 @@ impl Topic<Frames> {
         &mut self,
         out: &mut Vec<u8>,
         view: &BookView,
-        fresh: &Fresh,
+        events: &PendingEvents,
         seq: u64,
         moment: Moment,
         scratch: &mut Scratch,
@@ -358,7 +358,7 @@ impl Topic<Frames> {
         self.frames.prefix.renew(key, view, snapshot, moment.epoch);
         out.extend_from_slice(&self.frames.prefix.text);
         bodies::numbers(out, &Head { key, view, snapshot, seq, prev_seq: self.head, moment });
-        let changed = self.frames.write_body(out, key, view, fresh, scratch);
+        let changed = self.frames.write_body(out, key, view, events, scratch);
         if !changed {
             out.truncate(at);
             return None;
@@ -383,8 +383,8 @@ impl Topic<Frames> {
             out.push(b'}');
             return server_frame::finish(out, at, opcode::TEXT);
         }
-        match (&self.frames.shadow, key.channel) {
-            (Shadow::Levels { bids, asks, .. }, _) => bodies::levels(out, bids, asks, decimals),
+        match (&self.frames.last_sent, key.channel) {
+            (LastSent::Levels { bids, asks, .. }, _) => bodies::levels(out, bids, asks, decimals),
             (_, Channel::Mbo) => bodies::orders(out, view),
             (_, Channel::Trades) => {
                 // Those that a conflated topic has not sent yet come in its next update.

@@ -402,8 +402,8 @@ impl Products for Hardware {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "pclmulqdq")]
-fn step_in_hardware(digest: &mut RunningChecksum, hardware: Hardware, step: &Step, price: u64, quantity: u64) -> u32 {
-    digest.step_by(hardware, &Step { text: Text { price, quantity, ..step.text }, ..*step })
+fn step_in_hardware(running: &mut RunningChecksum, hardware: Hardware, step: &Step, price: u64, quantity: u64) -> u32 {
+    running.step_by(hardware, &Step { text: Text { price, quantity, ..step.text }, ..*step })
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -490,12 +490,12 @@ mod tests {
     }
 
     #[track_caller]
-    fn plain(digest: &RunningChecksum, decimals: u8, asks: &[Level], bids: &[Level], depth: usize) {
+    fn plain(running: &RunningChecksum, decimals: u8, asks: &[Level], bids: &[Level], depth: usize) {
         let pair = |level: &Level| (level.price, level.quantity);
         let shown = |levels: &[Level]| levels.iter().take(depth).map(pair).collect::<Vec<_>>();
         let expected = checksum(decimals, shown(asks), shown(bids));
-        assert_eq!(digest.checksum(), expected, "{asks:?} {bids:?}");
-        let [bids, asks] = digest.sums;
+        assert_eq!(running.checksum(), expected, "{asks:?} {bids:?}");
+        let [bids, asks] = running.sums;
         assert_eq!(checksum_of(Plain, bids, asks), expected);
     }
 
@@ -505,12 +505,12 @@ mod tests {
         for (decimals, depth) in [(0, 10), (2, 10), (2, 4), (3, 25), (9, 10), (9, 1)] {
             for sizes in [(0, 0), (1, 0), (0, 3), (10, 10), (12, 15), (4, 11)] {
                 let mut sides = [sizes.0, sizes.1].map(|size| vec![level(decimals, 500, 1); size]);
-                let mut digest = RunningChecksum::default();
+                let mut running = RunningChecksum::default();
                 for (side, levels) in [Side::Ask, Side::Bid].into_iter().zip(&sides) {
                     let pieces = levels.iter().take(depth).map(|level| Piece::new(&text_of(decimals, Some(level))));
-                    digest.rebuild(side, pieces);
+                    running.rebuild(side, pieces);
                 }
-                plain(&digest, decimals, &sides[0], &sides[1], depth);
+                plain(&running, decimals, &sides[0], &sides[1], depth);
                 for _ in 0..300 {
                     let at_side = random_below(&mut state, 2) as usize;
                     let (side, levels) = ([Side::Ask, Side::Bid][at_side], &mut sides[at_side]);
@@ -541,12 +541,12 @@ mod tests {
                         let text = text_of(decimals, levels.get(new_rank));
                         assert_eq!(Piece::new(&text), Plain.piece(&text));
                         let step = Step { side: side.index(), kind, rank, depth, new_rank, text };
-                        let mut without = digest.clone();
-                        let checksum = digest.step(&step);
-                        assert_eq!(checksum, digest.checksum());
+                        let mut without = running.clone();
+                        let checksum = running.step(&step);
+                        assert_eq!(checksum, running.checksum());
                         assert_eq!(checksum, without.step_by(Plain, &step), "with and without the instruction");
                     }
-                    plain(&digest, decimals, &sides[0], &sides[1], depth);
+                    plain(&running, decimals, &sides[0], &sides[1], depth);
                 }
             }
         }

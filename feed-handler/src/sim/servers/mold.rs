@@ -115,10 +115,10 @@ impl MetricSource for SimMetrics {
             ("bist_sim_requests_total", "Retransmission requests received.", &self.requests),
             (
                 "bist_sim_requests_refused_total",
-                "Requests without an answer: damaged, another session, or messages no longer (or not yet) there.",
+                "Requests without an answer: damaged, of another session, or for messages that are not kept.",
                 &self.requests_refused,
             ),
-            ("bist_sim_resent_messages_total", "Messages sent again on request.", &self.resent),
+            ("bist_sim_resent_messages_total", "Messages retransmitted on request.", &self.resent),
             ("bist_sim_sessions_total", "Trading days begun.", &self.sessions),
             ("bist_sim_halts_total", "Volatility halts.", &self.halts),
         ] {
@@ -126,7 +126,7 @@ impl MetricSource for SimMetrics {
         }
         samples.push(Sample::latency(
             "bist_sim_late_seconds",
-            "Time between the planned and the actual sending of a packet.",
+            "Time from the planned to the actual sending of a packet.",
             &[],
             &self.late,
         ));
