@@ -1,4 +1,4 @@
-//! `bist bench`: what to measure, how often, on which core.
+//! `bist bench`: the measurements, their inputs, runs and cores. Measures nothing itself.
 
 use std::path::PathBuf;
 
@@ -10,50 +10,50 @@ use crate::settings::Layout;
 /// `bist bench`
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// What to measure.
+    /// The measurement.
     #[command(subcommand)]
     pub bench: Bench,
 }
 
-/// What to measure.
+/// The measurements.
 #[derive(Debug, Subcommand)]
 pub enum Bench {
-    /// From bytes in memory to normalised events, all book fields read: ns per message.
+    /// Decoding: bytes in memory to normalised events, with all book fields read; ns per message.
     #[command(after_help = "Examples:\n  bist bench decode                            4,000,000 generated ITCH 5.0 \
         messages\n  bist bench decode --format bistech           the same in BISTECH ITCH\n  bist bench decode \
         day.itch50.gz              a recording (length-prefixed, gzip or zstd too)")]
     Decode(BenchStream),
 
-    /// From bytes in memory to the full market-by-order book: ns per message, and resident memory.
+    /// Decoding and books: bytes in memory to the full market-by-order book; ns per message and resident memory.
     #[command(after_help = "Examples:\n  bist bench book --preset a                   500 symbols, 400,000 live \
         orders\n  bist bench book --preset a --levels-only     the same without queues\n  bist bench book --preset \
-        day                 a day of Borsa Istanbul; wants 8 GB\n  bist bench book day.itch50.gz                a \
-        recording, or a generated stream with its answer beside it")]
+        day                 a day of Borsa Istanbul; needs 8 GB\n  bist bench book day.itch50.gz                a \
+        recording, or a generated stream with its expected answer")]
     Book(BenchBook),
 
-    /// From thread to thread through our ring: million 64-byte slots per second, and the round trip.
-    #[command(after_help = "Example:\n  bist bench ring --runs 9                     wants two free cores")]
+    /// Ring between two threads: million 64-byte slots per second, and the round trip.
+    #[command(after_help = "Example:\n  bist bench ring --runs 9                     needs two free cores")]
     Ring(BenchCommon),
 
-    /// From the events of a book to the JSON frame of channel `book`: ns per event and per frame.
+    /// Encoding: events of a book to JSON frames of channel `book`; ns per event and per frame.
     #[command(after_help = "Example:\n  bist bench encode --format bistech --messages 1000000")]
     Encode(BenchStream),
 
-    /// From packets on loopback to WebSocket clients, at planned rates: latency by stage and end to end, up to saturation.
+    /// Packets on loopback to WebSocket clients, at planned rates: latency by stage and end to end, up to saturation.
     #[command(
         after_help = "Examples:\n  bist bench pipeline --rates 1000             ten clients, everything on one core, \
-        spinning\n  bist bench pipeline --out FOLDER             doubles the rate until something gives way\n  chrt -f 1 bist \
+        spinning\n  bist bench pipeline --out FOLDER             doubles the rate up to saturation\n  chrt -f 1 bist \
         bench pipeline --rates 1000   where other programs disturb"
     )]
     Pipeline(BenchPipeline),
 
-    /// From the update ring to WebSocket clients: most frames per second, and latency at fixed rates.
+    /// Update ring to WebSocket clients: most frames per second, and latency at fixed rates.
     #[command(after_help = "Examples:\n  bist bench fanout --clients 10,100 --rates 1000\n  bist bench fanout --url \
-        ws://127.0.0.1:9001/ --feed tcp://127.0.0.1:9000 --core 0\n                                               a server that is \
-        not ours, by the same loops")]
+        ws://127.0.0.1:9001/ --feed tcp://127.0.0.1:9000 --core 0\n                                               another \
+        server, measured by the same loops")]
     Fanout(BenchFanout),
 
-    /// Any WebSocket server that runs already, ours or another: messages and bytes per second, and how old they are.
+    /// Any running WebSocket server, ours or another: messages and bytes per second, and the age of messages.
     #[command(
         after_help = "Examples:\n  bist bench load --url ws://127.0.0.1:8083/ws/v2 --time-field ts_out\n  bist bench \
         load --url ws://127.0.0.1:9001/ --subscribe '' --feed tcp://127.0.0.1:9000 --rate 1000\n                                 \
@@ -61,12 +61,12 @@ pub enum Bench {
     )]
     Load(BenchLoad),
 
-    /// A recording flat out into books, reading included: ns per message, messages per second.
+    /// A recording into books at full speed, reading included: ns per message, messages per second.
     #[command(after_help = "Examples:\n  bist bench replay morning.pcap.gz            any format that `bist inspect` \
         reads\n  bist bench replay                            a generated stream, from a temporary file")]
     Replay(BenchStream),
 
-    /// Two results of one bench: differences with their 95 % intervals; exit code 3 when B is worse.
+    /// Compare two results of one bench: differences with their 95 % intervals; exit code 3 when B is worse.
     #[command(after_help = "Example:\n  bist bench book --out before; (change something); bist bench book --out \
         after\n  bist bench compare before after --tolerance 3\n\nExit codes: 0 nothing got worse, 2 not comparable or not \
         readable, 3 something got worse by more\nthan the tolerance.")]
@@ -80,7 +80,7 @@ pub struct BenchCommon {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub runs: Option<u32>,
 
-    /// Runs before them that are thrown away [default: 1].
+    /// Unmeasured runs before the measured ones [default: 1].
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=1_000))]
     pub warm_up: Option<u32>,
 
@@ -92,7 +92,7 @@ pub struct BenchCommon {
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
 
-    /// A few seconds instead of minutes: shows that it works; its figures say nothing about speed.
+    /// A few seconds instead of minutes: checks that the bench works; its figures are no measurements.
     #[arg(long)]
     pub small: bool,
 }
@@ -100,10 +100,10 @@ pub struct BenchCommon {
 /// Flags of a bench that takes a stream of messages.
 #[derive(Debug, Args)]
 pub struct BenchStream {
-    /// A recording, or a stream of `bist sim --generate` with its answer beside it; one is generated when left out.
+    /// A recording, or a stream of `bist sim --generate` with its FILE.answer.json; a stream is generated when omitted.
     pub file: Option<PathBuf>,
 
-    /// What the generated stream is like; the flags below change single numbers of it.
+    /// Preset of the generated stream; the flags below change single values of it.
     #[arg(long, value_enum, conflicts_with_all = ["file", "small"])]
     pub preset: Option<Preset>,
 
@@ -115,15 +115,15 @@ pub struct BenchStream {
     #[arg(long, value_name = "COUNT", conflicts_with = "file", value_parser = clap::value_parser!(u64).range(1_000..=500_000_000))]
     pub messages: Option<u64>,
 
-    /// Its symbols [default: 500].
+    /// Symbols of the generated stream [default: 500].
     #[arg(long, value_name = "COUNT", conflicts_with = "file", value_parser = clap::value_parser!(u64).range(1..=65_000))]
     pub symbols: Option<u64>,
 
-    /// Resting orders that it grows to, at most about a quarter of the messages [default: 400000].
+    /// Resting orders that the stream grows to, at most about a quarter of the messages [default: 400000].
     #[arg(long, value_name = "COUNT", conflicts_with = "file", value_parser = clap::value_parser!(u64).range(1..=3_000_000))]
     pub live_orders: Option<u64>,
 
-    /// Its seed: same seed, same bytes [default: 1].
+    /// Seed of the generated stream: same seed, same bytes [default: 1].
     #[arg(long, conflicts_with = "file")]
     pub seed: Option<u64>,
 
@@ -134,7 +134,7 @@ pub struct BenchStream {
 /// `bist bench pipeline`
 #[derive(Debug, Args)]
 pub struct BenchPipeline {
-    /// Rates in messages per second [default: 1000 and doubling until one is too much, then in between].
+    /// Rates in messages per second [default: 1000, doubled up to saturation, then three rates in between].
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub rates: Vec<u64>,
 
@@ -146,15 +146,15 @@ pub struct BenchPipeline {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=5_000))]
     pub symbols: Option<u64>,
 
-    /// One thread for all stages of the server, or one for each [default: single].
+    /// One thread for all stages of the server, or one thread per stage [default: single].
     #[arg(long, value_enum)]
     pub layout: Option<Layout>,
 
-    /// What its idle threads do: `spin` or `park` [default: spin].
+    /// How idle server threads wait: `spin` or `park` [default: spin].
     #[arg(long, value_enum, value_name = "WAIT")]
     pub wait: Option<BenchWait>,
 
-    /// Send from a thread of its own instead of the clients'.
+    /// Send from a separate thread instead of the clients' thread.
     #[arg(long)]
     pub sender_apart: bool,
 
@@ -173,23 +173,23 @@ pub struct BenchFanout {
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub rates: Vec<u64>,
 
-    /// What the idle server does: `spin` or `park` [default: spin].
+    /// How the idle server waits: `spin` or `park` [default: spin].
     #[arg(long, value_enum, value_name = "WAIT")]
     pub wait: Option<BenchWait>,
 
-    /// `ws://host:port/path` of a server that runs already, to be measured instead of ours; --core is then the clients' core.
+    /// `ws://host:port/path` of a running server to measure instead of ours; --core is then the clients' core.
     #[arg(long, value_name = "URL", requires = "feed", conflicts_with = "wait")]
     pub url: Option<String>,
 
-    /// `tcp://host:port` where that server takes lines of JSON, each to be passed on to all of its clients.
+    /// `tcp://host:port` where that server accepts lines of JSON and relays each to all of its clients.
     #[arg(long, value_name = "URL", requires = "url")]
     pub feed: Option<String>,
 
-    /// What each client of that server sends first [default: nothing].
+    /// First message of each client of that server [default: nothing].
     #[arg(long, value_name = "TEXT", requires = "url")]
     pub subscribe: Option<String>,
 
-    /// Load a server on another machine; only one that is yours.
+    /// Allow load on another machine; use it only on a machine of yours.
     #[arg(long, requires = "url")]
     pub allow_remote: bool,
 
@@ -204,7 +204,7 @@ pub struct BenchLoad {
     #[arg(long, value_name = "URL")]
     pub url: String,
 
-    /// What each client sends first; empty for nothing [default: ours, the books of all symbols].
+    /// First message of each client; empty for none [default: subscribe to the books of all symbols of `bist`].
     #[arg(long, value_name = "TEXT")]
     pub subscribe: Option<String>,
 
@@ -212,7 +212,7 @@ pub struct BenchLoad {
     #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=5_000))]
     pub clients: u64,
 
-    /// Member of a message that says when it was made, as a number or in quotes, such as ts_out.
+    /// Member of a message that holds its creation time, as a number or in quotes, such as ts_out.
     #[arg(long, value_name = "NAME", conflicts_with = "feed")]
     pub time_field: Option<String>,
 
@@ -220,7 +220,7 @@ pub struct BenchLoad {
     #[arg(long, value_name = "UNIT", value_parser = bench_unit, requires = "time_field")]
     pub time_unit: Option<u64>,
 
-    /// `tcp://host:port` to send lines of JSON to, which the server passes on to its clients.
+    /// `tcp://host:port` of the server's feed: lines of JSON that the server relays to its clients.
     #[arg(long, value_name = "URL")]
     pub feed: Option<String>,
 
@@ -232,7 +232,7 @@ pub struct BenchLoad {
     #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=600_000))]
     pub measured_ms: u64,
 
-    /// Load a server on another machine; only one that is yours.
+    /// Allow load on another machine; use it only on a machine of yours.
     #[arg(long)]
     pub allow_remote: bool,
 
@@ -250,10 +250,10 @@ fn bench_unit(text: &str) -> Result<u64, String> {
     }
 }
 
-/// What an idle thread of a measured server does.
+/// How an idle thread of a measured server waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BenchWait {
-    /// Looks again at once.
+    /// Polls without pause.
     Spin,
     /// Sleeps until woken.
     Park,
@@ -288,7 +288,7 @@ pub struct BenchCompare {
     /// The later result.
     pub b: PathBuf,
 
-    /// How much worse a median may get, in percent, before it counts as a regression.
+    /// Tolerance in percent: a median that is worse by more counts as a regression.
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0, value_parser = bench_tolerance)]
     pub tolerance: f64,
 }

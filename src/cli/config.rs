@@ -9,7 +9,7 @@ pub struct ConfigArgs {
     #[arg(long)]
     pub print: bool,
 
-    /// Check only: exit 0 when the configuration is good, 2 when not.
+    /// Check only: exit code 0 for a valid configuration, 2 for an invalid one.
     #[arg(long, conflicts_with = "print")]
     pub check: bool,
 }

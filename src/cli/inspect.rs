@@ -1,4 +1,4 @@
-//! `bist inspect`: a look into a recorded file.
+//! `bist inspect`: the flags of a look into a recorded file. Reads nothing itself.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ pub struct Inspect {
     /// The recording.
     pub file: PathBuf,
 
-    /// auto, bistech, itch50, dbn, lobster or mold-pcap.
+    /// Format of the file: auto, bistech, itch50, dbn, lobster or mold-pcap.
     #[arg(long, default_value = "auto")]
     pub format: String,
 
@@ -22,7 +22,7 @@ pub struct Inspect {
     #[arg(long, default_value_t = 10, requires = "book")]
     pub levels: usize,
 
-    /// Write the book after each event into this file (- for standard output).
+    /// Write the book after each event into this CSV file (- for standard output).
     #[arg(long, value_name = "OUT", requires = "book")]
     pub csv: Option<PathBuf>,
 }

@@ -27,21 +27,22 @@ pub use self::sim::{Preset, SimArgs};
 
 /// Market-data plant and trading platform for Borsa Istanbul.
 ///
-/// `bist` alone starts everything on embedded defaults with a live simulated market: open http://localhost:8080.
+/// `bist` without a command starts the whole platform with built-in defaults and a live simulated market. Open
+/// http://localhost:8080.
 #[derive(Debug, Parser)]
 #[command(name = "bist", version, propagate_version = true, disable_help_subcommand = true)]
 #[command(after_help = "Exit codes: 0 ok, 1 failure, 2 usage or configuration, 3 a check failed.\n\
     Configuration: defaults < --config FILE < BIST__SECTION__KEY < flags; `bist config --print` shows all of it.")]
 pub struct Cli {
-    /// What to do; `serve` when left out.
+    /// Command to run; `serve` when omitted.
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// Configuration file (TOML), repeatable; later ones win. `bist.toml` in the working folder is read by itself.
+    /// Configuration file (TOML), repeatable; later files win. Without it, `bist.toml` in the working folder is read.
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Vec<PathBuf>,
 
-    /// Form of log lines.
+    /// Format of log lines.
     #[arg(long, global = true, value_enum)]
     pub log_format: Option<LogFormat>,
 
@@ -54,7 +55,7 @@ pub struct Cli {
     pub quiet: bool,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the platform: feed, books, WebSocket, REST and web page in one process.
@@ -68,7 +69,7 @@ pub enum Command {
     /// Run the platform on a recorded file instead of a live line.
     #[command(after_help = "Examples:\n  bist replay morning.pcap.gz                  at the recorded pace\n  \
         bist replay morning.pcap.gz --speed 20       twenty times as fast\n  \
-        bist replay day.itch50.gz --speed max        as fast as it goes\n\nFormats: BISTECH ITCH and ITCH 5.0 with \
+        bist replay day.itch50.gz --speed max        as fast as possible\n\nFormats: BISTECH ITCH and ITCH 5.0 with \
         length prefixes, MoldUDP64 in pcap or pcapng,\nDBN, LOBSTER; gzip and zstd are recognised.")]
     Replay(ReplayArgs),
 
@@ -78,11 +79,11 @@ pub enum Command {
         loopback, read by\n                                               bist serve --source itch --listen 0.0.0.0:21001 \
         --group 233.252.0.1 --interface 127.0.0.1\n  bist sim --write day.bistech.gz --seed 7     a whole trading \
         day into a file\n  bist sim --write a.itch50 --generate --preset a\n                                               \
-        a stream for measurements, its answer beside it\n  bist sim --write t.bistech.zst --generate --messages 5000000 \
+        a stream for measurements, and its expected answer\n  bist sim --write t.bistech.zst --generate --messages 5000000 \
         --symbols 100 --live-orders 50000")]
     Sim(SimArgs),
 
-    /// Look into a recorded file: messages by type, instruments, gaps, errors; or one book, event by event.
+    /// Summarise a recorded file: messages by type, instruments, gaps, errors; or follow one book, event by event.
     #[command(
         after_help = "Examples:\n  bist inspect day.itch50.gz\n  bist inspect day.bistech.gz --book GARAN --levels \
         10 --csv garan.csv\n\nThe CSV has one row per event applied to that symbol:\n\
@@ -92,17 +93,17 @@ pub enum Command {
 
     /// Measure this machine: decoding, books, rings, frames; or compare two results.
     ///
-    /// Every bench says its question, its input and the machine, checks its answer, and prints no figure when the answer
-    /// is wrong (exit code 1).
-    #[command(after_help = "Examples:\n  bist bench decode                            the fastest way to a first \
-        figure\n  bist bench book --out before                 keep JSON and an HTML report\n  bist bench compare before \
-        after            what changed by more than the spread\n\ndocs/benchmarking.md says how to read a report.")]
+    /// Every bench prints its question, its input and the machine. It checks its answer first: with a wrong answer it
+    /// prints no figure and exits with code 1.
+    #[command(after_help = "Examples:\n  bist bench decode                            the quickest first \
+        figure\n  bist bench book --out before                 writes JSON and an HTML report\n  bist bench compare before \
+        after            changes beyond the spread\n\ndocs/benchmarking.md explains how to read a report.")]
     Bench(BenchArgs),
 
     /// Show or check the configuration.
     Config(ConfigArgs),
 
-    /// Can the platform run here? Cores, limits, ports, multicast, clock; says what to do about each finding.
+    /// Check this machine: cores, limits, ports, multicast, clock. Every finding names its remedy.
     Doctor(DoctorArgs),
 
     /// Print a completion script for a shell.

@@ -13,15 +13,15 @@ pub struct ReplayArgs {
     /// The recording.
     pub file: PathBuf,
 
-    /// 1 = as recorded, 10 = ten times as fast, max = as fast as it goes.
+    /// Speed: 1 = as recorded, 10 = ten times as fast, max = as fast as possible.
     #[arg(long, value_name = "FACTOR")]
     pub speed: Option<String>,
 
-    /// Format of the file; found out by itself when left out.
+    /// Format of the file; detected when omitted.
     #[arg(long)]
     pub format: Option<String>,
 
-    /// Start again at the end, as a new session.
+    /// Repeat the recording, each time as a new session.
     #[arg(long = "loop")]
     pub repeat: bool,
 
@@ -29,7 +29,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "MILLISECONDS")]
     pub gap_max_ms: Option<u64>,
 
-    /// Exit at the end of the recording instead of going on to serve its last state.
+    /// Exit at the end of the recording instead of serving its last state.
     #[arg(long)]
     pub exit: bool,
 

@@ -1,4 +1,4 @@
-//! `bist serve`: which parts run, where ticks come from, and the flags of every command that runs the platform.
+//! `bist serve`: its flags, and the flags of every command that runs the platform. Starts nothing itself.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -16,7 +16,7 @@ pub struct Serve {
     #[arg(long, value_enum, value_name = "PART")]
     pub target: Vec<Role>,
 
-    /// Where ticks come from.
+    /// Source of the market data.
     #[arg(long, value_enum)]
     pub source: Option<SourceKind>,
 
@@ -32,11 +32,11 @@ pub struct Serve {
     #[arg(long, value_name = "ADDR")]
     pub group: Option<Ipv4Addr>,
 
-    /// Address of the interface to join the group on; the system chooses when left out.
+    /// Address of the interface for the group; the system chooses when omitted.
     #[arg(long, value_name = "ADDR", requires = "group")]
     pub interface: Option<Ipv4Addr>,
 
-    /// Retransmission server for MoldUDP64 requests.
+    /// Server that answers MoldUDP64 retransmission requests.
     #[arg(long, value_name = "ADDR:PORT")]
     pub request_server: Option<SocketAddr>,
 
@@ -54,11 +54,11 @@ pub struct Common {
     #[arg(long, value_enum)]
     pub pin: Option<Pin>,
 
-    /// What a thread does when there is nothing to do.
+    /// How an idle thread waits.
     #[arg(long, value_enum)]
     pub wait: Option<Wait>,
 
-    /// A thread for each hot stage, or one for all of them.
+    /// One thread per hot stage, or one thread for all of them.
     #[arg(long, value_enum)]
     pub layout: Option<Layout>,
 

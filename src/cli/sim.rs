@@ -12,16 +12,16 @@ use crate::settings::{Protocol, SimClock};
 /// `bist sim`
 #[derive(Debug, Args)]
 pub struct SimArgs {
-    /// Where to send MoldUDP64 packets.
+    /// Destination of MoldUDP64 packets.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:21001")]
     pub destination: SocketAddr,
 
-    /// Where to answer retransmission requests; port 0 picks a free one and prints it.
+    /// Address for retransmission requests; port 0 picks a free port and prints it.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
     pub requests: SocketAddr,
 
-    /// Write one trading day into a file instead: .bistech or .itch (length-prefixed), .pcap; add .gz to compress
-    /// (with --generate also .itch50, and .zst).
+    /// Write one trading day into a file instead: .bistech or .itch (length-prefixed) or .pcap. Append .gz to compress.
+    /// With --generate also .itch50 and .zst.
     #[arg(long, value_name = "FILE")]
     pub write: Option<PathBuf>,
 
@@ -39,17 +39,17 @@ pub struct SimArgs {
 /// `bist sim --generate`
 #[derive(Debug, Args)]
 pub struct Generate {
-    /// Write a stream for measurements instead of a simulated day: any size, correct in every message, the same for
-    /// the same seed. What it leaves in the books goes into FILE.answer.json.
+    /// Write a stream for measurements instead of a simulated day: any size, every message correct, same seed same
+    /// bytes. FILE.answer.json holds the final books.
     #[arg(long, requires = "write", conflicts_with_all = ["destination", "requests", "rate", "clock", "clock_speed",
         "no_halts"])]
     pub generate: bool,
 
-    /// What the stream is like; the flags below change single numbers of it.
+    /// Preset of the stream; the flags below change single values of it.
     #[arg(long, value_enum, requires = "generate")]
     pub preset: Option<Preset>,
 
-    /// Message format [default: by the name of FILE].
+    /// Message format [default: from the name of FILE].
     #[arg(long, value_enum, requires = "generate")]
     pub format: Option<Protocol>,
 
@@ -57,12 +57,12 @@ pub struct Generate {
     #[arg(long, value_name = "COUNT", requires = "generate")]
     pub messages: Option<usize>,
 
-    /// Resting orders to grow to, at most about a quarter of the messages [default: 100000].
+    /// Resting orders that the stream grows to, at most about a quarter of the messages [default: 100000].
     #[arg(long, value_name = "COUNT", requires = "generate")]
     pub live_orders: Option<usize>,
 }
 
-/// Streams that figures are published for.
+/// Presets with published figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Preset {
     /// 16,000,000 ITCH 5.0 messages, 500 symbols, 400,000 live orders (493 MB).
@@ -74,7 +74,7 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// Its numbers.
+    /// The values of the preset.
     pub const fn plan(self) -> Plan {
         match self {
             Self::A => Plan::A,
@@ -99,7 +99,7 @@ pub struct SimFlags {
     #[arg(long, value_enum)]
     pub clock: Option<SimClock>,
 
-    /// How much faster than Istanbul the compressed clock runs [default: 10].
+    /// Speed of the compressed clock relative to real time in continuous trading [default: 10].
     #[arg(long, value_name = "FACTOR")]
     pub clock_speed: Option<u32>,
 

@@ -9,7 +9,7 @@ pub enum SimClock {
     /// A trading day in about fifty minutes, day after day.
     #[default]
     Compressed,
-    /// Istanbul's own time and schedule.
+    /// Istanbul time and the exchange's schedule.
     Real,
 }
 
@@ -23,7 +23,7 @@ pub struct Sim {
     pub rate: u32,
     /// `compressed` or `real`.
     pub clock: SimClock,
-    /// How much faster than Istanbul continuous trading runs on the compressed clock, 1..=100000.
+    /// Speed of the compressed clock relative to real time in continuous trading, 1..=100000.
     pub speed: u32,
     /// Shares, 1..=50.
     pub symbols: usize,

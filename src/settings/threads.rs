@@ -6,35 +6,35 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Pin {
-    /// Yes from four cores on.
+    /// Pin on machines with four cores or more.
     #[default]
     Auto,
-    /// Yes.
+    /// Pin.
     Always,
-    /// No.
+    /// Do not pin.
     Never,
 }
 
-/// What a thread does when there is nothing to do.
+/// How an idle thread waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Wait {
     /// Park below four cores, spin when pinned.
     #[default]
     Auto,
-    /// Look again at once: lowest latency, a whole core each.
+    /// Poll without pause: lowest latency, a whole core per thread.
     Spin,
-    /// Let others run, then look again.
+    /// Yield the core, then poll again.
     Yield,
-    /// Sleep until woken: a quiet machine.
+    /// Sleep until notified: lowest load.
     Park,
 }
 
-/// Which thread does what.
+/// How the hot stages share threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
-    /// A thread each for feed, books and fan-out.
+    /// One thread each for feed, books and fan-out.
     #[default]
     Split,
     /// Feed, books and fan-out in one loop of one thread: one core is enough, and no message changes cores.
@@ -53,6 +53,6 @@ pub struct Threads {
     pub cores: Vec<usize>,
     /// `auto`, `spin`, `yield` or `park`.
     pub wait: Wait,
-    /// Threads of the slow path; 0 = as many as cores, at most 4.
+    /// Threads of the slow path; 0 = one per core, at most 4.
     pub api_workers: usize,
 }
