@@ -1,7 +1,7 @@
 //! BISTECH ITCH messages to slots: version 2112 and its shorter forms of 2014 and 2024.
 //!
 //! Never allocates after construction, never formats, never guesses: what it cannot read it refuses with a reason,
-//! and then nothing of the message reached the sink. What becomes what: `docs/protocols/bistech-itch.md`.
+//! and then nothing of the message reached the sink. Messages and slots: `docs/protocols/bistech-itch.md`.
 
 use std::hint::select_unpredictable;
 use std::mem::offset_of;

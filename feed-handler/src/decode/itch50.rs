@@ -2,7 +2,7 @@
 //!
 //! Never allocates, never formats, never looks an order up: executions, cancels and replaces name no side and no
 //! stock but the locate code, so their side is [`Side::None`] and the book finds it. What it cannot read it refuses,
-//! and then nothing of the message reached the sink. What becomes what: `docs/protocols/itch-5.0.md`.
+//! and then nothing of the message reached the sink. Messages and slots: `docs/protocols/itch-5.0.md`.
 
 use std::mem::offset_of;
 
