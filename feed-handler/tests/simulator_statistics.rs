@@ -452,7 +452,7 @@ impl std::fmt::Display for Tolerance {
         match self {
             Self::Within(points) => write!(f, "± {points}"),
             Self::Times(factor) => write!(f, "× {factor}"),
-            Self::Told => f.write_str("told only"),
+            Self::Told => f.write_str("reported only"),
         }
     }
 }
