@@ -58,7 +58,7 @@ fn an_epoch_does_not_fall_with_the_clock() {
 }
 
 #[test]
-fn p6_a_second_process_on_one_data_folder_refuses_and_names_the_first() {
+fn p6_folder_a_second_process_on_one_data_folder_refuses_and_names_the_first() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("data");
     let first = start(&path);

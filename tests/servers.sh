@@ -14,16 +14,25 @@ as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
 # PostgreSQL refuses to run as root.
 as_server() { if [ "$(id -u)" -eq 0 ]; then (cd / && runuser -u postgres -- "$@"); else "$@"; fi; }
 
-postgres_programs() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1; }
+# The folder of the newest server's programs. Debian keeps them off the PATH, and a folder of the same name exists where only
+# the client is installed: initdb alone shows a server.
+postgres_programs() {
+  local initdb
+  initdb=$(find /usr/lib/postgresql/*/bin/initdb -maxdepth 0 2>/dev/null | sort -V | tail -n 1) || true
+  [ -n "$initdb" ] || initdb=$(command -v initdb) || return 0
+  dirname "$(readlink -f "$initdb")"
+}
 
 install_missing() {
   local need=()
-  [ -n "$(postgres_programs)" ] || command -v initdb >/dev/null || need+=(postgresql)
+  [ -n "$(postgres_programs)" ] || need+=(postgresql)
   command -v redis-server >/dev/null || need+=(redis-server)
   [ "${#need[@]}" -eq 0 ] && return
+  command -v apt-get >/dev/null || { say "install ${need[*]}: there is no apt-get here to do it"; exit 1; }
   say "installing ${need[*]}"
   as_root apt-get update -qq >&2
   DEBIAN_FRONTEND=noninteractive as_root apt-get install -y -qq --no-install-recommends "${need[@]}" >&2
+  [ -n "$(postgres_programs)" ] || { say "there is no initdb in /usr/lib/postgresql/*/bin nor on the PATH"; exit 1; }
 }
 
 spare_port() {
@@ -36,14 +45,13 @@ spare_port() {
 
 start_postgres() {
   local folder=$1 programs; programs=$(postgres_programs)
-  as_server "${programs:+$programs/}pg_ctl" -D "$folder/postgres" -l "$folder/postgres/log" -w -t 30 start >/dev/null
+  as_server "$programs/pg_ctl" -D "$folder/postgres" -l "$folder/postgres/log" -w -t 30 start >/dev/null
 }
 
 start_redis() {
   redis-server --port "$(cat "$1/redis.port")" --bind 127.0.0.1 --save "" --appendonly no --daemonize yes \
     --dir "$1" --pidfile "$1/redis.pid" --logfile "$1/redis.log" >/dev/null
-  local try
-  for try in $(seq 100); do
+  for _ in $(seq 100); do
     redis-cli -p "$(cat "$1/redis.port")" ping >/dev/null 2>&1 && return
     sleep 0.05
   done
@@ -60,7 +68,7 @@ start() {
   echo "$port" >"$folder/postgres.port"
   spare_port >"$folder/redis.port"
   echo tests-only >"$folder/password"; chmod 644 "$folder/password"
-  as_server "${programs:+$programs/}initdb" -D "$folder/postgres" -U bist -A scram-sha-256 --pwfile="$folder/password" \
+  as_server "$programs/initdb" -D "$folder/postgres" -U bist -A scram-sha-256 --pwfile="$folder/password" \
     --no-sync -E UTF8 --locale=C >/dev/null
   printf "port = %s\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nmax_connections = 200\n" "$port" |
     as_server tee -a "$folder/postgres/postgresql.conf" >/dev/null

@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod market;
 mod memory;
 pub mod metrics;
+mod now;
 pub mod order_interest;
 pub mod phase;
 pub mod reference;
@@ -26,6 +27,7 @@ pub mod types;
 pub mod worker;
 
 pub use market::Market;
+pub use now::Now;
 pub use phase::Phase;
 pub use slot::{Slot, View};
 pub use types::{BookId, BookIndex, Nanos, OrderId, Price, Side};

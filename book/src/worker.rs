@@ -395,6 +395,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_a_session_that_waits_comes_behind_it() {
+        let Bench { mut events, mut worker, mut reader } = bench(Detail::Orders);
+        for id in 0..600 {
+            events.push(add(1, id)).unwrap();
+        }
+        for code in [system::STALE, system::STALE, system::SESSION, system::JOINED_MIDWAY, system::REFUSED] {
+            events.push(System::new(code, 5, 5, 0, 0, 9).into()).unwrap();
+        }
+        worker.do_work(0);
+        reader.drain(usize::MAX, |_| {});
+        worker.do_work(0);
+        let mut codes = Vec::new();
+        reader.drain(usize::MAX, |slot| {
+            if let View::System(record) = slot.view() {
+                codes.push(record.code);
+            }
+        });
+        assert_eq!(codes, [system::SESSION, system::JOINED_MIDWAY, system::REFUSED]);
+    }
+
+    #[test]
     fn a_book_that_appears_while_a_session_waits_does_not_overtake_it() {
         let Bench { mut events, mut worker, mut reader } = bench(Detail::Orders);
         let mut replica = Replica::new(Options::default());

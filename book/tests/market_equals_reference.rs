@@ -3,7 +3,9 @@
 mod steps;
 
 use book::anomaly::Anomaly;
+use book::doubt::Doubt;
 use book::market::{Limits, Market, OrderKey};
+use book::replica::{Options, Replica};
 use book::slot::{OrderEvent, QUANTITY_REST, Stamp};
 use book::{BookId, OrderId, Phase, Price, Side, Slot};
 use proptest::prelude::*;
@@ -80,6 +82,30 @@ proptest! {
             market.check_invariants();
         }
     }
+}
+
+#[test]
+fn an_order_that_nobody_added_makes_its_book_known_and_marked() {
+    let stamp = |book: u32| Stamp { book_id: BookId(book), exchange_ns: 1, ..Stamp::default() };
+    let cancel = |book, id| OrderEvent::cancel(stamp(book), Side::Bid, OrderId(id), 5).into();
+    let mut market = Market::new(Limits { books_max: 2, ..limits(OrderKey::BookSideId) });
+    let mut replica = Replica::new(Options::default());
+    let mut updates: Vec<Slot> = Vec::new();
+    // A book below the direct table's end, one beyond it, and one more than there may be.
+    for event in [cancel(7, 1), cancel(u32::MAX - 1, 2), cancel(9, 3)] {
+        market.apply(&event, &mut updates);
+        market.check_invariants();
+    }
+    updates.iter().for_each(|update| {
+        replica.apply(update, &mut |_, _, _| {});
+    });
+    for book in [7, u32::MAX - 1] {
+        assert_eq!(market.book(BookId(book)).unwrap().doubt(), Some(Doubt::UnknownOrder));
+        assert_eq!(replica.book(BookId(book)).unwrap().doubt, Some(Doubt::UnknownOrder));
+    }
+    assert!(market.book(BookId(9)).is_none());
+    let counts = [Anomaly::UnknownOrder, Anomaly::BooksExhausted];
+    assert_eq!(counts.map(|kind| market.anomalies().get(kind)), [3, 1]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! From the update ring outwards: the WebSocket market-data server `/ws/v2`.
 //!
 //! [`FanOut`] is one thread's worth of it: a ring's reading end, a replica of the market, a listener and the
-//! connections, on mio and without an async runtime. It owns no thread; both clocks are handed in as [`Now`]: whoever runs it calls
+//! connections, on mio and without an async runtime. It owns no thread; both clocks are handed in as [`book::Now`]: whoever runs it calls
 //! [`FanOut::do_work`] and [`FanOut::wait`] in turn.
 //!
 //! The way of one update: `websocket/shard` (a turn), `market` (what changed), `websocket/publish` (which topics),
@@ -16,14 +16,12 @@ mod encode;
 mod ids;
 mod market;
 mod metrics;
-mod now;
 pub mod slow_path;
 mod topics;
 mod websocket;
 
 pub use book_frames::BookFrames;
 pub use config::Config;
-pub use now::Now;
 pub use slow_path::{HandedOver, SlowPath};
 pub use websocket::shard::FanOut;
 pub use websocket::{frame, handshake, requests};

@@ -109,6 +109,8 @@ pub struct Market {
     pub ends_in_time: bool,
     /// The exchange sent its last message of the day.
     pub ended: bool,
+    /// The session in force is not known from its beginning.
+    pub joined_midway: bool,
 }
 
 impl Market {
@@ -137,6 +139,7 @@ impl Market {
             unfinished: None,
             ends_in_time: false,
             ended: false,
+            joined_midway: false,
         }
     }
 
@@ -364,7 +367,7 @@ impl Market {
         self.ends_in_time = record.code == system::TIME;
         match record.code {
             system::SESSION => {
-                self.ended = false;
+                (self.ended, self.joined_midway) = (false, false);
                 for at in self.indices() {
                     let book = self.book_mut(at);
                     book.events.clear();
@@ -379,6 +382,7 @@ impl Market {
             }
             // Every book is marked, and its frames say so.
             system::REFUSED | system::JOINED_MIDWAY => {
+                self.joined_midway |= record.code == system::JOINED_MIDWAY;
                 self.touch_all(touched::LEVELS | touched::ORDERS);
                 Notice::None
             }

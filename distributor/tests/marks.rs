@@ -5,7 +5,7 @@ mod support;
 use book::Side;
 use book::slot::system;
 use serde_json::{Value, json};
-use support::{World, frames};
+use support::{Client, World, frames};
 
 /// Mark and reason of the newest frame of a channel.
 fn mark(seen: &[Value], channel: &str) -> (Value, Value) {
@@ -13,12 +13,20 @@ fn mark(seen: &[Value], channel: &str) -> (Value, Value) {
     (frame["maybe_bad"].clone(), frame["reason"].clone())
 }
 
+/// The frame that comes after a second without any other.
+fn heartbeat(world: &mut World, client: &mut Client) -> Value {
+    world.drain(client);
+    world.pass(1_100_000_000);
+    let seen = world.drain(client);
+    (*frames(&seen, "heartbeat").last().unwrap_or_else(|| panic!("no heartbeat in {seen:?}"))).clone()
+}
+
 fn marked(reason: &str) -> (Value, Value) {
     (json!(true), json!(reason))
 }
 
 #[test]
-fn f9_an_event_that_contradicts_a_book_marks_it_at_once_and_no_other() {
+fn f9_marks_an_event_that_contradicts_a_book_marks_it_at_once_and_no_other() {
     for (reason, cause) in [
         ("unknown_order", (|world: &mut World| world.execute(1, Side::Bid, 99, 5)) as fn(&mut World)),
         ("unknown_order", |world| world.cancel(1, Side::Ask, 98, 5)),
@@ -58,15 +66,17 @@ fn a_session_that_was_joined_midway_marks_books_that_are_there_and_books_that_co
     world.list(2, "GARAN.E");
     let seen = world.subscribe(&mut client, "book", "GARAN", "");
     assert_eq!(mark(&seen, "book"), marked("joined_midway"));
+    assert_eq!(heartbeat(&mut world, &mut client)["joined_midway"], json!(true));
     // A new session is known from its beginning.
     world.session(8);
     world.add(1, Side::Bid, 1, 10_000, 10);
     let seen = world.until(&mut client, |seen| !frames(seen, "book").is_empty());
     assert_eq!(mark(&seen, "book"), (Value::Null, Value::Null), "{seen:?}");
+    assert_eq!(heartbeat(&mut world, &mut client).get("joined_midway"), None);
 }
 
 #[test]
-fn f9_a_book_that_is_seen_first_after_a_loss_is_marked() {
+fn f9_marks_a_book_that_is_seen_first_after_a_loss_is_marked() {
     for (code, reason) in [(system::GAP, "gap"), (system::REFUSED, "refused_message")] {
         let mut world = World::open(&["THYAO.E"]);
         world.system(code, 88, 99, 7);

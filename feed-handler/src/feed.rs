@@ -14,13 +14,13 @@ mod turn;
 pub use metrics::FeedMetrics;
 pub use partition::LiveOptions;
 pub use replay::ReplayOptions;
-pub use turn::{Finished, Now};
+pub use turn::Finished;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use book::Nanos;
 use book::ring::Producer;
+use book::{Nanos, Now};
 
 use crate::decode::protocol::MessageDecoder;
 use crate::net::udp::UdpSource;
@@ -65,7 +65,7 @@ impl FeedWorker {
     /// Returns the packets or messages handled; the caller waits only on zero. Does nothing once
     /// [`FeedWorker::finished`].
     pub fn do_work(&mut self, now_ns: Nanos) -> usize {
-        self.do_work_at(Now { monotonic_ns: now_ns, wall_ns: now_ns })
+        self.do_work_at(now_ns.into())
     }
 
     /// The same with the two clocks apart: timers and pace run on the monotonic one, slots carry the other.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use book::ring::{self, Consumer, Notifier};
 use book::slot::system;
-use book::{Slot, View};
+use book::{Now, Slot, View};
 use feed_handler::decode::bistech;
-use feed_handler::feed::{FeedWorker, Finished, LiveOptions, Now, ReplayOptions};
+use feed_handler::feed::{FeedWorker, Finished, LiveOptions, ReplayOptions};
 use feed_handler::net::udp::{Line, UdpOptions, UdpSource};
 use feed_handler::recording::RecordingOptions;
 use feed_handler::recording::pacing::Speed;
@@ -149,6 +149,7 @@ fn words(slots: &[Slot]) -> Vec<String> {
             system::STALE => format!("stale {}", record.from / SECOND),
             system::ALIVE => "alive".to_owned(),
             system::JOINED_MIDWAY => format!("midway from {}", record.from),
+            system::REFUSED => format!("refused {}", record.from),
             code => format!("system {code}"),
         },
         View::Symbol(_) => "symbol".to_owned(),
@@ -319,7 +320,7 @@ fn a_session_without_its_beginning_says_so_after_its_start() {
         exchange.send(&[seconds()]);
     }
     assert_eq!(words(&bench.take(4)), ["session 41", "time", "time", "time"]);
-    assert_eq!(bench.worker.metrics().joined_midway(), 0);
+    assert_eq!((bench.worker.metrics().joined_midway(), bench.worker.metrics().sessions()), (0, 2));
 }
 
 #[test]
@@ -619,6 +620,22 @@ fn a_replay_keeps_the_recorded_pace() {
     assert!(matches!(bench.worker.finished(), Some(Finished::EndOfRecording(None))));
     let (read, total) = bench.worker.recording().unwrap().progress();
     assert_eq!(read, total);
+}
+
+#[test]
+fn a_replay_says_which_message_it_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = recording(&folder, 0);
+    let mut file = std::fs::read(&path).unwrap();
+    let cut = add(4)[..20].to_vec();
+    file.extend((cut.len() as u16).to_be_bytes());
+    file.extend(cut);
+    std::fs::write(&path, file).unwrap();
+    let mut bench = Bench::replay(ReplayOptions { speed: Speed::FlatOut, ..ReplayOptions::new(path) });
+    let slots = words(&bench.finish());
+    assert_eq!(slots.last().unwrap(), "refused 8");
+    let metrics = bench.worker.metrics();
+    assert_eq!((metrics.refused(), metrics.refused_message()), (1, 8));
 }
 
 #[test]

@@ -49,6 +49,9 @@ const NEWS: [(&str, Level, &str); 17] = [
     ("bist_http_connections_refused_total", Level::Warn, "HTTP connections were refused for want of room"),
 ];
 
+/// A counter whose latest cause another sample numbers: where to look.
+const REFUSED: (&str, &str) = ("bist_feed_refused_total", "bist_feed_refused_message");
+
 /// One line to be written.
 #[derive(Clone, Debug, PartialEq)]
 struct Line {
@@ -96,7 +99,9 @@ impl DayLog {
         let mut lines = Vec::new();
         for sample in &samples {
             match sample.value {
-                Value::Counter(value) => lines.extend(self.moved(sample, value)),
+                Value::Counter(value) => {
+                    lines.extend(self.moved(sample, value).map(|line| located(line, sample, &samples)))
+                }
                 Value::Gauge(value) if sample.name == "bist_feed_stale" => {
                     lines.extend(self.state(sample, value > 0.5))
                 }
@@ -128,6 +133,15 @@ impl DayLog {
     }
 }
 
+/// The line with the number of the message that it tells of last, where that is known.
+fn located(mut line: Line, of: &Sample, samples: &[Sample]) -> Line {
+    let place = samples.iter().find(|sample| of.name == REFUSED.0 && sample.name == REFUSED.1);
+    if let Some(Value::Gauge(message)) = place.map(|sample| &sample.value) {
+        line.labels.push_str(&format!(" latest_message={message}"));
+    }
+    line
+}
+
 /// `reason=lost source=sim`, without what a reader of the log knows.
 fn labels(sample: &Sample) -> String {
     let pairs: Vec<String> = sample.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -143,6 +157,8 @@ mod tests {
     struct Feed {
         gaps: Counter,
         bytes: Counter,
+        refused: Counter,
+        refused_message: Gauge,
         stale: Gauge,
     }
 
@@ -151,6 +167,10 @@ mod tests {
             let reason = [("reason", "lost")];
             samples.push(Sample::counter("bist_feed_gaps_total", "", &reason, self.gaps.get()));
             samples.push(Sample::counter("bist_feed_bytes_total", "", &[], self.bytes.get()));
+            let reason = [("reason", "short")];
+            samples.push(Sample::counter("bist_feed_refused_total", "", &reason, self.refused.get()));
+            let message = self.refused_message.get() as f64;
+            samples.push(Sample::gauge("bist_feed_refused_message", "", &[], message));
             samples.push(Sample::gauge("bist_feed_stale", "", &[], self.stale.get() as f64));
         }
     }
@@ -170,6 +190,17 @@ mod tests {
         assert_eq!(told(&mut log), []);
         feed.gaps.add(1);
         assert_eq!(told(&mut log), [(NEWS[1].2, "reason=lost".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn a_refusal_is_told_with_the_number_of_its_message() {
+        let feed = Arc::new(Feed::default());
+        let mut log = DayLog::new(vec![Arc::clone(&feed) as _]);
+        feed.refused.add(2);
+        feed.refused_message.set(88_120);
+        assert_eq!(told(&mut log), [(NEWS[3].2, "reason=short latest_message=88120".to_owned(), 2)]);
+        feed.refused.add(1);
+        assert_eq!(told(&mut log)[0].2, 1, "the same counter, wherever its latest message stands");
     }
 
     #[test]

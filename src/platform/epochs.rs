@@ -1,8 +1,7 @@
 //! Numbers of the sessions that this process begins: each is above all that any process on this data folder has used, and
 //! is reserved on the disk before it is used (decision 0009). Runs off the fast path; the feed thread only counts up.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
 
 use anyhow::{Context, Result, anyhow};
 use api::{DataFolder, EpochFile, ServiceLock, ServiceName, StoreError};
@@ -18,16 +17,14 @@ const MARKET_DATA: ServiceName = ServiceName::new("market_data");
 /// The epochs of this process.
 pub struct Epochs {
     first: u64,
-    /// First number that is not reserved.
-    end: AtomicU64,
+    /// First number that is not reserved. One thread owns it: `Cell` forbids to share it.
+    end: Cell<u64>,
     /// `None` = nothing is kept.
     kept: Option<Kept>,
 }
 
 struct Kept {
     folder: DataFolder,
-    /// One writer at a time, held over the disk; taken by the main thread alone.
-    writing: Mutex<()>,
     _lock: ServiceLock,
 }
 
@@ -40,7 +37,7 @@ impl Epochs {
         let now_s = now_ns() / 1_000_000_000;
         if storage.ephemeral {
             tracing::warn!("storage.ephemeral: epochs come from the clock and may repeat after a restart");
-            return Ok(Self { first: now_s, end: AtomicU64::new(u64::MAX), kept: None });
+            return Ok(Self { first: now_s, end: Cell::new(u64::MAX), kept: None });
         }
         let path = storage.path.clone().or_else(|| DataFolder::default_path(|name| std::env::var_os(name)));
         let path = path.context(
@@ -53,8 +50,8 @@ impl Epochs {
         let lock = folder.lock(MARKET_DATA).map_err(advise)?;
         let reserved = EpochFile::new(&folder).reserve(now_s, RESERVED_AT_ONCE).map_err(advise)?;
         tracing::info!(folder = %folder.path().display(), epoch = reserved.start, "data folder opened");
-        let kept = Kept { folder, writing: Mutex::new(()), _lock: lock };
-        Ok(Self { first: reserved.start, end: AtomicU64::new(reserved.end), kept: Some(kept) })
+        let kept = Kept { folder, _lock: lock };
+        Ok(Self { first: reserved.start, end: Cell::new(reserved.end), kept: Some(kept) })
     }
 
     /// The first epoch.
@@ -73,14 +70,13 @@ impl Epochs {
     /// so.
     pub fn keep_ahead(&self, used: u64) {
         let Some(kept) = &self.kept else { return };
-        let end = self.end.load(Ordering::Relaxed);
+        let end = self.end.get();
         if used.saturating_add(RESERVED_AT_ONCE / 2) < end {
             return;
         }
-        let Ok(_one) = kept.writing.lock() else { return };
         let wanted = used.saturating_add(RESERVED_AT_ONCE);
         match EpochFile::new(&kept.folder).extend(wanted) {
-            Ok(()) => self.end.store(wanted, Ordering::Relaxed),
+            Ok(()) => self.end.set(wanted),
             Err(error) => tracing::error!(%error, "epochs cannot be reserved; a restart may repeat them"),
         }
     }

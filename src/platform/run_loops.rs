@@ -16,7 +16,7 @@ use feed_handler::feed::FeedWorker;
 
 use super::progress::{Progress, is_over};
 use super::shutdown::{Stop, Stops};
-use super::threads::{Event, IdlePolicy, fan_out_now, feed_now, now_ns};
+use super::threads::{Event, IdlePolicy, clocks, now_ns};
 
 /// Longest sleep of an idle thread: how soon it sees a request to stop.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
@@ -39,9 +39,9 @@ impl HotWorkers {
     /// A bounded turn of each worker, so that none starves; a message that is alone runs through all three. Returns the
     /// work done.
     fn do_work(&mut self) -> usize {
-        let feed_now = feed_now();
-        let mut now = feed_now.wall_ns;
-        let mut work = self.feed.as_mut().map_or(0, |feed| feed.do_work_at(feed_now));
+        let begun = clocks();
+        let mut now = begun.wall_ns;
+        let mut work = self.feed.as_mut().map_or(0, |feed| feed.do_work_at(begun));
         if work > 0 {
             now = now_ns();
         }
@@ -50,7 +50,7 @@ impl HotWorkers {
         if self.fan_out.waiting() <= self.update_slots / 2 {
             work += self.book.do_work(now);
         }
-        work + self.fan_out.do_work(fan_out_now())
+        work + self.fan_out.do_work(clocks())
     }
 
     /// Sleeps until a packet, a client or a timer asks for a turn.
@@ -96,7 +96,7 @@ pub fn run_hot(
         }
         idle.wait(|| hot.wait());
     }
-    hot.fan_out.shutdown(fan_out_now());
+    hot.fan_out.shutdown(clocks());
     Ok(())
 }
 
@@ -106,7 +106,7 @@ pub fn run_hot(
 /// It cannot go on.
 pub fn run_feed(mut feed: FeedWorker, stop: &Stop, idle: &IdlePolicy, progress: Option<&Progress>) -> Result<()> {
     while !stop.asked() {
-        if feed.do_work_at(feed_now()) > 0 {
+        if feed.do_work_at(clocks()) > 0 {
             continue;
         }
         if is_over(&feed, progress)? {
@@ -142,7 +142,7 @@ pub fn run_book(mut book: BookWorker, notifier: &Notifier, stop: &Stop, idle: &I
 /// The fan-out alone: from its update ring to its clients.
 pub fn run_fan_out(mut fan_out: FanOut, stop: &Stop, idle: &IdlePolicy) {
     loop {
-        if fan_out.do_work(fan_out_now()) > 0 {
+        if fan_out.do_work(clocks()) > 0 {
             continue;
         }
         if stop.asked() {
@@ -150,7 +150,7 @@ pub fn run_fan_out(mut fan_out: FanOut, stop: &Stop, idle: &IdlePolicy) {
         }
         idle.wait(|| fan_out.wait(SLEEP_MAX));
     }
-    fan_out.shutdown(fan_out_now());
+    fan_out.shutdown(clocks());
 }
 
 /// The view of the slow path, which always parks: from its update ring into the copy that requests read.

@@ -7,8 +7,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use book::Now;
 use book::ring::Notifier;
-use feed_handler::feed::Now;
 
 use crate::settings::{self, Layout, Pin, Wait};
 
@@ -18,19 +18,14 @@ pub fn now_ns() -> u64 {
 }
 
 /// Nanoseconds of a clock that never goes back, from the first call on.
-pub fn monotonic_ns() -> u64 {
+fn monotonic_ns() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
-/// Both clocks, each read once.
-pub fn feed_now() -> Now {
+/// Both clocks, each read once: the time of one turn.
+pub fn clocks() -> Now {
     Now { monotonic_ns: monotonic_ns(), wall_ns: now_ns() }
-}
-
-/// The same for the fan-out.
-pub fn fan_out_now() -> distributor::Now {
-    distributor::Now { monotonic_ns: monotonic_ns(), wall_ns: now_ns() }
 }
 
 /// How an idle thread waits.

@@ -38,13 +38,13 @@ const STATED = {
 
 /**
  * Starts it. `rate`: events a second over all shares; `symbols`: how many shares, named after `names`; `epoch`; `origin`: `real`,
- * `sim`, `replay` or null for a server that does not say it; `late`: the exchange has sent nothing yet; `young`: no candles of
- * the past; `subscriptionsMax`; `info`: more of `feed` in `/actuator/info`; `receivedAt`: every `ts_recv`, as of a replay.
+ * `sim`, `replay` or null for a server that does not say it; `late`: the exchange has sent nothing yet; `midway`: the session was
+ * joined midway; `young`: no candles of the past; `subscriptionsMax`; `receivedAt`: every `ts_recv`, as of a replay.
  * The result has `url`, `fault(name)` (see below), `requests` (all that clients sent), `open()` subscriptions and `close()`.
  */
 export async function start({
-  port = 0, rate = 400, symbols = NAMES.length, seed = 7, names = NAMES, epoch: firstEpoch = 3, origin = 'real', late = false, young = false,
-  subscriptionsMax = 1_024, info = {}, receivedAt = null,
+  port = 0, rate = 400, symbols = NAMES.length, seed = 7, names = NAMES, epoch: firstEpoch = 3, origin = 'real', late = false, midway = false, young = false,
+  subscriptionsMax = 1_024, receivedAt = null,
 } = {}) {
   let seq = 1000;
   const epoch = firstEpoch;
@@ -54,7 +54,7 @@ export async function start({
   const bySymbol = new Map(shares.map((share) => [share.symbol, share]));
   const clients = new Set();
   /** The feed as heartbeats tell it; `mark`: the reason that books are marked with. */
-  const feed = { session: late ? 'waiting' : 'open', stale: null, mark: null, isMute: false };
+  const feed = { session: late ? 'waiting' : 'open', stale: null, mark: null, isMute: false, midway };
   const listed = () => (feed.session === 'waiting' ? [] : shares);
 
   const rest = (url) => {
@@ -63,7 +63,7 @@ export async function start({
     const page = (key) => ({ success: true, message: null, data: { items: listed().slice(offset, offset + limit).map((share) => share[key]), total: listed().length, offset, limit } });
     if (url.pathname === '/api/v1/market-data/symbols') return page('instrument');
     if (url.pathname === '/api/v1/market-data/quotes') return page('quote');
-    if (url.pathname === '/actuator/info') return { build: { version: 'mock' }, ...(origin === null ? {} : { feed: { ...STATED[origin], ...info } }) };
+    if (url.pathname === '/actuator/info') return { build: { version: 'mock' }, ...(origin === null ? {} : { feed: STATED[origin] }) };
     return null;
   };
 
@@ -249,7 +249,7 @@ export async function start({
     // In a burst the chains are ahead of what was sent: the heartbeat keeps the line alive and counts nothing.
     const subscriptions = bursting ? {} : Object.fromEntries([...client.subscriptions.values()].map((s) => [s.subId, s.seq]));
     const age = feed.session === 'waiting' ? null : feed.stale === null ? 3 : Date.now() - feed.stale;
-    send(client, { channel: 'heartbeat', type: 'heartbeat', epoch, seq, server_time: String(nowNs()), feed_age_ms: age, session_state: feed.session, subscriptions });
+    send(client, { channel: 'heartbeat', type: 'heartbeat', epoch, seq, server_time: String(nowNs()), feed_age_ms: age, session_state: feed.session, ...(feed.midway ? { joined_midway: true } : {}), subscriptions });
   };
   const heart = setInterval(() => {
     for (const client of clients) beat(client);

@@ -173,7 +173,7 @@ test('a marked book is grey, says why, and is marked in the title', async () => 
 });
 
 test('a server that joined midway says so until it is proved whole', async () => {
-  await visit({ info: { joined_midway: true } });
+  await visit({ midway: true });
   await until('said', () => strip('truth'), (text) => /joined a running session/.test(text ?? ''));
   assert.match(await title(), /^⚠ joined midway/);
 });

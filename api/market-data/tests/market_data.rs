@@ -2,6 +2,7 @@
 
 mod common;
 
+use api_clients::market_data::bounds;
 use api_kit::rate_limit::RateLimitConfig;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -176,6 +177,52 @@ async fn symbols_are_searched_in_any_writing_and_paged() {
 }
 
 #[tokio::test]
+async fn what_the_description_bounds_is_refused_beyond_it() {
+    let router = fed(&market()).router();
+    let name = |bytes| "X".repeat(bytes);
+    for (path, status) in [
+        ("symbols?offset=1000000".to_owned(), StatusCode::OK),
+        ("symbols?offset=1000001".to_owned(), StatusCode::BAD_REQUEST),
+        ("quotes?offset=1000000".to_owned(), StatusCode::OK),
+        ("quotes?offset=18446744073709551615".to_owned(), StatusCode::BAD_REQUEST),
+        (format!("quotes?symbols={}", ",".repeat(8_187) + "GARAN"), StatusCode::OK),
+        (format!("quotes?symbols={}", ",".repeat(8_188) + "GARAN"), StatusCode::BAD_REQUEST),
+        (format!("quotes?symbols=GARAN,{}", name(64)), StatusCode::OK),
+        (format!("quotes?symbols=GARAN,{}", name(65)), StatusCode::BAD_REQUEST),
+        (format!("quotes/{}", name(64)), StatusCode::NOT_FOUND),
+        (format!("quotes/{}", name(65)), StatusCode::BAD_REQUEST),
+        (format!("symbols/{}", name(65)), StatusCode::BAD_REQUEST),
+        (format!("orderbook/{}", name(65)), StatusCode::BAD_REQUEST),
+        (format!("trades/{}", name(65)), StatusCode::BAD_REQUEST),
+        (format!("candles/{}", name(65)), StatusCode::BAD_REQUEST),
+    ] {
+        let answer = get(&router, &format!("/api/v1/market-data/{path}")).await;
+        assert_eq!(answer.status, status, "{path}");
+        if status == StatusCode::BAD_REQUEST {
+            assert_eq!(answer.json()["error"]["code"], "INVALID_PARAMETER", "{path}");
+        }
+    }
+}
+
+/// The description is written with numbers, the handlers with the constants.
+#[tokio::test]
+async fn the_description_has_the_bounds_in_force() {
+    let document = get(&fed(&market()).router(), "/openapi.json").await.json();
+    let schema = |path: &str, name: &str| {
+        let parameters = document["paths"][format!("/api/v1/market-data{path}")]["get"]["parameters"].as_array();
+        let one = parameters.unwrap().iter().find(|one| one["name"] == name);
+        one.unwrap_or_else(|| panic!("{path} has no {name}"))["schema"].clone()
+    };
+    for path in ["/symbols", "/quotes"] {
+        assert_eq!(schema(path, "offset")["maximum"], json!(bounds::OFFSET_MAX), "{path}");
+    }
+    assert_eq!(schema("/quotes", "symbols")["maxLength"], json!(bounds::NAMES_BYTES_MAX));
+    for path in ["/symbols", "/quotes", "/orderbook", "/trades", "/candles"] {
+        assert_eq!(schema(&format!("{path}/{{symbol}}"), "symbol")["maxLength"], json!(bounds::SYMBOL_BYTES_MAX));
+    }
+}
+
+#[tokio::test]
 async fn movers_are_ordered_and_named() {
     let router = fed(&market()).router();
     let list = |by: &'static str| {
@@ -216,6 +263,8 @@ async fn the_limits_are_listed() {
     let value = |name: &str| items.iter().find(|item| item["name"] == name).unwrap()["value"].clone();
     assert_eq!(value("rest.depth_max"), 100);
     assert_eq!(value("view.trades_kept"), 500);
+    let ours = ["rest.offset_max", "rest.names_bytes_max", "rest.symbol_bytes_max"].map(value);
+    assert_eq!(ours, [json!(1_000_000), json!(8_192), json!(64)]);
     assert_eq!(value("rest.requests_per_second"), json!(null), "switched off in this test");
 }
 

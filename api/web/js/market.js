@@ -212,11 +212,11 @@ export class Market {
 
   /** How the market stands, see truth.js. */
   verdict(now = performance.now()) {
-    const { link, feedState, info } = this;
+    const { link, feedState } = this;
     // Data that came after the last heartbeat says more than it does.
     const isOverruled = this.updateAt > this.heartbeatAt && this.heartbeat?.session_state === 'stale';
     const heartbeat = isOverruled ? { ...this.heartbeat, session_state: 'open' } : this.heartbeat;
-    return marketVerdict({ link, heartbeat, feedState, ageMs: this.feedAgeMs(now), info, now });
+    return marketVerdict({ link, heartbeat, feedState, ageMs: this.feedAgeMs(now), now });
   }
 
   /** How the selected symbol's book stands, see truth.js. */

@@ -26,7 +26,7 @@ export function originOf(stated) {
  * why, `ageMs` for how long, null where nobody knows. `link`: `{state, heardAt, lostAt}` of the connection, `heartbeat` the last
  * one with `heartbeatAt`, `feedState` the last word of the channel `system`, `ageMs` the age of the feed; times are of one clock.
  */
-export function marketVerdict({ link, heartbeat, feedState, ageMs, info, now }) {
+export function marketVerdict({ link, heartbeat, feedState, ageMs, now }) {
   if (link.state !== 'live') return link.lostAt === null ? dead('connecting', null) : dead('lost', now - link.lostAt);
   if (now - link.heardAt > SILENT_MS) return dead('silent', now - link.heardAt);
   if (heartbeat === null) return dead('connecting', null);
@@ -34,8 +34,7 @@ export function marketVerdict({ link, heartbeat, feedState, ageMs, info, now }) 
   if (session === 'waiting') return dead('waiting', null);
   if (session === 'ended' || feedState === 'end_of_messages') return { level: 'over', key: 'ended', ageMs: null };
   if (session === 'stale' || feedState === 'stale' || (ageMs !== null && ageMs > AGE_BAD_MS)) return dead('stale', ageMs);
-  if (info?.started_late === true) return { level: 'doubt', key: 'started_late', ageMs: null };
-  if (info?.joined_midway === true) return { level: 'doubt', key: 'joined_midway', ageMs: null };
+  if (heartbeat.joined_midway === true) return { level: 'doubt', key: 'joined_midway', ageMs: null };
   return { level: 'live', key: 'live', ageMs: null };
 }
 

@@ -51,10 +51,14 @@ impl Market {
         None
     }
 
+    /// A book that nobody has named before begins with the doubt: a feed that was joined midway names orders of it
+    /// before it names the book.
     #[cold]
     pub(super) fn anomaly(&mut self, anomaly: Anomaly, book_id: u32) {
         self.anomalies.count(anomaly);
-        if let (Some(doubt), Some(index)) = (Doubt::of(anomaly), self.index_of(book_id)) {
+        if let Some(doubt) = Doubt::of(anomaly)
+            && let Some(index) = self.index_or_new(book_id)
+        {
             cast_doubt(&mut self.doubted, &mut self.books[index.as_usize()], doubt);
         }
     }

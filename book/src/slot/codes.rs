@@ -163,4 +163,6 @@ pub mod system {
     pub const JOINED_MIDWAY: u8 = 8;
     /// Message `from` could not be read: every book may be wrong.
     pub const REFUSED: u8 = 9;
+    /// One above the highest code.
+    pub const CODES: usize = 10;
 }

@@ -13,8 +13,9 @@ use crate::types::{BookIndex, Price, Side};
 /// Orders that a turn writes for a reader that asked for them, with a snapshot or without: bounds how long the events of others
 /// wait for a walk over queues, whose orders lie anywhere in memory.
 pub(super) const ORDERS_PER_TURN_MAX: usize = 256;
-/// Different codes of system records that can wait for room in a reader's ring.
-const PENDING_SYSTEM: usize = 8;
+/// Different codes of system records that can wait for room in a reader's ring, each at the place of its code: a session
+/// goes out before what is said of it.
+const PENDING_SYSTEM: usize = system::CODES;
 
 /// Which orders a reader is told of; levels, trades and the rest it is told of always.
 pub enum Detail {

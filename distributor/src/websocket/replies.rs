@@ -358,6 +358,9 @@ pub struct Heartbeat<I: Iterator<Item = (u32, Option<u64>)> + Clone> {
     pub feed_age_ms: Option<u64>,
     /// `waiting`, `open`, `stale` or `ended`.
     pub session_state: &'static str,
+    /// The session was joined after its beginning; left out while it was not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub joined_midway: bool,
     /// By `sub_id`, the number of the last frame; `None` while a snapshot is due.
     pub subscriptions: Heads<I>,
 }

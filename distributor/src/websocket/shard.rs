@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use book::metrics::{Latency, MetricSource};
 use book::order_interest::OrderInterestSender;
 use book::ring::{Consumer, Notifier};
-use book::{BookIndex, Nanos, Slot};
+use book::{BookIndex, Nanos, Now, Slot};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
@@ -25,7 +25,6 @@ use crate::encode::json::frames::{Frames, Scratch};
 use crate::ids::{ClientId, TopicId};
 use crate::market::Market;
 use crate::metrics::{Metrics, Refused};
-use crate::now::Now;
 use crate::slow_path::SlowPath;
 use crate::topics::Topics;
 use crate::websocket::clients::Clients;

@@ -148,6 +148,7 @@ impl Shard {
             server_time: Time { ns: self.wall_ns, rfc3339: session.rfc3339 },
             feed_age_ms: self.last_update_ns.map(|last_ns| self.now_ns.saturating_sub(last_ns) / 1_000_000),
             session_state: self.session_state(),
+            joined_midway: self.market.joined_midway,
             subscriptions: Heads(heads),
         };
         let place = self.egress.frame(opcode::TEXT, |out| replies::write(out, &frame));

@@ -270,7 +270,7 @@ impl World {
     pub fn serve(&mut self) {
         let mut idle = 0;
         let wall_ns = self.now_ns.saturating_add_signed(self.wall_jump_ns);
-        let now = distributor::Now { monotonic_ns: self.now_ns, wall_ns };
+        let now = book::Now { monotonic_ns: self.now_ns, wall_ns };
         while idle < 3 {
             idle = if self.server.do_work(now) == 0 { idle + 1 } else { 0 };
         }

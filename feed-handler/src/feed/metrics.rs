@@ -38,6 +38,7 @@ pub struct FeedMetrics {
     pub(crate) by_kind: Box<[Counter; 256]>,
     pub(crate) decoded: Counter,
     refused: [Counter; REASONS.len()],
+    refused_message: Gauge,
     pub(crate) gaps: Counter,
     pub(crate) lost: Counter,
     pub(crate) bytes: Counter,
@@ -73,6 +74,7 @@ impl FeedMetrics {
             by_kind: Box::new([const { Counter::new() }; 256]),
             decoded: Counter::new(),
             refused: Default::default(),
+            refused_message: Gauge::new(),
             gaps: Counter::new(),
             lost: Counter::new(),
             bytes: Counter::new(),
@@ -98,11 +100,11 @@ impl FeedMetrics {
     }
 
     #[inline]
-    pub(crate) fn on_message(&self, kind: u8, refused: Option<Refused>) {
+    pub(crate) fn on_message(&self, kind: u8, number: u64, refused: Option<Refused>) {
         self.by_kind[usize::from(kind)].add(1);
         match refused {
             None => self.decoded.add(1),
-            Some(refused) => self.on_refused(refused),
+            Some(refused) => self.on_refused(number, refused),
         }
     }
 
@@ -115,7 +117,8 @@ impl FeedMetrics {
     }
 
     #[cold]
-    fn on_refused(&self, refused: Refused) {
+    fn on_refused(&self, number: u64, refused: Refused) {
+        self.refused_message.set(number);
         self.refused[reason_index(refused)].add(1);
     }
 
@@ -129,6 +132,12 @@ impl FeedMetrics {
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.iter().map(Counter::get).sum()
+    }
+
+    /// Number of the latest refused message: the transport's, or its place in a recording, from 1; 0 = none.
+    #[must_use]
+    pub fn refused_message(&self) -> u64 {
+        self.refused_message.get()
     }
 
     /// Messages refused because the decoder knows as many books as it may.
@@ -147,6 +156,12 @@ impl FeedMetrics {
     #[must_use]
     pub fn ring_full(&self) -> u64 {
         self.ring_full.get()
+    }
+
+    /// Sessions begun, the first one included.
+    #[must_use]
+    pub fn sessions(&self) -> u64 {
+        self.sessions.get()
     }
 
     /// Number of the first message of a session that was joined midway; 0 = it is known from its beginning.
@@ -250,6 +265,12 @@ impl FeedMetrics {
 
     fn collect_health(&self, samples: &mut Vec<Sample>) {
         let source = [("source", self.source)];
+        samples.push(Sample::gauge(
+            "bist_feed_refused_message",
+            "Number of the latest message that the decoder refused: the session's, or its place in the recording.",
+            &source,
+            self.refused_message.get() as f64,
+        ));
         samples.push(Sample::gauge(
             "bist_feed_joined_midway",
             "Sequence number of the first message received in a session joined midway; 0 for a complete session.",
@@ -369,8 +390,9 @@ mod tests {
     #[test]
     fn samples_of_one_name_stand_together_and_have_help() {
         let metrics = FeedMetrics::new("itch", Vec::new(), &["a", "b"]);
-        metrics.on_message(b'A', None);
-        metrics.on_message(7, Some(Refused::UnknownType(7)));
+        metrics.on_message(b'A', 4, None);
+        metrics.on_message(7, 5, Some(Refused::UnknownType(7)));
+        metrics.on_message(b'A', 6, None);
         let mut samples = Vec::new();
         metrics.collect(&mut samples);
         let mut names: Vec<_> = samples.iter().map(|sample| sample.name).collect();
@@ -380,6 +402,6 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), count);
         assert!(samples.iter().all(|sample| sample.help.ends_with('.')));
-        assert_eq!((metrics.decoded(), metrics.refused()), (1, 1));
+        assert_eq!((metrics.decoded(), metrics.refused(), metrics.refused_message()), (2, 1, 5));
     }
 }

@@ -9,10 +9,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use book::Nanos;
+use book::{Nanos, Now};
 
 use super::event_writer::EventWriter;
-use super::turn::{Finished, Now, Turn};
+use super::turn::{Finished, Turn};
 use crate::decode::protocol::{BYTES_PER_SLOT_MIN, MessageDecoder};
 use crate::decode::sink::{Received, Refused};
 use crate::net::udp::UdpSource;
@@ -27,8 +27,9 @@ const LATENCY_SAMPLE: u64 = 4;
 /// Most bytes of a UDP payload over IPv4.
 const DATAGRAM_BYTES_MAX: usize = 65_507;
 /// Slots about the feed itself that one packet can add beside a gap before each packet it releases: a gap on leaving
-/// the old session, the new session and how it was joined, a gap at the end, stale and alive, a refused message, and one to spare.
-const SYSTEM_SLOTS_MAX: usize = 8;
+/// the old session, the new session and how it was joined, a gap at the end, stale and alive, a refused message of each
+/// session, and one to spare.
+const SYSTEM_SLOTS_MAX: usize = 9;
 /// Requests that one call of the sequencer can make: one when it settles.
 const REQUESTS_MAX: usize = 4;
 
@@ -305,7 +306,7 @@ struct Handler<'a> {
     channel_id: u8,
     midnight_of: Option<fn(Nanos) -> Nanos>,
     first_session: &'a mut bool,
-    /// Once a call: there is room for one such slot, and it is about all books.
+    /// Once a session and call: it is about all books, and a session that begins makes them right again.
     refused_said: bool,
 }
 
@@ -317,7 +318,7 @@ impl Handler<'_> {
                 let received = Received { received_ns: self.wall_ns, sequence, channel_id: self.channel_id };
                 let out = &mut *self.out;
                 let refused = self.decoder.decode(message, received, &mut |slot| out.push(slot)).err();
-                out.metrics.on_message(message.first().copied().unwrap_or(0), refused);
+                out.metrics.on_message(message.first().copied().unwrap_or(0), sequence, refused);
                 if refused.is_some_and(Refused::spoils_books) && !std::mem::replace(&mut self.refused_said, true) {
                     out.refused(self.wall_ns, sequence);
                 }
@@ -344,12 +345,14 @@ impl Handler<'_> {
     #[cold]
     fn on_session(&mut self, next: u64, restarted: bool) {
         self.decoder.reset(self.midnight_of.map(|midnight_of| midnight_of(self.wall_ns)));
+        // Before the session is counted: of the new one nothing is said that was true of the old one.
+        self.out.metrics.joined_midway.set(0);
         // The first session was announced at the start, so that readers know the epoch before the market opens.
         if !std::mem::take(self.first_session) {
             self.out.next_epoch();
             self.out.begin_session(self.wall_ns);
         }
-        self.out.metrics.joined_midway.set(0);
+        self.refused_said = false;
         if next > 1 {
             self.out.joined_midway(self.wall_ns, next, restarted);
         }
@@ -372,12 +375,47 @@ const fn slots_of_call_max(config: &sequencer::SequencerConfig) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use book::slot::system::{REFUSED, SESSION};
+
     use super::*;
+
+    #[test]
+    fn a_refusal_is_said_again_of_a_session_that_began_in_the_same_call() {
+        let (producer, mut ring) = book::ring::ring("events", 64, book::ring::Notifier::new());
+        let metrics = Arc::new(crate::feed::FeedMetrics::new("itch", Vec::new(), &[]));
+        let mut out = EventWriter::new(producer, metrics, 40);
+        let mut decoder = crate::decode::bistech::Decoder::new(16, None).into();
+        let mut handler = Handler {
+            decoder: &mut decoder,
+            out: &mut out,
+            requests: &mut Requests::default(),
+            wall_ns: 1,
+            channel_id: 0,
+            midnight_of: None,
+            first_session: &mut false,
+            refused_said: false,
+        };
+        let cut = |sequence| Sequenced::Message { sequence, message: b"A" };
+        let session = *b"SESSION002";
+        handler.on_sequenced(cut(7));
+        handler.on_sequenced(cut(8));
+        handler.on_sequenced(Sequenced::Session { session, next: 1, restarted: false });
+        handler.on_sequenced(cut(1));
+        handler.on_sequenced(cut(2));
+        out.commit();
+        let mut said = Vec::new();
+        ring.drain(usize::MAX, |slot| {
+            if let book::View::System(record) = slot.view() {
+                said.push((record.code, record.epoch, record.from));
+            }
+        });
+        assert_eq!(said, [(REFUSED, 40, 7), (SESSION, 41, 0), (REFUSED, 41, 1)]);
+    }
 
     #[test]
     fn the_default_bounds_fit_the_event_ring() {
         // 65,487 / 7 for the packet itself, (1,480 / 7 + 1) for each parked one
-        assert_eq!(slots_of_call_max(&sequencer::SequencerConfig::default()), 9_355 + 27 * 212 + 8);
+        assert_eq!(slots_of_call_max(&sequencer::SequencerConfig::default()), 9_355 + 27 * 212 + 9);
         assert!(slots_of_call_max(&sequencer::SequencerConfig::default()) < 65_536 / 4);
     }
 }

@@ -6,10 +6,10 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use book::{Nanos, Slot};
+use book::{Nanos, Now, Slot};
 
 use super::event_writer::EventWriter;
-use super::turn::{Finished, Now, Turn};
+use super::turn::{Finished, Turn};
 use crate::decode::sink::Refused;
 use crate::recording::pacing::{Pacer, Speed};
 use crate::recording::{OpenError, ReadError, Recording, RecordingOptions, Step};
@@ -118,9 +118,9 @@ impl Replay {
             match self.recording.next(&mut |slot| pending.push(slot)) {
                 Ok(Step::Message(taken)) => {
                     self.pending_ns = Some(taken.recorded_ns);
-                    out.metrics.on_message(taken.kind, taken.refused);
+                    out.metrics.on_message(taken.kind, taken.position, taken.refused);
                     if taken.refused.is_some_and(Refused::spoils_books) {
-                        self.pending.push(out.refused_slot(taken.recorded_ns, 0));
+                        self.pending.push(out.refused_slot(taken.recorded_ns, taken.position));
                     }
                 }
                 Ok(Step::Gap { from, to }) => {

@@ -2,18 +2,7 @@
 
 #![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
 
-use book::Nanos;
-
 use crate::recording::{OpenError, ReadError};
-
-/// The two clocks of a turn, each read once for all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
-    /// Nanoseconds of a clock that never goes back: timers run on it.
-    pub monotonic_ns: Nanos,
-    /// Unix nanoseconds: written into slots, decides nothing.
-    pub wall_ns: Nanos,
-}
 
 /// How one turn ended.
 pub(super) enum Turn {

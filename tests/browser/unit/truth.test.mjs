@@ -21,7 +21,7 @@ test('a simulated market is never real, and one that nobody named is not either'
   assert.equal(originOf(null), 'unknown');
 });
 
-const state = (more) => ({ link: { state: 'live', heardAt: 10_000, lostAt: null }, heartbeat: { session_state: 'open' }, feedState: null, ageMs: 5, info: null, now: 10_100, ...more });
+const state = (more) => ({ link: { state: 'live', heardAt: 10_000, lostAt: null }, heartbeat: { session_state: 'open' }, feedState: null, ageMs: 5, now: 10_100, ...more });
 const verdict = (more) => {
   const { level, key, ageMs } = marketVerdict(state(more));
   return [level, key, ageMs];
@@ -38,8 +38,8 @@ test('live is what comes, and comes now', () => {
   assert.deepEqual(verdict({ feedState: 'stale', ageMs: 2_000 }), ['dead', 'stale', 2_000], 'before the next heartbeat');
   assert.deepEqual(verdict({ ageMs: 11_000 }), ['dead', 'stale', 11_000]);
   assert.deepEqual(verdict({ heartbeat: { session_state: 'ended' }, ageMs: 99_000 }), ['over', 'ended', null], 'after the last message silence is right');
-  assert.deepEqual(verdict({ info: { started_late: true } }), ['doubt', 'started_late', null]);
-  assert.deepEqual(verdict({ info: { joined_midway: true } }), ['doubt', 'joined_midway', null]);
+  assert.deepEqual(verdict({ heartbeat: { session_state: 'open', joined_midway: true } }), ['doubt', 'joined_midway', null]);
+  assert.deepEqual(verdict({ heartbeat: { session_state: 'ended', joined_midway: true } }), ['over', 'ended', null], 'the day is over first');
 });
 
 test('a book is live when it is whole, and says why when it is not', () => {

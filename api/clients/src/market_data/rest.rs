@@ -85,7 +85,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Symbol {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let path = Path::<String>::from_request_parts(parts, state).await;
-        path.map(|Path(name)| Self(name)).map_err(|rejection| invalid(rejection.body_text()))
+        let Path(name) = path.map_err(|rejection| invalid(rejection.body_text()))?;
+        bytes_within("symbol", &name, bounds::SYMBOL_BYTES_MAX)?;
+        Ok(Self(name))
     }
 }
 
@@ -98,6 +100,14 @@ fn within(name: &str, given: Option<&str>, default: usize, allowed: RangeInclusi
     given.parse().ok().filter(|number| allowed.contains(number)).ok_or_else(|| {
         ApiError::parameter(name, given, format!("a whole number {}..{}", allowed.start(), allowed.end()))
     })
+}
+
+/// Refuses a text of more than `bytes_max` bytes, by its length: an answer does not repeat what is too long.
+fn bytes_within(name: &str, given: &str, bytes_max: usize) -> Result<(), ApiError> {
+    if given.len() > bytes_max {
+        return Err(ApiError::parameter(name, &format!("{} bytes", given.len()), format!("at most {bytes_max} bytes")));
+    }
+    Ok(())
 }
 
 /// One of `names`, in a description.
@@ -124,8 +134,8 @@ struct SymbolsParams {
     /// Part of ticker, exchange's name, long name or ISIN, in any case, Turkish letters or plain ones.
     #[param(max_length = 64, example = "garanti")]
     search: Option<String>,
-    /// Symbols to skip.
-    #[param(value_type = Option<usize>, minimum = 0, maximum = 1_000_000_000, example = 0)]
+    /// Symbols to skip, 0..1000000, default 0.
+    #[param(value_type = Option<usize>, minimum = 0, maximum = 1_000_000, example = 0)]
     offset: Option<String>,
     /// Symbols of a page, 1..1000, default 100.
     #[param(value_type = Option<usize>, minimum = 1, maximum = 1000, example = 100)]
@@ -136,12 +146,10 @@ struct SymbolsParams {
 #[utoipa::path(get, path = "/symbols", tag = "market-data", params(SymbolsParams),
     responses((status = 200, description = "One page of instruments.", body = Success<Page<Instrument>>)))]
 async fn symbols(State(client): Client, Params(params): Params<SymbolsParams>) -> Answer<Page<Instrument>> {
-    let offset = within("offset", params.offset.as_deref(), 0, 0..=usize::MAX)?;
+    let offset = within("offset", params.offset.as_deref(), 0, 0..=bounds::OFFSET_MAX)?;
     let limit = within("limit", params.limit.as_deref(), 100, 1..=bounds::SYMBOLS_PAGE_MAX)?;
     let search = params.search.unwrap_or_default();
-    if search.len() > bounds::SEARCH_BYTES_MAX {
-        return Err(ApiError::parameter("search", &search, format!("at most {} bytes", bounds::SEARCH_BYTES_MAX)));
-    }
+    bytes_within("search", &search, bounds::SEARCH_BYTES_MAX)?;
     client.symbols(SymbolsQuery { search, offset, limit }).await.map(enveloped)
 }
 
@@ -165,11 +173,11 @@ async fn quote(State(client): Client, Symbol(symbol): Symbol) -> Answer<Quote> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct QuotesParams {
-    /// Names, separated by commas; all symbols, page by page, when it is left out.
+    /// Names of up to 64 bytes, separated by commas, 8192 bytes in all; all symbols, page by page, when it is left out.
     #[param(max_length = 8192, example = "GARAN,THYAO")]
     symbols: Option<String>,
-    /// Symbols to skip (only without `symbols`).
-    #[param(value_type = Option<usize>, minimum = 0, maximum = 1_000_000_000, example = 0)]
+    /// Symbols to skip, 0..1000000, default 0 (only without `symbols`).
+    #[param(value_type = Option<usize>, minimum = 0, maximum = 1_000_000, example = 0)]
     offset: Option<String>,
     /// Symbols of a page, 1..500, default 500 (only without `symbols`).
     #[param(value_type = Option<usize>, minimum = 1, maximum = 500, example = 500)]
@@ -182,15 +190,19 @@ struct QuotesParams {
 #[utoipa::path(get, path = "/quotes", tag = "market-data", params(QuotesParams),
     responses((status = 200, description = "The quotes.", body = Success<Quotes>)))]
 async fn quotes(State(client): Client, Params(params): Params<QuotesParams>) -> Answer<Quotes> {
-    let offset = within("offset", params.offset.as_deref(), 0, 0..=usize::MAX)?;
+    let offset = within("offset", params.offset.as_deref(), 0, 0..=bounds::OFFSET_MAX)?;
     let limit = within("limit", params.limit.as_deref(), bounds::QUOTES_PAGE_MAX, 1..=bounds::QUOTES_PAGE_MAX)?;
     let Some(names) = &params.symbols else {
         return client.quotes(QuotesQuery::Page { offset, limit }).await.map(enveloped);
     };
+    bytes_within("symbols", names, bounds::NAMES_BYTES_MAX)?;
     let names: Vec<&str> = names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     if names.is_empty() || names.len() > bounds::QUOTES_PAGE_MAX {
         let allowed = format!("1..{} names, separated by commas", bounds::QUOTES_PAGE_MAX);
         return Err(ApiError::parameter("symbols", &format!("{} names", names.len()), allowed));
+    }
+    for name in &names {
+        bytes_within("symbols", name, bounds::SYMBOL_BYTES_MAX)?;
     }
     let names = names.into_iter().map(str::to_owned).collect();
     let mut answer = client.quotes(QuotesQuery::Named(names)).await?;

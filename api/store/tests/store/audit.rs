@@ -18,7 +18,7 @@ async fn fill(store: &Store, rows: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a14_an_untouched_chain_verifies_and_is_exported_whole() {
+async fn a14_store_an_untouched_chain_verifies_and_is_exported_whole() {
     for place in places().await {
         let store = place.open().await;
         let empty = audit::verify(&store.database).await.expect("a verification");
@@ -44,7 +44,7 @@ async fn a14_an_untouched_chain_verifies_and_is_exported_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a14_the_database_itself_refuses_to_change_or_delete_a_row() {
+async fn a14_store_the_database_itself_refuses_to_change_or_delete_a_row() {
     for place in places().await {
         let store = place.open().await;
         fill(&store, 3).await;
@@ -69,7 +69,7 @@ async fn a14_the_database_itself_refuses_to_change_or_delete_a_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a14_the_first_row_that_was_changed_deleted_or_reordered_is_named() {
+async fn a14_store_the_first_row_that_was_changed_deleted_or_reordered_is_named() {
     let swap = "UPDATE audit SET seq = -1 WHERE seq = 4; UPDATE audit SET seq = 4 WHERE seq = 7; \
                 UPDATE audit SET seq = 7 WHERE seq = -1;";
     for (tampering, expected) in [

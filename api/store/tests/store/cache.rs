@@ -108,7 +108,7 @@ async fn a_full_process_refuses_what_it_cannot_count_and_recovers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d3_without_redis_limits_are_halved_and_no_door_opens() {
+async fn d3_store_without_redis_limits_are_halved_and_no_door_opens() {
     // A port that nobody listens on: bound, then let go.
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
     let mut config = StorageConfig::in_folder("/nowhere");

@@ -15,7 +15,7 @@ use crate::common::{NOTES, Place, SET, add_note, child, notes, places};
 const KILLS: u64 = 10;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d2_what_was_acknowledged_survives_kill_9_at_any_moment() {
+async fn d2_store_what_was_acknowledged_survives_kill_9_at_any_moment() {
     let kills = std::env::var("BIST_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS);
     for place in places().await {
         drop(place.open().await);

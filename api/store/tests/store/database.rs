@@ -154,7 +154,7 @@ async fn a_hundred_writers_at_once_all_get_their_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d1_whoever_waits_too_long_or_is_one_too_many_is_told_within_a_second() {
+async fn d1_store_whoever_waits_too_long_or_is_one_too_many_is_told_within_a_second() {
     for mut place in places().await {
         place.config.deadline = Duration::from_millis(900);
         place.config.connections_max = 1;

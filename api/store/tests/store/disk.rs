@@ -36,7 +36,7 @@ fn config(path: &Path) -> StorageConfig {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d8_a_full_disk_is_said_and_loses_nothing_and_writing_goes_on_when_there_is_room() {
+async fn d8_store_a_full_disk_is_said_and_loses_nothing_and_writing_goes_on_when_there_is_room() {
     let folder = tempfile::tempdir().expect("a folder");
     let mount = |args: &[&str]| Command::new("mount").args(args).arg(folder.path()).status();
     if !mount(&["-t", "tmpfs", "-o", "size=3m", "tmpfs"]).is_ok_and(|status| status.success()) {
@@ -88,7 +88,7 @@ async fn full_disk(path: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d8_after_a_failed_write_nothing_is_acknowledged_until_a_restart() {
+async fn d8_store_after_a_failed_write_nothing_is_acknowledged_until_a_restart() {
     let place = sqlite();
     drop(place.open().await);
     let output = child("disk::writes_on_a_failing_disk", "BIST_TEST_DISK", place.folder.path().as_os_str())

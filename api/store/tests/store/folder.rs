@@ -49,7 +49,7 @@ fn the_default_folder_follows_systemd_then_xdg_then_home() {
 }
 
 #[test]
-fn p6_a_second_process_of_a_service_is_refused_and_names_the_first() {
+fn p6_folder_a_second_process_of_a_service_is_refused_and_names_the_first() {
     let place = sqlite();
     let folder = place.data();
     let mut first = child("folder::holds_the_lock", "BIST_TEST_LOCK", folder.path().as_os_str())

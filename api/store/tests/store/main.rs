@@ -1,6 +1,6 @@
 //! One suite over SQLite always, and over PostgreSQL and Redis when `BIST_TEST_POSTGRES_URL` and `BIST_TEST_REDIS_URL`
-//! are set (`eval "$(tests/servers.sh start)"` in the root folder). Tests that begin with an id close that row of the
-//! reliability plan as far as storage goes.
+//! are set (`eval "$(tests/servers.sh start)"` in the root folder). Tests that begin with an id and `store` cover what
+//! storage does for that row of the reliability plan.
 
 mod audit;
 mod cache;

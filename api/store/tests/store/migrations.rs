@@ -129,7 +129,7 @@ async fn a_damaged_back_up_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d9_an_older_schema_migrates_by_itself_on_sqlite_and_is_refused_on_postgresql() {
+async fn d9_store_an_older_schema_migrates_by_itself_on_sqlite_and_is_refused_on_postgresql() {
     for place in places().await {
         with_three_notes(&place).await;
         let opened = Store::open(&place.config, NOTES, &NEXT).await;
@@ -150,7 +150,7 @@ async fn d9_an_older_schema_migrates_by_itself_on_sqlite_and_is_refused_on_postg
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d9_a_newer_schema_is_refused_by_both() {
+async fn d9_store_a_newer_schema_is_refused_by_both() {
     for place in places().await {
         with_three_notes(&place).await;
         up(&place, &NEXT).await.expect("the new program's step");
@@ -162,7 +162,7 @@ async fn d9_a_newer_schema_is_refused_by_both() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d9_a_step_that_fails_leaves_nothing_and_the_old_program_goes_on() {
+async fn d9_store_a_step_that_fails_leaves_nothing_and_the_old_program_goes_on() {
     for place in places().await {
         with_three_notes(&place).await;
         let words = up(&place, &BROKEN).await.expect_err("a broken step").to_string();
@@ -192,7 +192,7 @@ async fn d9_a_step_that_fails_leaves_nothing_and_the_old_program_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d9_a_half_applied_or_altered_step_is_refused_with_what_to_do() {
+async fn d9_store_a_half_applied_or_altered_step_is_refused_with_what_to_do() {
     for (tampering, expected) in [
         ("UPDATE _sqlx_migrations SET success = FALSE WHERE version = 1001", "half applied"),
         ("UPDATE _sqlx_migrations SET checksum = 'x' WHERE version = 1001", "another text"),
@@ -218,7 +218,7 @@ async fn d9_a_half_applied_or_altered_step_is_refused_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d9_a_damaged_page_is_refused_with_what_to_do() {
+async fn d9_store_a_damaged_page_is_refused_with_what_to_do() {
     let place = sqlite();
     let store = place.open().await;
     for id in 0..200 {
@@ -249,7 +249,7 @@ async fn d9_a_damaged_page_is_refused_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d1_two_starters_never_migrate_twice() {
+async fn d1_store_two_starters_never_migrate_twice() {
     for place in places().await {
         if place.config.postgres_url.is_some() {
             place.up().await;

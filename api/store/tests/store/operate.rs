@@ -191,7 +191,7 @@ async fn an_operator_migrates_backs_up_and_restores_while_the_service_is_stopped
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a14_an_operator_verifies_and_exports_the_log() {
+async fn a14_store_an_operator_verifies_and_exports_the_log() {
     for place in places().await {
         let store = place.open().await;
         let details = &json!({});

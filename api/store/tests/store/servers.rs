@@ -122,7 +122,7 @@ async fn is_well_again(store: &Store, id: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d1_postgresql_stopped_or_killed_is_told_within_a_second_and_comes_back() {
+async fn d1_store_postgresql_stopped_or_killed_is_told_within_a_second_and_comes_back() {
     let Some(servers) = Servers::start() else { return };
     let (_place, store) = opened(&servers).await;
     store
@@ -144,7 +144,7 @@ async fn d1_postgresql_stopped_or_killed_is_told_within_a_second_and_comes_back(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d1_postgresql_away_at_the_start_is_told_as_something_that_may_come() {
+async fn d1_store_postgresql_away_at_the_start_is_told_as_something_that_may_come() {
     let Some(servers) = Servers::start() else { return };
     let (place, store) = opened(&servers).await;
     drop(store);
@@ -156,7 +156,7 @@ async fn d1_postgresql_away_at_the_start_is_told_as_something_that_may_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d2_a_commit_without_an_answer_is_unknown_and_read_back_by_id() {
+async fn d2_store_a_commit_without_an_answer_is_unknown_and_read_back_by_id() {
     let Some(servers) = &Servers::start() else { return };
     let (_place, store) = opened(servers).await;
     let db = &store.database;
@@ -193,7 +193,7 @@ async fn d2_a_commit_without_an_answer_is_unknown_and_read_back_by_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d2_a_deadlock_is_tried_again_and_both_are_done() {
+async fn d2_store_a_deadlock_is_tried_again_and_both_are_done() {
     for place in crate::common::places().await {
         let store = place.open().await;
         let db = &store.database;
@@ -237,7 +237,7 @@ async fn allowed(cache: &Cache, key: &str) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d3_redis_killed_or_stopped_halves_the_limits_and_is_shared_again_when_back() {
+async fn d3_store_redis_killed_or_stopped_halves_the_limits_and_is_shared_again_when_back() {
     let Some(servers) = Servers::start() else { return };
     let mut config = StorageConfig::in_folder("/nowhere");
     config.redis_url = Some(SecretString::from(servers.redis_url.clone()));
@@ -266,7 +266,7 @@ async fn d3_redis_killed_or_stopped_halves_the_limits_and_is_shared_again_when_b
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn d3_a_thousand_callers_open_one_connection() {
+async fn d3_store_a_thousand_callers_open_one_connection() {
     let Some(servers) = Servers::start() else { return };
     let mut config = StorageConfig::in_folder("/nowhere");
     config.redis_url = Some(SecretString::from(servers.redis_url.clone()));
