@@ -156,6 +156,19 @@ fn documents_name_files_that_exist() {
     }
 }
 
+/// The table of faults names tests: each is there.
+#[test]
+fn the_table_of_faults_names_tests_that_exist() {
+    let table = std::fs::read_to_string(root().join("docs/truth.md")).expect("docs/truth.md");
+    let tests = table.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once("::"));
+    let tests: Vec<_> = tests.filter(|(file, _)| file.contains('/')).collect();
+    assert!(tests.len() > 50, "{} tests", tests.len());
+    for (file, name) in tests {
+        let text = std::fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(text.contains(name), "{file} has no test {name}");
+    }
+}
+
 #[test]
 fn source_files_begin_with_what_they_are_for() {
     let metadata = MetadataCommand::new().no_deps().exec().expect("cargo metadata");

@@ -121,8 +121,10 @@ fn an_input_that_cannot_be_used_says_what_can() {
     assert!(text(&impossible).contains("1000000 live orders"), "{}", text(&impossible));
     assert!(text(&impossible).contains("--live-orders"), "{}", text(&impossible));
     // A number of messages alone brings a number of orders that it reaches.
-    let short = bench(&["decode", "--runs", "1", "--warm-up", "0", "--messages", "30000"]);
-    assert_eq!(short.status.code(), Some(0), "{}", text(&short));
+    for name in ["decode", "book", "replay"] {
+        let short = bench(&[name, "--runs", "1", "--warm-up", "0", "--messages", "30000"]);
+        assert_eq!(short.status.code(), Some(0), "{name}: {}", text(&short));
+    }
     let levels = bench(&["book", "--small", "--runs", "1", "--levels-only"]);
     assert_eq!(levels.status.code(), Some(0), "{}", text(&levels));
     assert!(text(&levels).contains("decode and level totals"), "{}", text(&levels));

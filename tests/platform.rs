@@ -83,6 +83,25 @@ fn says_what_it_is(bist: &Bist, socket: &mut Socket) {
     let limits = limits["data"]["items"].as_array().expect("limits");
     let of_socket = limits.iter().find(|limit| limit["name"] == "ws_subscriptions").expect("the socket's limit");
     assert_eq!(of_socket["value"], hello["subscriptions_max"]);
+    // Those that docs/protocols/websocket.md lists.
+    for (name, value) in [
+        ("ws_connections", 10_000),
+        ("ws_request_symbols", 1_000),
+        ("ws_head", 8 << 10),
+        ("ws_head_time", 10_000),
+        ("ws_message", 64 << 10),
+        ("ws_requests_per_second", 10),
+        ("ws_requests_waiting", 100),
+        ("ws_depth", 100),
+        ("ws_conflate", 60_000),
+        ("ws_queue", 1 << 20),
+        ("ws_queue_max", 8 << 20),
+        ("ws_ping", 20_000),
+        ("ws_silence", 60_000),
+    ] {
+        let limit = limits.iter().find(|limit| limit["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!(limit["value"], value, "{limit}");
+    }
 }
 
 fn live_books_and_a_clean_stop(layout: &str) {
@@ -240,13 +259,85 @@ fn a_real_morning_is_replayed_to_its_real_last_book() {
 fn more_symbols_than_the_books_may_be_are_said_by_health_with_the_key_to_raise() {
     let Some(data) = shared_data() else { return };
     let file = data.join("../cases/more-stocks-than-books-max/c82_1500stocks_20240315.itch50");
-    let bist = Bist::start(&["replay", file.to_str().expect("a path"), "--speed", "max"]);
+    let arguments = ["replay", file.to_str().expect("a path"), "--speed", "max"];
+    let bist = Bist::start_with(&arguments, &[("BIST__BOOK__BOOKS_MAX", "1024")]);
     wait_for("a degraded health that names the key", Duration::from_secs(20), || {
         let health = bist.get("/actuator/health");
-        let reasons = health["reasons"].as_array()?;
-        reasons.iter().any(|reason| reason.as_str().is_some_and(|text| text.contains("book.books_max"))).then_some(())
+        let reasons: Vec<&str> = health["reasons"].as_array()?.iter().filter_map(Value::as_str).collect();
+        ["bounds: book.books_max", "books: 1024 of 1024 books in sync, 0 of them may be wrong; there are more: "]
+            .iter()
+            .all(|begin| reasons.iter().any(|reason| reason.starts_with(begin)))
+            .then_some(())
     });
-    assert!(get(bist.admin, "/readyz").starts_with("ok, degraded: "), "what fits is shown");
+    let ready = get(bist.admin, "/readyz?verbose");
+    assert!(get(bist.admin, "/readyz").starts_with("ok, degraded: "), "what fits is shown: {ready}");
+    assert!(!ready.contains("all 1024 books in sync"), "{ready}");
+
+    // A recording may be a whole day: all of them are there where nobody asks for less.
+    let bist = Bist::start(&arguments);
+    wait_for("every share of the recording", Duration::from_secs(20), || {
+        get(bist.admin, "/readyz?verbose").contains("all 1500 books in sync").then_some(())
+    });
+    assert_eq!(bist.get("/actuator/health")["status"], "UP");
+}
+
+/// A directory message of ITCH 5.0 that names TEST, as MoldUDP64 sends it first.
+fn directory_packet() -> Vec<u8> {
+    let mut packet = b"SESSION001".to_vec();
+    packet.extend(1u64.to_be_bytes());
+    packet.extend([0, 1, 0, 39]);
+    packet.extend(b"R\0\x07\0\0\x1d\x77\xf2\x18\x6a\0TEST    QN\0\0\0dNCZ PN 1N\0\0\0\0N");
+    packet
+}
+
+/// Lines A and B of the configuration: what comes on the second alone is shown.
+#[test]
+fn every_line_of_the_configuration_is_read() {
+    let sockets = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port"));
+    let ports = sockets.map(|socket| socket.local_addr().expect("its address").port());
+    let folder = tempfile::tempdir().expect("a folder");
+    let lines = ports.map(|port| format!("{{ address = \"127.0.0.1:{port}\" }}")).join(", ");
+    let config =
+        format!("[feed]\nsource = \"itch\"\nprotocol = \"itch50\"\nlines = [{lines}]\n[book]\norders_max = 1000\n");
+    let path = folder.path().join("lines.toml");
+    std::fs::write(&path, config).expect("written");
+    let bist = Bist::start(&["serve", "--config", path.to_str().expect("a path")]);
+    let sender = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    wait_for("the share that line B names", Duration::from_secs(10), || {
+        sender.send_to(&directory_packet(), ("127.0.0.1", ports[1])).expect("sent");
+        let page = bist.get("/api/v1/market-data/symbols");
+        (page["data"]["items"].as_array()?.first()?["symbol"] == "TEST").then_some(())
+    });
+}
+
+/// Local addresses of the sockets of a process, from a table of its network (`udp`, `tcp`): `0100007F:1F90` is 127.0.0.1:8080.
+#[cfg(target_os = "linux")]
+fn local_addresses(pid: u32, table: &str) -> Vec<String> {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("open files").flatten();
+    let links: Vec<String> = files
+        .filter_map(|file| std::fs::read_link(file.path()).ok())
+        .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect();
+    let rows = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+    let rows = rows.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row.get(9).is_some_and(|inode| links.iter().any(|link| link == inode)))
+        .map(|row| row[1].to_owned())
+        .collect()
+}
+
+/// What nobody configured is not open to the network.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_default_opens_sockets_on_this_machine_only() {
+    let bist = Bist::start(&["serve", "--symbols", "1"]);
+    for table in ["udp", "tcp"] {
+        let addresses = local_addresses(bist.pid(), table);
+        assert!(!addresses.is_empty(), "{table}");
+        assert!(addresses.iter().all(|address| address.starts_with("0100007F:")), "{table}: {addresses:?}");
+    }
+    for table in ["udp6", "tcp6"] {
+        assert_eq!(local_addresses(bist.pid(), table), [] as [String; 0], "{table}");
+    }
 }
 
 /// Equal levels; the oracle writes prices as thousandths.

@@ -65,8 +65,10 @@ impl Assembly {
         let (intake, arrivals) = intake();
         let market_data = Arc::new(MarketData::new(parts.view));
         let limits = [config.limits(), market_data.limits(), parts.limits].concat();
+        // OK because the settings were checked: a text that no header can carry is no origin.
+        let cors_origins = config.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
         let (health, build, feed) = (parts.health, parts.build, parts.feed);
-        let common_parts = CommonParts { health, metrics, build, feed, limits, services: SERVICES };
+        let common_parts = CommonParts { health, metrics, build, feed, limits, services: SERVICES, cors_origins };
         let common = Common::new(config.request, &config.rate_limit, common_parts);
         Self { config, common, shutdown, intake, arrivals, market_data, ws_proxy }
     }
@@ -80,7 +82,7 @@ impl Assembly {
 
     /// The admin port: health and metrics only.
     pub fn admin_router(&self) -> Router {
-        self.common.layered(self.common.actuator_routes(), ADMIN_SERVICE)
+        self.common.layered_for_operators(self.common.actuator_routes(), ADMIN_SERVICE)
     }
 
     /// What the market-data port answers but for the public WebSocket.

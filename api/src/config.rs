@@ -24,6 +24,8 @@ pub struct Config {
     pub rate_limit: RateLimitConfig,
     /// The way to the public WebSocket.
     pub ws_proxy: WsProxyConfig,
+    /// Origins (`https://example.com`) whose pages may read answers, beside our own.
+    pub cors_origins: Vec<String>,
 }
 
 impl Default for Config {
@@ -36,6 +38,7 @@ impl Default for Config {
             request: RequestBounds::default(),
             rate_limit: RateLimitConfig::default(),
             ws_proxy: WsProxyConfig::default(),
+            cors_origins: Vec::new(),
         }
     }
 }

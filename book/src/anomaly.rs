@@ -32,11 +32,14 @@ pub enum Anomaly {
     OrdersExhausted,
     /// No room for another level (`levels_max`). The order was refused.
     LevelsExhausted,
+    /// A trade was broken that is kept no more, or not all that was traded beside it (`trades_max`). The figures of the day
+    /// still hold it or its price.
+    BrokenTrade,
 }
 
 impl Anomaly {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::UnknownOrder,
         Self::OverExecution,
         Self::OverCancel,
@@ -50,6 +53,7 @@ impl Anomaly {
         Self::BooksExhausted,
         Self::OrdersExhausted,
         Self::LevelsExhausted,
+        Self::BrokenTrade,
     ];
 
     /// The label in metrics and reports.
@@ -69,6 +73,7 @@ impl Anomaly {
             Self::BooksExhausted => "books_exhausted",
             Self::OrdersExhausted => "orders_exhausted",
             Self::LevelsExhausted => "levels_exhausted",
+            Self::BrokenTrade => "broken_trade",
         }
     }
 

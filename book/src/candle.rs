@@ -96,6 +96,26 @@ impl Candle {
         Self { start_ns, open: price, high: price, low: price, close: price, ..Self::default() }
     }
 
+    /// Counts a trade that came before all that are counted.
+    pub(crate) fn on_earlier_trade(&mut self, price: Price, quantity: u64) {
+        let amount = i128::from(price.0) * i128::from(quantity);
+        let close = if self.trades == 0 { price } else { self.close };
+        let (high, low) = if self.trades == 0 { (price, price) } else { (self.high, self.low) };
+        *self = Self { open: price, high, low, ..*self };
+        self.on_trade(price, quantity, amount);
+        self.close = close;
+    }
+
+    /// Without the amounts of a trade. Prices stay: they are not known to be another trade's.
+    pub(crate) fn less(&self, price: Price, quantity: u64) -> Self {
+        Self {
+            volume: self.volume.saturating_sub(quantity),
+            turnover: self.turnover - i128::from(price.0) * i128::from(quantity),
+            trades: self.trades.saturating_sub(1),
+            ..*self
+        }
+    }
+
     /// `amount`: price × quantity.
     fn on_trade(&mut self, price: Price, quantity: u64, amount: i128) {
         self.high = self.high.max(price);
@@ -105,6 +125,61 @@ impl Candle {
         let turnover = self.turnover.saturating_add(amount);
         self.turnover = turnover.clamp(-TURNOVER_MAX - 1, TURNOVER_MAX);
         self.trades = self.trades.saturating_add(1);
+    }
+
+    /// The two records that carry a candle in a snapshot or a correction.
+    #[must_use]
+    pub fn records(&self, interval: Interval) -> (CandlePrices, CandleAmounts) {
+        let turnover = self.turnover.cast_unsigned();
+        let prices = CandlePrices {
+            length: 16,
+            rtype: rtype::CANDLE_PRICES,
+            flags: interval as u8,
+            side: b'N',
+            book_id: 0,
+            exchange_ns: 0,
+            seq: 0,
+            received_ns: 0,
+            open: self.open.0,
+            high: self.high.0,
+            low: self.low.0,
+            close: self.close.0,
+        };
+        let amounts = CandleAmounts {
+            length: 16,
+            rtype: rtype::CANDLE_AMOUNTS,
+            flags: interval as u8,
+            side: b'N',
+            book_id: 0,
+            exchange_ns: 0,
+            seq: 0,
+            received_ns: 0,
+            start_ns: self.start_ns,
+            volume: self.volume,
+            turnover_low: turnover as u64,
+            // OK because the turnover stays within 96 bits.
+            count_and_turnover_high: u64::from(self.trades) | ((turnover >> 64) as u64) << 32,
+        };
+        (prices, amounts)
+    }
+
+    /// The candle of two records; `None` for an interval that is not known.
+    #[must_use]
+    pub fn from_records(prices: &CandlePrices, amounts: &CandleAmounts) -> Option<(Interval, Self)> {
+        let interval = *Interval::ALL.get(usize::from(prices.flags))?;
+        let high = (amounts.count_and_turnover_high >> 32) as u32;
+        let high_bits = i128::from(high.cast_signed()) << 64;
+        let candle = Self {
+            start_ns: amounts.start_ns,
+            open: Price(prices.open),
+            high: Price(prices.high),
+            low: Price(prices.low),
+            close: Price(prices.close),
+            volume: amounts.volume,
+            turnover: high_bits | i128::from(amounts.turnover_low),
+            trades: amounts.count_and_turnover_high as u32,
+        };
+        Some((interval, candle))
     }
 }
 
@@ -204,57 +279,26 @@ impl Candles {
     /// The forming candle of `interval` as the two records of a snapshot.
     #[must_use]
     pub fn records(&self, interval: Interval) -> Option<(CandlePrices, CandleAmounts)> {
-        let candle = self.forming(interval)?;
-        let turnover = candle.turnover.cast_unsigned();
-        let prices = CandlePrices {
-            length: 16,
-            rtype: rtype::CANDLE_PRICES,
-            flags: interval as u8,
-            side: b'N',
-            book_id: 0,
-            exchange_ns: 0,
-            seq: 0,
-            received_ns: 0,
-            open: candle.open.0,
-            high: candle.high.0,
-            low: candle.low.0,
-            close: candle.close.0,
-        };
-        let amounts = CandleAmounts {
-            length: 16,
-            rtype: rtype::CANDLE_AMOUNTS,
-            flags: interval as u8,
-            side: b'N',
-            book_id: 0,
-            exchange_ns: 0,
-            seq: 0,
-            received_ns: 0,
-            start_ns: candle.start_ns,
-            volume: candle.volume,
-            turnover_low: turnover as u64,
-            // OK because the turnover stays within 96 bits.
-            count_and_turnover_high: u64::from(candle.trades) | ((turnover >> 64) as u64) << 32,
-        };
-        Some((prices, amounts))
+        Some(self.forming(interval)?.records(interval))
     }
 
     /// Takes the two records of a snapshot.
     pub fn on_records(&mut self, prices: &CandlePrices, amounts: &CandleAmounts) {
-        let Some(&interval) = Interval::ALL.get(usize::from(prices.flags)) else { return };
-        let high = (amounts.count_and_turnover_high >> 32) as u32;
-        let high_bits = i128::from(high.cast_signed()) << 64;
-        self.forming[interval as usize] = Some(Candle {
-            start_ns: amounts.start_ns,
-            open: Price(prices.open),
-            high: Price(prices.high),
-            low: Price(prices.low),
-            close: Price(prices.close),
-            volume: amounts.volume,
-            turnover: high_bits | i128::from(amounts.turnover_low),
-            trades: amounts.count_and_turnover_high as u32,
-        });
-        let end_ns = amounts.start_ns.saturating_add(interval.length_ns());
+        let Some((interval, candle)) = Candle::from_records(prices, amounts) else { return };
+        self.forming[interval as usize] = Some(candle);
+        let end_ns = candle.start_ns.saturating_add(interval.length_ns());
         self.next_end_ns = self.next_end_ns.min(end_ns);
+    }
+
+    /// Puts `candle` in the place of the forming one with the same start; one without trades takes it away. Returns
+    /// whether there was one.
+    pub(crate) fn correct(&mut self, interval: Interval, candle: Candle) -> bool {
+        let forming = &mut self.forming[interval as usize];
+        let is_forming = forming.is_some_and(|forming| forming.start_ns == candle.start_ns);
+        if is_forming {
+            *forming = (candle.trades > 0).then_some(candle);
+        }
+        is_forming
     }
 }
 

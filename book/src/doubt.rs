@@ -27,11 +27,13 @@ pub enum Doubt {
     Crossed,
     /// A bound (`book.*_max`) refused an order or a level.
     Bound,
+    /// The figures of the day hold a trade that was broken.
+    BrokenTrade,
 }
 
 impl Doubt {
     /// Every cause, in the order of its number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Gap,
         Self::JoinedMidway,
         Self::Jump,
@@ -41,6 +43,7 @@ impl Doubt {
         Self::Excess,
         Self::Crossed,
         Self::Bound,
+        Self::BrokenTrade,
     ];
 
     /// The word in frames, answers and metrics.
@@ -56,6 +59,7 @@ impl Doubt {
             Self::Excess => "excess",
             Self::Crossed => "crossed",
             Self::Bound => "bound",
+            Self::BrokenTrade => "broken_trade",
         }
     }
 
@@ -72,6 +76,7 @@ impl Doubt {
             Self::Excess => "more was taken off an order than it had",
             Self::Crossed => "the best bid reached the best ask",
             Self::Bound => "a bound of [book] refused an order",
+            Self::BrokenTrade => "the figures of the day hold a broken trade",
         }
     }
 
@@ -97,6 +102,7 @@ impl Doubt {
             Anomaly::Crossed => Some(Self::Crossed),
             Anomaly::NoSide => Some(Self::RefusedMessage),
             Anomaly::BooksExhausted | Anomaly::OrdersExhausted | Anomaly::LevelsExhausted => Some(Self::Bound),
+            Anomaly::BrokenTrade => Some(Self::BrokenTrade),
             Anomaly::OffLadder | Anomaly::BadTickBand | Anomaly::StrayRank | Anomaly::UnknownEvent => None,
         }
     }

@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod market;
 mod memory;
 pub mod metrics;
+pub mod names;
 mod now;
 pub mod order_interest;
 pub mod phase;

@@ -6,12 +6,14 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
 
 mod book;
+mod broken_trade;
 mod changes;
 mod fast_path;
 mod look_ahead;
 mod slow_path;
 mod snapshot;
 mod store;
+mod trade_log;
 mod updates;
 
 use std::collections::HashMap;
@@ -26,6 +28,7 @@ use crate::market::store::levels::Arena;
 use crate::market::store::node_pool::NodePool;
 pub use crate::market::store::order_index::OrderKey;
 use crate::market::store::order_index::{LEVELS_MAX, ORDERS_MAX, OrderIndex, lines_for};
+use crate::market::trade_log::TradeLog;
 use crate::memory::with_capacity;
 use crate::slot::Slot;
 use crate::types::{BookId, BookIndex, Level, Nanos, OrderId, Price, Side, ticker};
@@ -44,6 +47,9 @@ pub struct Limits {
     /// Places of all dense ladders, both sides (32 bytes each, 48 where the feed states ranks), given out in groups of 64. A book whose price band was
     /// not announced takes an equal share of it, around its first price.
     pub ladder_slots: usize,
+    /// Newest trades of all books that are kept, so that a broken one leaves the figures of its day (48 bytes each, rounded up
+    /// to a power of two). A break of an older one marks its book.
+    pub trades_max: usize,
     /// Whether orders have places in queues. Without (`false`) an event costs about a tenth less, a quarter where the
     /// feed states ranks; readers get levels with totals and order counts, and snapshots leave the orders out and say so. A
     /// book that the feed clears while it holds orders makes a walk over the orders of all books.
@@ -59,13 +65,14 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// A whole BIST equity market: 1,024 books, 500,000 orders; about 139 MB, 95 where the feed states no ranks.
+    /// A whole BIST equity market: 1,024 books, 500,000 orders; about 142 MB, 98 where the feed states no ranks.
     fn default() -> Self {
         Self {
             books_max: 1_024,
             orders_max: 500_000,
             levels_max: 100_000,
             ladder_slots: 600_000,
+            trades_max: 65_536,
             queues: true,
             look_ahead_orders_min: 16_384,
             key: OrderKey::BookSideId,
@@ -80,7 +87,7 @@ impl Limits {
     /// # Errors
     /// What is wrong, and what would be right.
     pub const fn check(&self) -> Result<(), &'static str> {
-        let Self { books_max, orders_max, levels_max, ladder_slots, .. } = *self;
+        let Self { books_max, orders_max, levels_max, ladder_slots, trades_max, .. } = *self;
         if books_max == 0 || books_max >= NO_BOOK as usize {
             return Err("books_max must be in 1..65535");
         }
@@ -90,13 +97,16 @@ impl Limits {
         if levels_max == 0 || levels_max >= LEVELS_MAX || ladder_slots > LEVELS_MAX - levels_max {
             return Err("levels_max must be above 0, and levels_max + ladder_slots at most 500000000");
         }
+        if trades_max == 0 || trades_max > TRADES_MAX {
+            return Err("trades_max must be in 1..=100000000");
+        }
         Ok(())
     }
 
     /// Bytes that a market of these limits takes and touches at construction.
     #[must_use]
     pub const fn memory(&self) -> Memory {
-        let Self { books_max, orders_max, levels_max, ladder_slots, queues, .. } = *self;
+        let Self { books_max, orders_max, levels_max, ladder_slots, trades_max, queues, .. } = *self;
         let ranked = queues && matches!(self.key, OrderKey::BookSideId);
         Memory {
             books: books_max * size_of::<Book>()
@@ -105,6 +115,7 @@ impl Limits {
             orders: lines_for(orders_max) * store::line_bytes(ranked),
             levels: levels_max * (store::level_bytes(ranked) + store::SORTED_BYTES_PER_LEVEL),
             ladders: ladder_slots * store::level_bytes(ranked) + ladder_slots / 8,
+            trades: trade_log::places(trades_max) * size_of::<trade_log::Kept>(),
         }
     }
 }
@@ -120,18 +131,24 @@ pub struct Memory {
     pub levels: usize,
     /// Levels on ladders.
     pub ladders: usize,
+    /// Trades that may be broken.
+    pub trades: usize,
 }
 
 impl Memory {
     /// All of it, bytes.
     #[must_use]
     pub const fn total(&self) -> usize {
-        self.books + self.orders + self.levels + self.ladders
+        self.books + self.orders + self.levels + self.ladders + self.trades
     }
 }
 
-/// Most updates that one event makes: a replace (two orders, two levels), with a second of the clock before it.
-pub const UPDATES_PER_EVENT_MAX: usize = 8;
+/// Most updates that one event makes: a broken trade (statistics and four candles anew, the trade, a doubt), with a second of
+/// the clock before it. Others make at most eight.
+pub const UPDATES_PER_EVENT_MAX: usize = 24;
+
+/// Most trades that are kept.
+const TRADES_MAX: usize = 100_000_000;
 
 /// Takes what an event changed.
 pub trait Output {
@@ -168,6 +185,7 @@ pub struct Market {
     /// (book number, index) of the numbers that do not fit the direct table, open addressing.
     probed: Vec<(u32, u16)>,
     store: Store,
+    trade_log: TradeLog,
     anomalies: Arc<Anomalies>,
     epoch: u64,
     seq: u64,
@@ -203,6 +221,7 @@ impl Market {
                 arena: Arena::new(limits.levels_max, limits.ladder_slots, limits.books_max),
                 pool,
             },
+            trade_log: TradeLog::new(limits.trades_max),
             anomalies: Arc::default(),
             epoch: 0,
             seq: 0,

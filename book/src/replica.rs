@@ -275,8 +275,16 @@ impl Replica {
             View::CandleAmounts(amounts) => {
                 if let Some(prices) = self.pending_candle.take() {
                     let at = self.index_or_new(amounts.book_id).as_usize();
-                    self.books[at].candles.on_records(&prices, amounts);
-                    self.candle_ends_ns[at] = self.books[at].candles.next_end_ns();
+                    let book = &mut self.books[at];
+                    if book.in_sync {
+                        // Outside a snapshot: a trade of it was broken. Who follows it is told, forming or not.
+                        if let Some((interval, candle)) = book.correct_candle(&prices, amounts) {
+                            closed(BookIndex::from_usize(at), interval, candle);
+                        }
+                    } else {
+                        book.candles.on_records(&prices, amounts);
+                    }
+                    self.candle_ends_ns[at] = book.candles.next_end_ns();
                 }
             }
             View::Symbol(record) => self.on_symbol(record),

@@ -3,6 +3,7 @@
 //! The book thread and every reader run this same code on the same trades, so that they always agree.
 //! Never looks at a clock: a day ends when the feed says so.
 
+use crate::candle::Candle;
 use crate::slot::{StatisticUpdate, TradeUpdate, conditions, rtype, statistic};
 use crate::tick::TickTable;
 use crate::types::Price;
@@ -55,7 +56,27 @@ impl Statistics {
         self.trades += 1;
     }
 
-    /// The same from an update record.
+    /// Takes out a trade that was counted. `rest` are the other trades of the day as far as they are kept, `whole`: all of
+    /// them. Returns whether every figure is right now; amounts and the last price are in any case.
+    pub(crate) fn take_out(&mut self, price: Price, quantity: u64, rest: &Candle, whole: bool) -> bool {
+        self.volume = self.volume.saturating_sub(quantity);
+        self.turnover = self.turnover.saturating_sub(i128::from(price.0) * i128::from(quantity));
+        self.trades = self.trades.saturating_sub(1);
+        let is_last_known = whole || rest.trades > 0;
+        if is_last_known {
+            if self.close == self.last {
+                self.close = if self.close.is_some() { rest.close } else { self.close };
+            }
+            self.last = rest.close;
+        }
+        let was_extreme = price == self.high || price == self.low;
+        if whole {
+            (self.open, self.high, self.low) = (rest.open, rest.high, rest.low);
+        }
+        whole || (is_last_known && !was_extreme)
+    }
+
+    /// Counts the trade of an update record.
     #[inline]
     pub fn on_trade_update(&mut self, trade: &TradeUpdate) {
         self.on_trade(Price(trade.price), trade.quantity, trade.conditions);

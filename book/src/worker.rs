@@ -255,6 +255,7 @@ mod tests {
             orders_max: 5_000,
             levels_max: 1_000,
             ladder_slots: 0,
+            trades_max: 4_096,
             queues: true,
             look_ahead_orders_min: 0,
             key: OrderKey::BookSideId,

@@ -1,10 +1,11 @@
 //! The book thread's turn takes no memory after construction: definitions, orders on and off the ladder, executions,
 //! a session change, a reader whose ring overflows and its snapshots.
 
+use book::anomaly::Anomaly;
 use book::market::{Limits, Market, OrderKey};
 use book::order_interest::{OrderInterest, order_interest};
 use book::ring::{Notifier, ring};
-use book::slot::{Execution, OrderEvent, QUANTITY_REST, Stamp, State, Symbol, System, TickBand, rtype, system};
+use book::slot::{self, Execution, OrderEvent, QUANTITY_REST, Stamp, State, Symbol, System, TickBand, rtype, system};
 use book::worker::{BookWorker, Detail};
 use book::{BookId, OrderId, Phase, Price, Side, Slot};
 
@@ -62,6 +63,11 @@ fn events() -> Vec<Slot> {
                 let id = OrderId(order / 2);
                 events.push(Execution::new(rtype::EXECUTION, stamp, Side::Bid, id, order, Price::NONE, 4, 0).into());
             }
+            if order % 9 == 0 {
+                let broken = slot::conditions::BROKEN;
+                let trade = (rtype::TRADE, Side::None, OrderId(0), order, Price::NONE, 0);
+                events.push(Execution::new(trade.0, stamp, trade.1, trade.2, trade.3, trade.4, trade.5, broken).into());
+            }
             if order % 2 == 0 {
                 events.push(OrderEvent::cancel(stamp, Side::Ask, OrderId(order), QUANTITY_REST).into());
             }
@@ -90,6 +96,7 @@ fn turns_take_no_memory(queues: bool) {
         orders_max: 20_000,
         levels_max: 5_000,
         ladder_slots: 40_000,
+        trades_max: 4_096,
         queues,
         look_ahead_orders_min: 0,
         key: OrderKey::BookSideId,
@@ -136,6 +143,7 @@ fn turns_take_no_memory(queues: bool) {
     assert_eq!(stage.market().books().len(), 40);
     assert!(stage.market().books().iter().all(book::market::Book::has_ladder));
     assert!(stage.market().orders() > 1_000);
+    assert_eq!(stage.market().anomalies().get(Anomaly::BrokenTrade), 0, "broken trades were kept");
     let mut samples = Vec::new();
     book::metrics::MetricSource::collect(&*stage.metrics(), &mut samples);
     let counted = |name: &str| samples.iter().any(|s| s.name == name && s.value != book::metrics::Value::Counter(0));

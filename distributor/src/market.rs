@@ -4,7 +4,10 @@
 
 #![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
 
+use std::collections::HashMap;
+
 use book::candle::{Candle, Interval};
+use book::names;
 use book::replica::{BookView, KeepOrders, Options, Replica, TradeView, prefetch_beside};
 use book::slot::{OrderUpdate, Slot, View, action, flags, picture, rtype, system};
 use book::{BookIndex, Nanos};
@@ -100,6 +103,8 @@ pub struct Market {
     pub replica: Replica,
     /// Beside `replica.books()`, place by place.
     books: Vec<Book>,
+    /// Those that may be subscribed, by their folded tickers.
+    by_folded: HashMap<String, BookIndex>,
     /// Books touched since they were last published.
     changed: Vec<BookIndex>,
     closed: Vec<(BookIndex, Interval, Candle)>,
@@ -134,6 +139,7 @@ impl Market {
         Self {
             replica: Replica::new(options),
             books: Vec::new(),
+            by_folded: HashMap::new(),
             changed: Vec::new(),
             closed: Vec::new(),
             unfinished: None,
@@ -195,6 +201,11 @@ impl Market {
     /// The book is known by its definition from now on, which is whole. Returns the ticker and the decimals that it was
     /// known by.
     pub fn define(&mut self, at: BookIndex) -> (String, u8) {
+        let old = names::folded_ticker(&self.book(at).ticker);
+        if self.by_folded.get(&old) == Some(&at) {
+            self.by_folded.remove(&old);
+        }
+        self.by_folded.insert(names::folded_ticker(self.view(at).definition.ticker()), at);
         let (view, book) = (&self.replica.books()[at.as_usize()], &mut self.books[at.as_usize()]);
         book.names = view.names();
         let decimals = std::mem::replace(&mut book.decimals, view.definition.price_decimals);
@@ -211,10 +222,17 @@ impl Market {
         Some(place)
     }
 
-    /// A book that may be subscribed, by ticker or exchange name.
+    /// A book that may be subscribed, by ticker or exchange name, in any case and with Turkish letters or plain ones.
     pub fn find(&self, name: &str) -> Option<BookIndex> {
-        let at = self.replica.index_of(self.replica.find(name)?.book_id)?;
+        let exact = self.replica.find(name).and_then(|view| self.replica.index_of(view.book_id));
+        let at = exact.or_else(|| self.by_folded.get(&names::folded_ticker(name)).copied())?;
         (!self.book(at).ticker.is_empty()).then_some(at)
+    }
+
+    /// Up to `names_max` tickers that somebody who wrote `name` may have meant. Looks at all that may be subscribed.
+    pub fn near(&self, name: &str, names_max: usize) -> Vec<String> {
+        let listed = self.by_folded.iter().map(|(folded, &at)| (folded, self.book(at).ticker.as_str()));
+        names::near(name, listed, names_max)
     }
 
     /// The place of the book that a slot is about, if it was seen before.

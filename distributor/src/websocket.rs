@@ -17,4 +17,5 @@ pub mod shard;
 mod snapshots;
 mod subscriptions;
 mod system;
+mod unknown_symbol;
 mod wanted_orders;

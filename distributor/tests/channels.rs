@@ -378,6 +378,31 @@ fn all_symbols_come_and_later_ones_join() {
 }
 
 #[test]
+fn a_symbol_is_found_in_any_case_and_a_wrong_one_names_those_near_it() {
+    let mut world = World::open(&["THYAO.E", "ISCTR.E", "GARAN.E"]);
+    let mut client = world.connect();
+    for (name, ticker) in [
+        ("thyao", "THYAO"),
+        ("Thyao.e", "THYAO"),
+        ("\u{131}sctr", "ISCTR"),
+        ("\u{130}SCTR", "ISCTR"),
+        ("isctr", "ISCTR"),
+    ] {
+        let request =
+            |method: &str| json!({"method": method, "params": {"channel": "status", "symbol": [name]}}).to_string();
+        let seen = world.ask(&mut client, &request("subscribe"), 1);
+        let reply = seen.iter().find(|message| message.get("method").is_some()).unwrap();
+        assert_eq!(reply["result"]["symbol"], ticker, "{name}: {reply}");
+        let seen = world.ask(&mut client, &request("unsubscribe"), 1);
+        assert_eq!(seen.last().unwrap()["result"]["symbol"], ticker, "{name}");
+    }
+    let request = r#"{"method":"get_snapshot","params":{"channel":"book","symbol":["garn","ISCT"]}}"#;
+    let seen = world.ask(&mut client, request, 2);
+    assert_eq!((&seen[0]["error"]["near"], &seen[0]["symbol"]), (&json!(["GARAN"]), &json!("garn")));
+    assert_eq!(seen[1]["error"]["near"], Value::Null, "looked for once in a request");
+}
+
+#[test]
 fn requests_are_answered_one_by_one() {
     let mut world = World::open(&["THYAO.E", "GARAN.E"]);
     let mut client = world.connect();
@@ -387,6 +412,7 @@ fn requests_are_answered_one_by_one() {
     assert_eq!(replies[0]["result"]["depth"], 5);
     assert_eq!((&replies[1]["error"]["code"], &replies[1]["symbol"]), (&json!("SYMBOL_NOT_FOUND"), &json!("NOPE")));
     assert_eq!(replies[1]["error"]["retryable"], true);
+    assert_eq!(replies[1]["error"]["near"], Value::Null, "nothing is like it");
     assert_eq!(replies[2]["result"]["symbol"], "GARAN");
     world.drain(&mut client);
 

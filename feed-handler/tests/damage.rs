@@ -231,6 +231,7 @@ fn wrong_bytes_never_panic_reader_or_book() {
                 orders_max: 2_000,
                 levels_max: 1_000,
                 ladder_slots: 500,
+                trades_max: 4_096,
                 queues: true,
                 look_ahead_orders_min: 0,
                 key,

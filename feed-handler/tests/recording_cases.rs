@@ -6,10 +6,11 @@ mod common;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
+use book::market::{Limits, Market};
 use common::{bytes, case};
 use etherparse::PacketBuilder;
 use feed_handler::inspect::{BookQuery, Report, inspect, inspect_again};
-use feed_handler::recording::{OpenError, Recording, RecordingOptions};
+use feed_handler::recording::{OpenError, Recording, RecordingOptions, Step};
 use feed_handler::wire::moldudp64::PacketWriter;
 
 /// The report, and the best levels of the last row: `bid price x quantity (orders)`, `ask …`; empty without rows.
@@ -253,6 +254,31 @@ fn books_are_as_large_as_they_need_whatever_the_file_weighs() {
     assert_eq!((opened, levels_of(&csv).as_str()), (2, "bid 10.0000 x 12000000 (120000)"), "{report}");
     assert_eq!((csv.split(|&byte| byte == b'\n').count(), report.rows), (120_002, 120_000));
     assert!(!report.has_findings(), "{report}");
+}
+
+#[test]
+fn a_broken_trade_leaves_the_figures_of_its_day() {
+    let Some(path) = case("broken-trade-stays-in-volume", ".itch50") else { return };
+    let mut recording = Recording::open(&path, &RecordingOptions::default()).unwrap();
+    let mut market = Market::new(Limits { books_max: 16, orders_max: 100, levels_max: 100, ..Limits::default() });
+    let (mut slots, mut days) = (Vec::new(), Vec::new());
+    loop {
+        let step = recording.next(&mut |slot| slots.push(slot)).unwrap();
+        slots.drain(..).for_each(|slot| market.apply(&slot, &mut ()));
+        match step {
+            Step::End => break,
+            Step::Message(message) if matches!(message.kind, b'B' | b'Q' | b'P' | b'C' | b'E') => {
+                let day = *market.books()[0].statistics();
+                days.push((char::from(message.kind), day.volume, day.trades, day.open.to_string()));
+            }
+            _ => {}
+        }
+    }
+    // The trade of match 11, the first of the day, is taken out: 100 at 10.05.
+    let (before, after) = (&days[days.len() - 2], &days[days.len() - 1]);
+    assert_eq!((before.1, before.2, before.3.as_str()), (650, 4, "10.05"), "{days:?}");
+    assert_eq!((after.0, after.1, after.2, after.3.as_str()), ('B', 550, 3, "10.00"), "{days:?}");
+    assert_eq!(market.anomalies().total(), 0);
 }
 
 /// A file like `one`, whose adds are the first of it, with `adds` of them.

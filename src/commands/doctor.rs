@@ -123,14 +123,17 @@ fn governor() -> Finding {
 
 fn memory(settings: &Settings) -> Finding {
     // Any key: an upper bound holds for each of them.
-    let need = settings.book.limits(OrderKey::BookSideId).memory().total();
+    let books = settings.book.limits(OrderKey::BookSideId).memory().total();
     let rings = (settings.rings.event_slots + 2 * settings.rings.update_slots) * 64;
-    let need_mib = (need + rings) >> 20;
+    let need_mib = (books + rings) >> 20;
+    let source = settings.feed.source.name();
+    let need =
+        format!("source {source} takes {need_mib} MiB at its start: books {}, rings {}", books >> 20, rings >> 20);
     let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let available = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
     let kib = available.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<usize>().ok());
-    let Some(kib) = kib else { return Finding::good("memory", format!("books and rings take {need_mib} MiB")) };
-    let seen = format!("{} MiB available, books and rings take {need_mib} MiB", kib >> 10);
+    let Some(kib) = kib else { return Finding::good("memory", need) };
+    let seen = format!("{} MiB available; {need}", kib >> 10);
     if kib >> 10 > need_mib + 256 {
         Finding::good("memory", seen)
     } else {

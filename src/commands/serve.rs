@@ -1,5 +1,6 @@
 //! `bist serve` and `bist replay`: start the platform, say where it is, wait for its end.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -17,10 +18,13 @@ use crate::settings::{LogFormat, Settings};
 
 /// Exit code of a start that the command line, the configuration or this machine does not allow.
 const USAGE: u8 = 2;
+/// Exit code of a replay of which nothing could be read: `bist inspect` has the same for a file with findings.
+const FINDINGS: u8 = 3;
 
 /// `quiet` leaves the banner out; where lines are JSON it is one of them.
 ///
-/// Runs until a signal, until a thread fails, or (with `exit_at_end`) until the recording ends.
+/// Runs until a signal, until a thread fails, until the recording ends (with `exit_at_end`), or until it turns out that
+/// nothing of the recording can be read.
 pub fn run(settings: &Settings, role: Role, exit_at_end: bool, quiet: bool) -> Result<ExitCode> {
     let (sender, events) = mpsc::channel();
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("listening for SIGINT and SIGTERM")?;
@@ -56,12 +60,18 @@ pub fn run(settings: &Settings, role: Role, exit_at_end: bool, quiet: bool) -> R
         End::Asked if clean => Ok(ExitCode::SUCCESS),
         End::Asked => Ok(ExitCode::FAILURE),
         End::Failed => Ok(ExitCode::FAILURE),
+        End::NothingRead(words) => {
+            let file = settings.replay.file.as_deref().unwrap_or(Path::new("")).display();
+            eprintln!("bist: {file}: nothing could be read: {words}; `bist inspect` lists what is in it");
+            Ok(ExitCode::from(FINDINGS))
+        }
     }
 }
 
 enum End {
     Asked,
     Failed,
+    NothingRead(String),
 }
 
 fn wait(
@@ -96,6 +106,9 @@ fn wait(
             Event::Ended { thread: "feed", failure: None } => {
                 if let Some((bar, _)) = bar {
                     bar.finish_and_clear();
+                }
+                if let Some(words) = bar.and_then(|(_, progress)| progress.nothing_read()) {
+                    return End::NothingRead(words.to_owned());
                 }
                 if exit_at_end {
                     platform.settle(Duration::from_secs(10));

@@ -36,6 +36,14 @@ impl BookBounds {
         self.anomalies.get(bound) + by_decoder
     }
 
+    /// For health: other books exist, and are not shown.
+    pub fn missing_books(&self) -> Option<String> {
+        let refused = self.refused(Anomaly::BooksExhausted);
+        (refused > 0).then(|| {
+            format!("there are more: {refused} messages about books beyond book.books_max were refused; raise it and start again")
+        })
+    }
+
     /// For health: a market that is shown in part is degraded.
     pub fn verdict(&self) -> Verdict {
         let reached: Vec<String> = BOUNDS
@@ -83,12 +91,15 @@ mod tests {
         let (line, _) = source::open_own_line(&Settings::default(), producer).unwrap();
         let anomalies = Arc::new(Anomalies::default());
         let bounds = BookBounds::new(Arc::clone(&anomalies), line.feed.metrics());
+        assert_eq!(bounds.missing_books(), None);
         assert_eq!((bounds.verdict(), bounds.tell()), (Verdict::Up("no bound was reached".to_owned()), 0));
         for (key, bound) in BOUNDS {
             anomalies.count(bound);
             let Verdict::Degraded(reason) = bounds.verdict() else { panic!("{key} is not said") };
             assert!(reason.contains(key) && reason.contains("1 events refused"), "{reason}");
             assert_eq!((bounds.tell(), bounds.tell()), (1, 0), "{key}");
+            let missing = bounds.missing_books().expect("the first bound is that of the books");
+            assert!(missing.contains("1 messages") && missing.contains("book.books_max"), "{missing}");
         }
     }
 }

@@ -27,7 +27,8 @@ pub fn open(
     Ok(fan_out.with_orders_on_request(interest))
 }
 
-fn config(settings: &Settings) -> distributor::Config {
+/// Bounds and addresses of the socket, as the settings have them.
+pub fn config(settings: &Settings) -> distributor::Config {
     let market_data = &settings.market_data;
     let Origin { source, simulated } = source::origin(settings);
     distributor::Config {

@@ -33,7 +33,8 @@ pub fn serve(
     slow_path: &SlowPath,
 ) -> Result<api::Server> {
     let mut health = api::Health::new();
-    api::add_checks(&mut health, view);
+    let books = bounds.clone();
+    api::add_checks(&mut health, view, move || books.missing_books());
     let bounds = bounds.clone();
     health.add_readiness("bounds", move || bounds.verdict());
     let late_start = late_start.clone();
@@ -72,17 +73,32 @@ fn api_config(settings: &Settings, market_data: SocketAddr) -> api::Config {
     config.rate_limit.requests_per_second = settings.api.requests_per_second;
     config.rate_limit.requests_burst = settings.api.requests_per_second.saturating_mul(2);
     config.ws_proxy.market_data = reach;
+    config.cors_origins.clone_from(&settings.api.cors_origins);
     config
 }
 
-/// Bounds of the other parts that a caller can hit, for `GET /api/v1/limits`.
+/// Bounds of the WebSocket that a caller can hit, for `GET /api/v1/limits`.
 fn limits_of(settings: &Settings) -> Vec<api::Limit> {
-    let market_data = &settings.market_data;
-    let limit = |name, value: usize, unit, meaning| api::Limit { name, value: Some(value as u64), unit, meaning };
+    use distributor::{frame, handshake, requests};
+    let socket = super::fan_out::config(settings);
+    let limit = api::Limit::of;
+    let time = |name, ns, meaning| api::Limit::of_time(name, std::time::Duration::from_nanos(ns), meaning);
     vec![
-        limit("ws_connections", market_data.connections_max, "connections", "WebSocket connections at the same time"),
-        limit("ws_subscriptions", market_data.subscriptions_max, "subscriptions", "Subscriptions of one connection"),
-        limit("ws_queue", market_data.queue_bytes_max, "bytes", "Unsent bytes before the slow-reader policy acts"),
+        limit("ws_connections", socket.connections_max, "connections", "Closed with 4409"),
+        limit("ws_subscriptions", socket.subscriptions_max, "subscriptions", "Of a connection: SUBSCRIPTION_LIMIT"),
+        limit("ws_requests_per_second", socket.requests_per_second as usize, "requests", "Of a connection: delayed"),
+        limit("ws_requests_waiting", socket.requests_waiting_max, "requests", "Delayed ones: closed with 4429"),
+        limit("ws_request_symbols", requests::SYMBOLS_MAX, "symbols", "Of a request: PARAMETER_INVALID"),
+        limit("ws_depth", requests::DEPTH_MAX as usize, "levels", "Of a side: DEPTH_OUT_OF_RANGE"),
+        time("ws_conflate", requests::CONFLATE_MS_MAX * 1_000_000, "PARAMETER_INVALID"),
+        limit("ws_message", frame::MESSAGE_BYTES_MAX, "bytes", "Of a client's message: closed with 1009"),
+        limit("ws_queue", socket.queue_bytes, "bytes", "Unsent ones of a connection: its slow-reader policy acts"),
+        limit("ws_queue_max", socket.queue_bytes_max, "bytes", "Unsent ones of a connection: closed with 4490"),
+        limit("ws_queue_total", socket.queue_bytes_total, "bytes", "Unsent ones of all: policies act at a sixteenth"),
+        limit("ws_head", handshake::HEAD_BYTES_MAX, "bytes", "Of a request head: 431"),
+        time("ws_head_time", socket.handshake_ns, "For a whole request head: closed"),
+        time("ws_ping", socket.ping_ns, "Silence of a client: it is pinged"),
+        time("ws_silence", socket.silence_ns, "Silence of a client: closed"),
     ]
 }
 

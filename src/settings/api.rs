@@ -14,10 +14,12 @@ pub struct Api {
     pub listen: SocketAddr,
     /// Requests per second and client address.
     pub requests_per_second: u32,
+    /// Origins whose pages may read REST on this port and on that of the market data, beside our own.
+    pub cors_origins: Vec<String>,
 }
 
 impl Default for Api {
     fn default() -> Self {
-        Self { listen: loopback(8080), requests_per_second: 200 }
+        Self { listen: loopback(8080), requests_per_second: 200, cors_origins: Vec::new() }
     }
 }

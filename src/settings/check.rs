@@ -29,6 +29,7 @@ pub fn check(settings: &Settings) -> Result<()> {
     within("market_data.queue_bytes_max", settings.market_data.queue_bytes_max, &(4_096..=(1 << 30)))?;
     within("threads.api_workers", settings.threads.api_workers, &(0..=64))?;
     log_level(&settings.log.level, "log.level")?;
+    origins(&settings.api.cors_origins)?;
     simulator(settings)?;
     line(settings)?;
     ports(settings)
@@ -36,6 +37,24 @@ pub fn check(settings: &Settings) -> Result<()> {
 
 fn within(key: &str, value: usize, range: &RangeInclusive<usize>) -> Result<()> {
     ensure!(range.contains(&value), "{key} = {value}: it takes {} to {}", range.start(), range.end());
+    Ok(())
+}
+
+/// Most origins that may be named.
+const ORIGINS_MAX: usize = 64;
+
+/// An origin is what a browser sends: scheme, host, port if it is not the scheme's own, and nothing behind it.
+fn origins(origins: &[String]) -> Result<()> {
+    ensure!(origins.len() <= ORIGINS_MAX, "api.cors_origins: it takes at most {ORIGINS_MAX} origins");
+    for origin in origins {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or("");
+        let is_host = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte);
+        ensure!(
+            !host.is_empty() && host.bytes().all(is_host),
+            "api.cors_origins: {origin} is no origin; it takes https://example.com or http://host:port, in lower case and \
+             with nothing behind it"
+        );
+    }
     Ok(())
 }
 
@@ -121,6 +140,18 @@ mod tests {
             let error = log_level(bad, "log.level").unwrap_err().to_string();
             assert!(error.starts_with("log.level = "), "{error}");
         }
+    }
+
+    #[test]
+    fn an_origin_is_a_scheme_and_a_host() {
+        let check = |origin: &str| origins(&[origin.to_owned()]);
+        for good in ["https://example.com", "http://localhost:5173", "http://[::1]:80"] {
+            check(good).unwrap();
+        }
+        for bad in ["*", "", "example.com", "https://", "https://example.com/", "https://Example.com", "https://a b"] {
+            assert!(check(bad).unwrap_err().to_string().starts_with("api.cors_origins: "), "{bad}");
+        }
+        assert!(origins(&vec!["https://a".to_owned(); ORIGINS_MAX + 1]).is_err());
     }
 
     #[test]

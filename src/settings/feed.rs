@@ -20,6 +20,22 @@ pub enum SourceKind {
     Replay,
 }
 
+impl SourceKind {
+    /// The word in a configuration and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sim => "sim",
+            Self::Itch => "itch",
+            Self::Replay => "replay",
+        }
+    }
+
+    /// The source of a word of a configuration.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Sim, Self::Itch, Self::Replay].into_iter().find(|source| source.name() == name)
+    }
+}
+
 /// Message protocol of a live line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]

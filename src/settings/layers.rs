@@ -10,7 +10,7 @@ use ::book::market::OrderKey;
 use anyhow::{Context, Result, anyhow};
 use config::{Config, Environment, File, FileFormat, Source, Value, ValueKind};
 
-use super::{OPTIONAL, Settings};
+use super::{Book, OPTIONAL, Settings, SourceKind};
 
 /// Settings and where each value came from.
 pub struct Loaded {
@@ -30,6 +30,7 @@ pub fn load(files: &[PathBuf], flags: &[(&str, String)]) -> Result<Loaded> {
         .separator("__")
         .list_separator(",")
         .with_list_parse_key("threads.cores")
+        .with_list_parse_key("api.cors_origins")
         .try_parsing(true);
     let named = |file: &PathBuf| {
         let name = format!("file {}", file.display());
@@ -46,9 +47,16 @@ pub fn load(files: &[PathBuf], flags: &[(&str, String)]) -> Result<Loaded> {
 pub fn load_from(files: &[(String, String)], environment: &Environment, flags: &[(&str, String)]) -> Result<Loaded> {
     let mut origins = BTreeMap::new();
     let mut builder = Config::builder();
-    let defaults = toml::to_string(&Settings::default()).context("writing the defaults")?;
+    let source = source_named(files, environment, flags);
+    let defaults = Settings { book: Book::of(source), ..Settings::default() };
+    let defaults = toml::to_string(&defaults).context("writing the defaults")?;
     let defaults = File::from_str(&defaults, FileFormat::Toml);
     note(&defaults, "default", &mut origins)?;
+    for (key, (_, origin)) in &mut origins {
+        if key.starts_with("book.") {
+            *origin = format!("default of source {}", source.name());
+        }
+    }
     builder = builder.add_source(defaults);
     for (name, text) in files {
         let source = File::from_str(text, FileFormat::Toml);
@@ -68,6 +76,16 @@ pub fn load_from(files: &[(String, String)], environment: &Environment, flags: &
     settings.book.limits(OrderKey::Id).check().map_err(|wrong| anyhow!("configuration: book.{wrong}"))?;
     super::check::check(&settings).context("configuration")?;
     Ok(Loaded { settings, origins })
+}
+
+/// The source that the layers name, for the defaults that depend on it. One that cannot be read is refused later, by its
+/// layer.
+fn source_named(files: &[(String, String)], environment: &Environment, flags: &[(&str, String)]) -> SourceKind {
+    let of_files = files.iter().map(|(_, text)| File::from_str(text, FileFormat::Toml));
+    let named = of_files.fold(Config::builder(), config::ConfigBuilder::add_source).add_source(environment.clone());
+    let flag = flags.iter().rev().find(|(key, _)| *key == "feed.source").map(|(_, value)| value.clone());
+    let named = flag.or_else(|| named.build().ok()?.get_string("feed.source").ok());
+    named.and_then(|name| SourceKind::from_name(&name)).unwrap_or_default()
 }
 
 /// Each layer must make sense by itself, so that the message can name it.
@@ -146,7 +164,6 @@ pub fn default_files() -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Book;
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Environment {
@@ -156,6 +173,7 @@ mod tests {
             .separator("__")
             .list_separator(",")
             .with_list_parse_key("threads.cores")
+            .with_list_parse_key("api.cors_origins")
             .try_parsing(true)
             .source(Some(map))
     }
@@ -167,12 +185,17 @@ mod tests {
     #[test]
     fn later_layers_win_and_say_so() {
         let file = file("[sim]\nrate = 5000\nseed = 3\n");
-        let environment = environment(&[("BIST__SIM__SEED", "4"), ("BIST__THREADS__CORES", "2,3")]);
+        let environment = environment(&[
+            ("BIST__SIM__SEED", "4"),
+            ("BIST__THREADS__CORES", "2,3"),
+            ("BIST__API__CORS_ORIGINS", "https://a,https://b"),
+        ]);
         let flags = [("sim.symbols", "7".to_owned())];
         let loaded = load_from(&[file], &environment, &flags).unwrap();
         let sim = &loaded.settings.sim;
         assert_eq!((sim.rate, sim.seed, sim.symbols), (5_000, 4, 7));
         assert_eq!(loaded.settings.threads.cores, [2, 3]);
+        assert_eq!(loaded.settings.api.cors_origins, ["https://a", "https://b"]);
         assert_eq!(loaded.origins["sim.seed"], ("4".into(), "environment".into()));
         assert_eq!(loaded.origins["sim.symbols"].1, "flag");
         assert!(loaded.origins["sim.rate"].1.starts_with("file "));
@@ -189,6 +212,28 @@ mod tests {
         assert!(Book::default().queues);
         let off = environment(&[("BIST__BOOK__QUEUES", "false")]);
         assert!(!load_from(&[], &off, &[]).unwrap().settings.book.queues);
+    }
+
+    #[test]
+    fn the_bounds_of_the_books_follow_the_source_that_any_layer_names_and_say_so() {
+        let of = |files: &[(String, String)], pairs: &[(&str, &str)], flags: &[(&str, String)]| {
+            let loaded = load_from(files, &environment(pairs), flags).unwrap();
+            let (books_max, origin) = loaded.origins["book.books_max"].clone();
+            assert_eq!(books_max, loaded.settings.book.books_max.to_string());
+            (loaded.settings.book.clone(), origin)
+        };
+        let (small, origin) = of(&[], &[], &[]);
+        assert_eq!((&small, origin.as_str()), (&Book::default(), "default of source sim"));
+        let line = [file("[feed]\nsource = \"itch\"\nlisten = \"127.0.0.1:9000\"\n")];
+        let (large, origin) = of(&line, &[], &[]);
+        assert_eq!(origin, "default of source itch");
+        assert!(large.books_max > 11_000 && large.orders_max > 5 * small.orders_max, "a whole NASDAQ day");
+        assert_eq!(of(&[], &[("BIST__FEED__SOURCE", "replay")], &[]).0, large);
+        let flags = [("feed.source", "replay".to_owned())];
+        assert_eq!(of(&[], &[], &flags).1, "default of source replay");
+        let named = of(&[], &[("BIST__BOOK__BOOKS_MAX", "7")], &flags);
+        assert_eq!((named.0.books_max, named.0.orders_max, named.1.as_str()), (7, large.orders_max, "environment"));
+        assert_eq!(of(&line, &[], &[("feed.source", "sim".to_owned())]).0, small, "the last layer wins");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tests the independent client, then lets it follow every book of the real program, a slow reader among them.
-# BIST_BIN: the program; SOAK_SECONDS: how long (40); SOAK_RATE: messages a second of the simulated exchange
+# Tests the independent client, tries REST by its own description, then lets the client follow every book of the real program, a
+# slow reader among them.
+# BIST_BIN: the program; REST_EXAMPLES: requests of each path and kind (25); SOAK_SECONDS: how long (40); SOAK_RATE: messages a second of the simulated exchange
 # (5000: what a pause of the slow reader holds back is then some 7 MB, more than the 4 MB that a kernel takes by itself).
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -42,6 +43,11 @@ for _ in $(seq 150); do
   sleep 0.2
 done
 ready || { echo "the program is not ready after 30 s:"; tail -40 "$log"; exit 1; }
+
+"$venv/bin/python" tests/clients/check_openapi.py "http://127.0.0.1:$api" "http://127.0.0.1:$market"
+# The same requests each time. Below the 200 a second that the program takes from one client; a WebSocket is no request.
+"$venv/bin/schemathesis" run "http://127.0.0.1:$api/openapi.json" --checks all --max-examples "${REST_EXAMPLES:-25}" --seed 7 \
+  --rate-limit 150/s --exclude-path-regex '^/ws/' || { tail -40 "$log"; exit 1; }
 
 "$venv/bin/python" tests/clients/soak.py --url "ws://127.0.0.1:$market/ws/v2" --seconds "${SOAK_SECONDS:-40}" --mbo --slow-reader \
   --pause-every 5 --pause 8 --require-gap || { tail -40 "$log"; exit 1; }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::from_fn_with_state;
 use book::metrics::MetricSource;
 use utoipa_axum::router::OpenApiRouter;
@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::actuator::{self, Actuator, BuildInfo, FeedOrigin};
 use crate::health::Health;
 use crate::http_metrics::HttpMetrics;
-use crate::layers::{RequestBounds, layered};
+use crate::layers::{RequestBounds, layered, with_cors};
 use crate::limits::{self, Limit};
 use crate::openapi;
 use crate::rate_limit::{RateLimit, RateLimitConfig, limit_rate};
@@ -33,6 +33,8 @@ pub struct CommonParts {
     pub limits: Vec<Limit>,
     /// `service` labels of the ports.
     pub services: &'static [&'static str],
+    /// Origins whose pages may read what is answered, beside our own.
+    pub cors_origins: Vec<HeaderValue>,
 }
 
 /// What every port of one process shares.
@@ -43,6 +45,7 @@ pub struct Common {
     rate_limit: Arc<RateLimit>,
     actuator: Arc<Actuator>,
     limits: Arc<[Limit]>,
+    cors_origins: Vec<HeaderValue>,
 }
 
 impl Common {
@@ -54,7 +57,15 @@ impl Common {
         let mut sources = parts.metrics;
         sources.push(Arc::clone(&rate_limit) as Arc<dyn MetricSource>);
         let actuator = Arc::new(Actuator::new(Arc::clone(&parts.health), sources, &http, (parts.build, parts.feed)));
-        Self { bounds, health: parts.health, http, rate_limit, actuator, limits: parts.limits.into() }
+        Self {
+            bounds,
+            health: parts.health,
+            http,
+            rate_limit,
+            actuator,
+            limits: parts.limits.into(),
+            cors_origins: parts.cors_origins,
+        }
     }
 
     /// `documented` with rate limit, `GET /api/v1/limits`, health and metrics, OpenAPI. A fallback may be added before
@@ -74,6 +85,11 @@ impl Common {
 
     /// `routes` behind what every request passes, counted as `service`.
     pub fn layered(&self, routes: Router, service: &'static str) -> Router {
+        layered(with_cors(routes, &self.cors_origins), service, self.bounds, &self.http)
+    }
+
+    /// The same for operators: no page of another origin reads it.
+    pub fn layered_for_operators(&self, routes: Router, service: &'static str) -> Router {
         layered(routes, service, self.bounds, &self.http)
     }
 

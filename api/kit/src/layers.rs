@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
+use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
@@ -57,6 +58,24 @@ const SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 
 const SWAGGER_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
     style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Seconds for which a browser may keep the answer to its question before a request.
+const PREFLIGHT_KEPT: Duration = Duration::from_secs(3_600);
+
+/// `routes` for pages of these origins (`https://example.com`) too; nobody is named by default. Never with credentials: an
+/// answer to another origin is what anybody gets.
+pub fn with_cors(routes: Router, origins: &[HeaderValue]) -> Router {
+    if origins.is_empty() {
+        return routes;
+    }
+    let told = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "retry-after"];
+    let cors = CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins.iter().cloned()))
+        .allow_methods([Method::GET, Method::HEAD])
+        .expose_headers(told.map(HeaderName::from_static))
+        .max_age(PREFLIGHT_KEPT);
+    routes.layer(cors)
+}
 
 /// `routes` behind all of it. `service` labels the requests of this port.
 pub fn layered(routes: Router, service: &'static str, bounds: RequestBounds, http: &Arc<HttpMetrics>) -> Router {
@@ -154,6 +173,28 @@ mod tests {
         assert!(!body.to_string().contains("on purpose"), "nothing of the inside is told");
         assert_eq!(counted(&http, "bist_http_panics_total", &[]), 1);
         assert_eq!(counted(&http, "http_requests_total", &["test", "GET", "500"]), 1);
+    }
+
+    #[tokio::test]
+    async fn a_page_of_another_origin_reads_only_where_it_is_named_and_never_with_credentials() {
+        let routes = || Router::new().fallback(|| async { "1" });
+        let ask = async |origins: &[&'static str], method: &str, origin: &str| {
+            let origins: Vec<HeaderValue> = origins.iter().map(|&origin| HeaderValue::from_static(origin)).collect();
+            let request = Request::builder().method(method).header("origin", origin);
+            let request = request.header("access-control-request-method", "GET").body(Body::empty()).unwrap();
+            with_cors(routes(), &origins).oneshot(request).await.unwrap().headers().clone()
+        };
+        let named = ["https://desk.example"];
+        for method in ["GET", "OPTIONS"] {
+            let told = ask(&named, method, "https://desk.example").await;
+            assert_eq!(told["access-control-allow-origin"], "https://desk.example", "{method}");
+            for (origins, origin) in [(&named[..], "https://other.example"), (&[], "https://desk.example")] {
+                let told = ask(origins, method, origin).await;
+                assert!(told.get("access-control-allow-origin").is_none(), "{method} {origins:?}");
+            }
+            assert!(told.get("access-control-allow-credentials").is_none(), "{method}");
+        }
+        assert_eq!(ask(&named, "OPTIONS", "https://desk.example").await["access-control-allow-methods"], "GET,HEAD");
     }
 
     #[tokio::test(start_paused = true)]

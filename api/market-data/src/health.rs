@@ -4,8 +4,9 @@ use api_kit::health::{Health, Verdict};
 
 use crate::view::{BEHIND_SLOTS, View};
 
-/// The three checks of a process that shows market data: feed, books, view.
-pub fn add_checks(health: &mut Health, view: &View) {
+/// The three checks of a process that shows market data: feed, books, view. `missing` says what of the market is not shown
+/// at all, and what to do about it.
+pub fn add_checks(health: &mut Health, view: &View, missing: impl Fn() -> Option<String> + Send + Sync + 'static) {
     let feed = view.clone();
     health.add_readiness("feed", move || {
         let summary = feed.summary();
@@ -22,6 +23,8 @@ pub fn add_checks(health: &mut Health, view: &View) {
         let (all, in_sync, bad) = (summary.books, summary.in_sync, summary.maybe_bad);
         if in_sync == 0 {
             Verdict::Down(format!("none of {all} books is in sync"))
+        } else if let Some(missing) = missing() {
+            Verdict::Degraded(format!("{in_sync} of {all} books in sync, {bad} of them may be wrong; {missing}"))
         } else if in_sync < all || bad > 0 {
             Verdict::Degraded(format!("{in_sync} of {all} books in sync, {bad} of them may be wrong"))
         } else {

@@ -135,9 +135,9 @@ fn trade_shape(trade: &TradeView, decimals: u8) -> TradeShape {
         price: decimal(trade.price, decimals),
         quantity: trade.quantity.to_string(),
         side: match trade.side {
-            Side::Bid => Some("buy"),
-            Side::Ask => Some("sell"),
-            Side::None => None,
+            Side::Bid => "B",
+            Side::Ask => "A",
+            Side::None => "N",
         },
         conditions: [
             (conditions::CROSS, "cross"),

@@ -131,8 +131,8 @@ async fn trades_come_newest_first_with_exact_numbers() {
     let items = body["data"]["items"].as_array().unwrap();
     assert_eq!(items.len(), 2);
     assert_eq!(items[0]["seq"], 15);
-    assert_eq!(items[0]["side"], "buy");
-    assert_eq!(items[1]["side"], "sell");
+    assert_eq!(items[0]["side"], "B");
+    assert_eq!(items[1]["side"], "A");
     assert_eq!(items[0]["match_id"], "9007199254741008", "beyond what a JavaScript number holds");
     assert_eq!(items[0]["conditions"], json!([]));
 }

@@ -24,7 +24,7 @@ impl Fed {
     /// The process over this view.
     pub fn assembly(&self, config: Config) -> Assembly {
         let mut health = Health::new();
-        api::add_checks(&mut health, &self.view);
+        api::add_checks(&mut health, &self.view, || None);
         let parts = Parts {
             view: self.view.clone(),
             health: Arc::new(health),

@@ -32,7 +32,15 @@ export class Candles {
     while (at > 0 && list[at - 1].start > candle.start) at--;
     if (at > 0 && list[at - 1].start === candle.start) {
       at--;
+      // Its only trades were broken: there is no such candle any more.
+      if (candle.trades === 0) {
+        list.splice(at, 1);
+        this.version++;
+        return;
+      }
       list[at] = candle;
+    } else if (candle.trades === 0) {
+      return;
     } else {
       list.splice(at, 0, candle);
       if (at < list.length - 1) this.version++;

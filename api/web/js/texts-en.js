@@ -180,6 +180,7 @@ export const TEXTS = {
   'reason.joined_midway': 'joined midway',
   'reason.unknown_order': 'an unknown order was named',
   'reason.duplicate_add': 'an order was added twice',
+  'reason.broken_trade': 'the figures of the day hold a broken trade',
   'reason.refused_message': 'a message was refused',
   'gap.lost': 'no connection {from}–{to}',
   'gap.stale': 'feed silent {from}–{to}',

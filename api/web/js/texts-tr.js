@@ -180,6 +180,7 @@ export const TEXTS = {
   'reason.joined_midway': 'ortadan katılındı',
   'reason.unknown_order': 'bilinmeyen bir emir anıldı',
   'reason.duplicate_add': 'bir emir iki kez eklendi',
+  'reason.broken_trade': 'günün rakamlarında iptal edilmiş bir işlem var',
   'reason.refused_message': 'bir mesaj reddedildi',
   'gap.lost': 'bağlantı yok {from}–{to}',
   'gap.stale': 'veri sessiz {from}–{to}',

@@ -103,6 +103,8 @@ pub struct Book {
     pub(crate) sides: [LevelIndex; 2],
     pub(crate) statistics: Statistics,
     pub(crate) candles: Candles,
+    /// Number of its newest trade of the day among those that are kept; 0: none.
+    pub(crate) newest_trade: u64,
     pub(crate) ticks: TickTable,
     pub(crate) records: Records,
 }
@@ -126,6 +128,7 @@ impl Book {
             sides: [LevelIndex::new(Side::Bid), LevelIndex::new(Side::Ask)],
             statistics: Statistics::default(),
             candles: Candles::default(),
+            newest_trade: 0,
             ticks: TickTable::default(),
             records: Records::default(),
         }

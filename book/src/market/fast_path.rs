@@ -144,7 +144,7 @@ impl Market {
                 let book = &mut self.books[index.as_usize()];
                 let stamp = stamp(book, self.seq, times(event));
                 book.candles.on_time(second_before(self.next_second_ns), &mut |_, _| {});
-                trade(book, stamp, side, price, execution, out);
+                trade(&mut self.trade_log, book, stamp, side, price, execution, out);
             }
             // The trade happened all the same, if only its price is known.
             None if execution.price != Price::NONE.0 => self.on_trade(execution, out),

@@ -11,7 +11,8 @@ use crate::market::book::{Book, OrderTerms, book_side};
 use crate::market::store::node_pool::QueueRank;
 use crate::phase::Phase;
 use crate::slot::{
-    Execution, OrderEvent, PUBLISHER_XIST, QUANTITY_REST, Record, Slot, System, TickBand, View, action, rtype, system,
+    Execution, OrderEvent, PUBLISHER_XIST, QUANTITY_REST, Record, Slot, System, TickBand, View, action, conditions,
+    rtype, system,
 };
 use crate::types::{BookIndex, Nanos, Price, Side, ticker};
 
@@ -122,11 +123,14 @@ impl Market {
 
     /// A trade that touches no visible order.
     pub(super) fn on_trade(&mut self, event: &Execution, out: &mut impl Output) {
+        if event.conditions & conditions::BROKEN != 0 {
+            return self.on_broken(event, out);
+        }
         let Some(index) = self.index_or_new(event.book_id) else { return };
         let book = &mut self.books[index.as_usize()];
         let stamp = stamp(book, self.seq, (event.exchange_ns, event.received_ns));
         book.candles.on_time(second_before(self.next_second_ns), &mut |_, _| {});
-        trade(book, stamp, event.side(), Price(event.price), event, out);
+        trade(&mut self.trade_log, book, stamp, event.side(), Price(event.price), event, out);
     }
 
     fn on_clear(&mut self, event: &OrderEvent, out: &mut impl Output) {
@@ -185,6 +189,7 @@ impl Market {
         self.store.arena.clear();
         for book in &mut self.books {
             book.candles = Default::default();
+            book.newest_trade = 0;
             book.forget_orders();
             book.statistics = book.statistics.next_day();
             book.phase = Phase::Unknown;
@@ -212,6 +217,7 @@ impl Market {
                     book.clear(&mut self.store);
                     book.statistics = Default::default();
                     book.candles = Default::default();
+                    book.newest_trade = 0;
                     book.records = Default::default();
                 }
                 book.ticks.clear();

@@ -3,6 +3,7 @@
 //! Only writes down what has happened; changes no book but for its clocks.
 
 use super::Output;
+use super::trade_log::{Kept, TradeLog};
 use crate::market::book::{Book, Touched};
 use crate::slot::{Execution, LevelUpdate, Mark, OrderUpdate, Slot, TradeUpdate, conditions, flags, rtype};
 use crate::types::{Level, Nanos, Price, Side};
@@ -29,6 +30,7 @@ pub(super) fn stamp(book: &mut Book, seq: u64, (exchange_ns, received_ns): (Nano
 
 #[inline]
 pub(super) fn trade(
+    log: &mut TradeLog,
     book: &mut Book,
     stamp: Stamp,
     resting: Side,
@@ -38,6 +40,11 @@ pub(super) fn trade(
 ) {
     book.statistics.on_trade(price, event.quantity, event.conditions);
     book.candles.on_trade(stamp.exchange_ns, price, event.quantity, event.conditions, &mut |_, _| {});
+    if event.conditions & conditions::BROKEN == 0 {
+        let (match_id, exchange_ns, quantity) = (event.other_id, stamp.exchange_ns, event.quantity);
+        let kept = Kept { match_id, price, quantity, exchange_ns, before: 0, conditions: event.conditions };
+        log.keep(&mut book.newest_trade, kept);
+    }
     // In an auction both sides meet at one price: nobody is the aggressor.
     let aggressor = if event.conditions & conditions::CROSS != 0 { Side::None } else { resting.opposite() };
     let update = TradeUpdate {

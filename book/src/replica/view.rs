@@ -11,7 +11,7 @@ use crate::candle::{Candle, Candles, Interval};
 use crate::checksum::checksum;
 use crate::doubt::Doubt;
 use crate::phase::Phase;
-use crate::slot::TradeUpdate;
+use crate::slot::{CandleAmounts, CandlePrices, TradeUpdate};
 use crate::statistics::Statistics;
 use crate::tick::TickTable;
 use crate::types::{BookId, Level, Nanos, Price, Side, ticker};
@@ -251,6 +251,30 @@ impl BookView {
             }
         }
         self.candles_begin_anew = false;
+    }
+
+    /// Puts the candle of two records in the place of the one with the same start, or takes that away if it has no trade
+    /// left. Returns it if followers do not learn it from the forming candle.
+    #[cold]
+    pub(super) fn correct_candle(
+        &mut self,
+        prices: &CandlePrices,
+        amounts: &CandleAmounts,
+    ) -> Option<(Interval, Candle)> {
+        let (interval, candle) = Candle::from_records(prices, amounts)?;
+        if self.candles.correct(interval, candle) {
+            return (candle.trades == 0).then_some((interval, candle));
+        }
+        let history = &mut self.closed_candles[interval as usize];
+        let at = history.iter().rposition(|kept| kept.start_ns == candle.start_ns);
+        match at {
+            Some(at) if candle.trades == 0 => {
+                history.remove(at);
+            }
+            Some(at) => history[at] = candle,
+            None => {} // older than all that are kept
+        }
+        Some((interval, candle))
     }
 
     pub(super) fn empty(&mut self) {

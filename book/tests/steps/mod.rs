@@ -134,6 +134,7 @@ pub fn limits(key: OrderKey) -> Limits {
         orders_max: 256,
         levels_max: 256,
         ladder_slots: 4_096,
+        trades_max: 4_096,
         queues: true,
         look_ahead_orders_min: 0,
         key,

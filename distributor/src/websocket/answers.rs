@@ -81,7 +81,7 @@ impl Shard {
         self.send_if_large();
     }
 
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         client: ClientId,
         context: &Context,
@@ -107,10 +107,11 @@ impl Shard {
         let Symbols::Listed(names) = &asked.symbols else {
             return self.on_subscribe_all(client, channel, asked, &context, time_in_ns);
         };
+        let mut may_look = true;
         for name in names {
             match self.market.find(name) {
                 Some(book) => self.subscribe_and_reply(client, book, (channel, asked), &context, time_in_ns),
-                None => self.refuse(client, &context, time_in_ns, &no_symbol(name), Some(name)),
+                None => self.refuse_symbol(client, &context, time_in_ns, name, &mut may_look),
             }
         }
     }
@@ -440,10 +441,11 @@ impl Shard {
         let AnyChannel::Data(channel) = asked.channel else { return }; // OK because the request was checked
         match &asked.symbols {
             Symbols::Listed(names) => {
+                let mut may_look = true;
                 for name in names {
                     match self.market.find(name) {
                         Some(book) => self.get_snapshot(client, book, (channel, asked), context, time_in_ns),
-                        None => self.refuse(client, context, time_in_ns, &no_symbol(name), Some(name)),
+                        None => self.refuse_symbol(client, context, time_in_ns, name, &mut may_look),
                     }
                 }
             }
@@ -534,11 +536,6 @@ fn following_feed(channel: AnyChannel, interval_s: u8, sub_id: u32) -> Following
         AnyChannel::Heartbeat => FollowingFeed { channel: "heartbeat", interval_s: Some(interval_s), sub_id },
         _ => FollowingFeed { channel: "system", interval_s: None, sub_id },
     }
-}
-
-fn no_symbol(name: &str) -> Refusal {
-    let short: String = name.chars().take(32).collect();
-    Refusal::new("SYMBOL_NOT_FOUND", format!("no symbol {short}; see /api/v1/market-data/symbols"))
 }
 
 fn already(sub_id: u32) -> Refusal {

@@ -111,6 +111,8 @@ struct Problem<'a> {
     code: &'static str,
     message: &'a str,
     retryable: bool,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    near: &'a [String],
 }
 
 impl<'a> Refused<'a> {
@@ -122,7 +124,8 @@ impl<'a> Refused<'a> {
         time_in: Time,
         time_out: Time,
     ) -> Self {
-        let error = Problem { code: refusal.code, message: &refusal.message, retryable: refusal.retryable() };
+        let Refusal { code, message, near } = refusal;
+        let error = Problem { code: *code, message, retryable: refusal.retryable(), near };
         Self { method: context.method, req_id: context.req_id, success: false, error, symbol, time_in, time_out }
     }
 }

@@ -21,12 +21,14 @@ pub struct Refusal {
     pub code: &'static str,
     /// What is wrong and what to do next.
     pub message: String,
+    /// Symbols that may have been meant, nearest first.
+    pub near: Vec<String>,
 }
 
 impl Refusal {
     /// An error with its message.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), near: Vec::new() }
     }
 
     /// Whether the same request may succeed later.

@@ -164,7 +164,9 @@ impl Replay {
     /// Opens the recording again, or says why not.
     #[cold]
     fn next_lap(&mut self, now_ns: Nanos, out: &mut EventWriter) -> Option<Finished> {
-        if self.options.laps.is_some_and(|laps| self.lap >= laps.get()) {
+        // What could not be read at all will not be read in the next lap either.
+        let is_last = self.options.laps.is_some_and(|laps| self.lap >= laps.get());
+        if is_last || self.recording.nothing_read().is_some() {
             return Some(Finished::EndOfRecording(self.error.take()));
         }
         match Recording::open(&self.options.path, &self.options.recording) {

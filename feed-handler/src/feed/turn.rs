@@ -20,7 +20,8 @@ pub enum Finished {
     /// The session ended and everything of it was delivered
     /// ([`LiveOptions::stop_at_end`](super::LiveOptions::stop_at_end)).
     EndOfSession,
-    /// The recording was read to its end, as many laps as asked for. The error is the last lap's, if it was cut or
+    /// The recording was read to its end, as many laps as asked for, or once where nothing in it could be read
+    /// ([`Recording::nothing_read`](crate::recording::Recording::nothing_read)). The error is the last lap's, if it was cut or
     /// damaged: everything before that point was delivered.
     EndOfRecording(Option<ReadError>),
     /// The recording could not be opened again for the next lap.

@@ -124,6 +124,20 @@ test('the forming candle is replaced, the closed one stays, a late one finds its
   assert.equal(market.candleFrom, 1);
 });
 
+test('a candle whose trade was broken is drawn anew, and goes when it has none left', () => {
+  give(candles('snapshot', [candle(1_795_417_200, '1.00', true), candle(1_795_417_260, '2.00', true), candle(1_795_417_320, '3.00')]));
+  market.candleFrom = 3;
+  give(candles('update', [candle(1_795_417_200, '1.10', true), candle(1_795_417_320, '3.00')]));
+  assert.deepEqual(market.candles.map(({ close }) => close), ['1.10', '2.00', '3.00']);
+  assert.equal(market.candleFrom, 0, 'drawn from the corrected one on');
+  const version = market.candlesVersion;
+  const none = { ...candle(1_795_417_260, null, true), trades: 0 };
+  give(candles('update', [none, candle(1_795_417_320, '3.00')]));
+  give(candles('update', [{ ...none, start: '1795417199000000000' }]));
+  assert.deepEqual(market.candles.map(({ close }) => close), ['1.10', '3.00']);
+  assert.notEqual(market.candlesVersion, version, 'the chart draws all of them again');
+});
+
 test('candles are bounded', () => {
   give(candles('snapshot', []));
   for (let i = 0; i < CANDLES_MAX + 50; i++) give(candles('update', [candle(1_795_417_200 + i * 60, '1.00')]));

@@ -23,7 +23,7 @@ pub struct Standing {
     #[schema(example = false)]
     pub maybe_bad: bool,
     /// Why it may be wrong: `gap`, `joined_midway`, `jump`, `refused_message`, `unknown_order`, `duplicate_order`, `excess`,
-    /// `crossed`, `bound`; null when `maybe_bad` is false.
+    /// `crossed`, `bound`, `broken_trade`; null when `maybe_bad` is false.
     #[schema(example = "gap")]
     pub reason: Option<&'static str>,
     /// Epoch that `seq` belongs to.
@@ -277,9 +277,9 @@ pub struct TradeShape {
     /// Quantity.
     #[schema(example = "250")]
     pub quantity: String,
-    /// The aggressor's side: `buy`, `sell`; null in auctions and where not known.
-    #[schema(example = "buy")]
-    pub side: Option<&'static str>,
+    /// The aggressor's side as on the WebSocket: `B` the buyer, `A` the seller; `N` in auctions and where not known.
+    #[schema(example = "B")]
+    pub side: &'static str,
     /// `cross` (auction), `hidden`, `non_printable` (not in volume), `broken` (cancelled afterwards).
     #[schema(example = json!([]))]
     pub conditions: Vec<&'static str>,

@@ -33,13 +33,21 @@ impl Fed {
     /// The same with a request limit.
     pub fn router_with(&self, rate_limit: &RateLimitConfig) -> Router {
         let mut health = Health::new();
-        add_checks(&mut health, &self.view);
+        add_checks(&mut health, &self.view, || None);
         let service = MarketData::new(self.view.clone());
         let limits = [rate_limit.limits(), service.limits()].concat();
         let build = BuildInfo { version: "1.2.3", revision: "0123456789ab", rustc: "rustc 1.95.0" };
         let feed = FeedOrigin { source: "itch", simulated: false };
         let metrics = vec![Arc::new(self.view.clone()) as _];
-        let parts = CommonParts { health: Arc::new(health), metrics, build, feed, limits, services: &[] };
+        let parts = CommonParts {
+            health: Arc::new(health),
+            metrics,
+            build,
+            feed,
+            limits,
+            services: &[],
+            cors_origins: Vec::new(),
+        };
         let common = Common::new(RequestBounds::default(), rate_limit, parts);
         api_market_data::routes::router(Arc::new(service), &common)
     }
