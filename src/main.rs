@@ -91,6 +91,10 @@ fn run(cli: Cli, loaded: &Loaded) -> Result<ExitCode> {
         Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Config(arguments) => commands::config::run(&arguments, loaded),
         Command::Doctor(arguments) => commands::doctor::run(&arguments, &loaded.settings),
+        Command::User(arguments) => commands::user::run(&arguments, &loaded.settings),
+        Command::Key(arguments) => commands::user::keys(&arguments, &loaded.settings),
+        Command::Migrate(arguments) => commands::migrate::run(&arguments, &loaded.settings),
+        Command::Audit(arguments) => commands::migrate::audit(&arguments, &loaded.settings),
         Command::Completions { shell } => commands::texts::completions(shell),
         Command::Man { out } => commands::texts::man(out.as_deref()),
     }

@@ -83,7 +83,17 @@ fn p7_a_core_that_does_not_exist_and_a_taken_port_are_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("its address").to_string();
     let free = "127.0.0.1:0";
-    let output = run(&["serve", "--api-listen", &address, "--market-data-listen", free, "--admin-listen", free]);
+    let output = run(&[
+        "serve",
+        "--api-listen",
+        &address,
+        "--market-data-listen",
+        free,
+        "--users-listen",
+        free,
+        "--admin-listen",
+        free,
+    ]);
     let errors = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{errors}");
     assert!(errors.contains(&address) && errors.contains("api.listen"), "{errors}");

@@ -20,8 +20,8 @@ fn start(folder: &Path) -> common::Bist {
 
 /// Starts a process that is expected to refuse.
 fn refused(folder: &Path) -> Output {
-    let free =
-        ["BIST__API__LISTEN", "BIST__MARKET_DATA__LISTEN", "BIST__ADMIN__LISTEN"].map(|key| (key, "127.0.0.1:0"));
+    let keys = ["BIST__API__LISTEN", "BIST__MARKET_DATA__LISTEN", "BIST__USERS__LISTEN", "BIST__ADMIN__LISTEN"];
+    let free = keys.map(|key| (key, "127.0.0.1:0"));
     common::command(&SIMULATOR).envs(kept_in(folder)).envs(free).output().expect("the program starts")
 }
 

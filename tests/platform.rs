@@ -351,6 +351,7 @@ fn a_taken_port_is_named_with_the_key_that_changes_it() {
     let output = command(&["serve"])
         .env("BIST__API__LISTEN", bist.api.to_string())
         .env("BIST__MARKET_DATA__LISTEN", "127.0.0.1:0")
+        .env("BIST__USERS__LISTEN", "127.0.0.1:0")
         .env("BIST__ADMIN__LISTEN", "127.0.0.1:0")
         .output()
         .expect("an answer");

@@ -4,80 +4,122 @@
 
 use std::sync::Arc;
 
-use api_clients::market_data::MarketDataClient;
+use api_clients::market_data::{self, MarketDataClient};
+use api_clients::users::{UsersClient, forwarded};
 use api_gateway::routes::Gateway;
 use api_gateway::ws_proxy::WsProxy;
-use api_kit::actuator::{Actuator, BuildInfo, FeedOrigin};
+use api_kit::actuator::Actuator;
+use api_kit::admission::{AdmissionDesk, AdmissionIntake, admission};
+use api_kit::auth::Counted;
 use api_kit::common::{Common, CommonParts};
-use api_kit::health::Health;
 use api_kit::intake::{Arrivals, Intake, intake};
-use api_kit::limits::Limit;
+use api_kit::openapi;
 use api_kit::shutdown::Shutdown;
 use api_market_data::service::MarketData;
-use api_market_data::view::View;
 use axum::Router;
-use book::metrics::MetricSource;
+use utoipa_axum::router::OpenApiRouter;
 
+use crate::accounts::{Accounts, AccountsConfig};
 use crate::config::Config;
+use crate::parts::Parts;
+use crate::users_at::UsersAt;
 
 /// `service` label of the admin port.
 const ADMIN_SERVICE: &str = "admin";
 
 /// `service` labels of all ports.
-const SERVICES: &[&str] = &[api_gateway::routes::SERVICE, api_market_data::routes::SERVICE];
-
-/// What the composition root hands in.
-pub struct Parts {
-    /// The books to show.
-    pub view: View,
-    /// The checks of this process.
-    pub health: Arc<Health>,
-    /// Every metric source of this process, but for those of the slow path.
-    pub metrics: Vec<Arc<dyn MetricSource>>,
-    /// Which build this is.
-    pub build: BuildInfo,
-    /// Where the market comes from.
-    pub feed: FeedOrigin,
-    /// Limits of the other parts, for `GET /api/v1/limits`.
-    pub limits: Vec<Limit>,
-}
+const SERVICES: &[&str] = &[api_gateway::routes::SERVICE, api_market_data::routes::SERVICE, api_users::routes::SERVICE];
 
 /// The services of one process and what their ports share. Handlers see their own service only.
 pub struct Assembly {
     pub(crate) config: Config,
-    pub(crate) common: Common,
+    pub(crate) common: Arc<Common>,
     pub(crate) shutdown: Shutdown,
     pub(crate) intake: Intake,
     pub(crate) arrivals: Arrivals,
+    pub(crate) accounts_config: AccountsConfig,
+    pub(crate) admission: (AdmissionIntake, AdmissionDesk),
     market_data: Arc<MarketData>,
     ws_proxy: Arc<WsProxy>,
+    accounts: Arc<Accounts>,
+    users: UsersAt,
 }
 
 impl Assembly {
-    /// The services of one process.
+    /// The services of one process. Accounts are opened when the server starts, because their store needs its threads;
+    /// never when they are elsewhere.
     #[must_use]
-    pub fn new(config: Config, parts: Parts) -> Self {
+    pub fn new(mut config: Config, mut parts: Parts) -> Self {
         let shutdown = Shutdown::new();
         let ws_proxy = WsProxy::new(config.ws_proxy.clone(), shutdown.clone());
+        let accounts = Accounts::new(parts.accounts.storage.is_none());
+        let users = UsersAt::new(&config, &accounts);
+        if users.is_elsewhere() {
+            (parts.accounts.storage, config.users) = (None, None);
+        }
         let mut metrics = parts.metrics;
-        metrics.push(Arc::new(parts.view.clone()));
-        metrics.push(ws_proxy.metrics());
+        metrics.extend([Arc::new(parts.view.clone()) as _, ws_proxy.metrics() as _, users.metrics()]);
         let (intake, arrivals) = intake();
+        let counted = Arc::new(Counted::new(users.authenticator()));
+        let admission = admission(Arc::clone(&counted) as _, users.authenticator());
+        metrics.push(admission.1.metrics());
         let market_data = Arc::new(MarketData::new(parts.view));
-        let limits = [config.limits(), market_data.limits(), parts.limits].concat();
-        // OK because the settings were checked: a text that no header can carry is no origin.
-        let cors_origins = config.cors_origins.iter().filter_map(|origin| origin.parse().ok()).collect();
-        let (health, build, feed) = (parts.health, parts.build, parts.feed);
-        let common_parts = CommonParts { health, metrics, build, feed, limits, services: SERVICES, cors_origins };
-        let common = Common::new(config.request, &config.rate_limit, common_parts);
-        Self { config, common, shutdown, intake, arrivals, market_data, ws_proxy }
+        let cors_origins = config.origins();
+        let users_limits = users.limits(&config, &parts.accounts.users);
+        let limits = [config.limits(), market_data.limits(), users_limits, parts.limits].concat();
+        let mut health = parts.health;
+        let checked = users.clone();
+        health.add_readiness("accounts", move || checked.verdict());
+        let common_parts = CommonParts {
+            health: Arc::new(health),
+            metrics,
+            build: parts.build,
+            feed: parts.feed,
+            limits,
+            services: SERVICES,
+            cors_origins,
+            authenticator: counted,
+            access: access_rows(),
+            auth_required: config.auth_required,
+        };
+        let common = Arc::new(Common::new(config.request, &config.rate_limit, common_parts));
+        let accounts_config = parts.accounts;
+        Self {
+            config,
+            common,
+            shutdown,
+            intake,
+            arrivals,
+            accounts_config,
+            admission,
+            market_data,
+            ws_proxy,
+            accounts,
+            users,
+        }
     }
 
     /// The gateway's port.
     pub fn gateway_router(&self) -> Router {
         let market_data = Arc::clone(&self.market_data) as Arc<dyn MarketDataClient>;
-        let gateway = Gateway { market_data, ws_proxy: Arc::clone(&self.ws_proxy) };
+        let gateway = Gateway {
+            market_data,
+            ws_proxy: Arc::clone(&self.ws_proxy),
+            users: self.users.client(),
+            users_spec: api_users::routes::spec(),
+        };
         api_gateway::routes::router(gateway, &self.common)
+    }
+
+    /// The port of the users service.
+    pub fn users_router(&self) -> Router {
+        users_routes(&self.common, self.users.client())
+    }
+
+    /// Accounts of this process.
+    #[must_use]
+    pub fn accounts(&self) -> &Arc<Accounts> {
+        &self.accounts
     }
 
     /// The admin port: health and metrics only.
@@ -95,4 +137,16 @@ impl Assembly {
     pub fn actuator(&self) -> Arc<Actuator> {
         Arc::clone(self.common.actuator())
     }
+}
+
+/// What the port of the users service answers.
+pub(crate) fn users_routes(common: &Common, users: Arc<dyn UsersClient>) -> Router {
+    let head = openapi::head("BIST Trading Platform: accounts", api_users::routes::DESCRIPTION);
+    let routes = common.routes(OpenApiRouter::with_openapi(head), Some(api_users::routes::spec()));
+    common.layered(routes.merge(forwarded(users)).fallback(api_users::routes::nothing), api_users::routes::SERVICE)
+}
+
+/// Who may ask what, of all services.
+fn access_rows() -> Vec<api_kit::access::Row> {
+    [market_data::rest::ACCESS, api_gateway::routes::ACCESS, api_users::access::ACCESS].concat()
 }

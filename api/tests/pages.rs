@@ -184,7 +184,7 @@ async fn a_second_source_of_a_name_makes_no_second_type() {
     let fed = fed(&market());
     let parts = api::Parts {
         view: fed.view.clone(),
-        health: std::sync::Arc::default(),
+        health: api::Health::default(),
         metrics: vec![
             fed.producer.metrics(),
             book::ring::ring("other", 8, book::ring::Notifier::new()).0.metrics(),
@@ -193,6 +193,7 @@ async fn a_second_source_of_a_name_makes_no_second_type() {
         build: common::BUILD,
         feed: api::FeedOrigin { source: "replay", simulated: false },
         limits: Vec::new(),
+        accounts: common::no_accounts(),
     };
     let router = api::Assembly::new(config(), parts).gateway_router();
     let families = parse(get(&router, "/metrics").await.text(), false);

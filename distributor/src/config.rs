@@ -40,6 +40,20 @@ pub struct Config {
     pub silence_ns: u64,
     /// Time for a whole request head.
     pub handshake_ns: u64,
+    /// Until a credential was found good a connection may only `auth` and `ping`.
+    pub auth_required: bool,
+    /// Then: time for it.
+    pub auth_ns: u64,
+    /// Time for a verdict about a credential: beyond it the upgrade is answered 503, `auth` is `BUSY`.
+    pub verdict_ns: u64,
+    /// Credentials whose verdict is awaited, all connections together; beyond it the same answers.
+    pub questions_max: usize,
+    /// Time for which a credential that cannot be checked any more still counts, where one is required; then 1013.
+    pub unavailable_ns: u64,
+    /// How long before its end a client is told that its credential ends.
+    pub expiry_notice_ns: u64,
+    /// Connections of one key or user; beyond it 4409.
+    pub connections_per_principal_max: usize,
     /// Requests of a client per second, also the burst; more are delayed.
     pub requests_per_second: u32,
     /// Delayed requests of a client; beyond it 4429.
@@ -76,6 +90,13 @@ impl Default for Config {
             ping_ns: 20 * SECOND_NS,
             silence_ns: 60 * SECOND_NS,
             handshake_ns: 10 * SECOND_NS,
+            auth_required: false,
+            auth_ns: 10 * SECOND_NS,
+            verdict_ns: 2 * SECOND_NS,
+            questions_max: 512,
+            unavailable_ns: 5 * SECOND_NS,
+            expiry_notice_ns: 60 * SECOND_NS,
+            connections_per_principal_max: 64,
             requests_per_second: 10,
             requests_waiting_max: 100,
             orders: true,

@@ -7,8 +7,9 @@
 //! The way of one update: `websocket/shard` (a turn), `market` (what changed), `websocket/publish` (which topics),
 //! `encode/json/frames` and `book_chain` (the text), `egress` (to every follower, and to the socket). Beside it:
 //! `topics` (who follows what), the rest of `websocket` (connections, requests, snapshots), [`config`] (every bound),
-//! [`slow_path`] (where connections go that are not ours). [`BookFrames`] makes the frames of one channel without a server.
+//! [`slow_path`] (where connections go that are not ours), [`admission`] (where credentials go). [`BookFrames`] makes the frames of one channel without a server.
 
+pub mod admission;
 mod book_frames;
 pub mod config;
 mod egress;
@@ -20,6 +21,7 @@ pub mod slow_path;
 mod topics;
 mod websocket;
 
+pub use admission::Admission;
 pub use book_frames::BookFrames;
 pub use config::Config;
 pub use slow_path::{HandedOver, SlowPath};

@@ -63,6 +63,47 @@ impl Slow {
     const NAMES: [&'static str; 4] = ["skip", "warn", "disconnect", "recovered"];
 }
 
+/// What became of a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum DoorResult {
+    /// It was found good.
+    Admitted,
+    /// It was not, or had not the form of one.
+    Refused,
+    /// It may not read market data.
+    NotEntitled,
+    /// It could not be checked.
+    Unavailable,
+    /// There was no room for the question.
+    Full,
+    /// No verdict came in time.
+    Late,
+    /// Its key or user has as many connections as allowed.
+    Limit,
+    /// It was good, and then revoked.
+    Revoked,
+    /// It was good, and came to its end.
+    Expired,
+    /// None was shown in time where one is required.
+    Missing,
+}
+
+impl DoorResult {
+    const NAMES: [&'static str; 10] = [
+        "admitted",
+        "refused",
+        "not_entitled",
+        "unavailable",
+        "full",
+        "late",
+        "limit",
+        "revoked",
+        "expired",
+        "missing",
+    ];
+}
+
 /// Counters of one fan-out thread.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -77,6 +118,8 @@ pub struct Metrics {
     pub(crate) slow: [Counter; Slow::NAMES.len()],
     pub(crate) queue_bytes: Gauge,
     pub(crate) refused: [Counter; Refused::NAMES.len()],
+    pub(crate) admission: [Counter; DoorResult::NAMES.len()],
+    pub(crate) admission_waiting: Gauge,
     pub(crate) requests: Counter,
     pub(crate) delayed: Counter,
     pub(crate) handed_over: Counter,
@@ -94,6 +137,10 @@ pub struct Metrics {
 impl Metrics {
     pub(crate) fn count(&self, what: Refused) {
         self.refused[what as usize].add(1);
+    }
+
+    pub(crate) fn count_door(&self, what: DoorResult) {
+        self.admission[what as usize].add(1);
     }
 
     pub(crate) fn count_slow(&self, what: Slow) {
@@ -133,6 +180,7 @@ impl MetricSource for Metrics {
         self.collect_counters(samples);
         self.collect_readers(samples);
         self.collect_refusals(samples);
+        self.collect_doors(samples);
         for (stage, latency) in [("enqueue", &self.enqueue), ("encode", &self.encode), ("write", &self.write)] {
             samples.push(Sample::latency(
                 "bist_stage_latency_seconds",
@@ -193,6 +241,23 @@ impl Metrics {
             "Bytes waiting in the send queues of all connections.",
             &[],
             self.queue_bytes.get() as f64,
+        ));
+    }
+
+    fn collect_doors(&self, samples: &mut Vec<Sample>) {
+        for (result, count) in DoorResult::NAMES.iter().zip(&self.admission) {
+            samples.push(Sample::counter(
+                "bist_ws_admission_total",
+                "What became of the credentials that connections showed, by result.",
+                &[("result", result)],
+                count.get(),
+            ));
+        }
+        samples.push(Sample::gauge(
+            "bist_ws_admission_waiting",
+            "Credentials whose verdict is awaited.",
+            &[],
+            self.admission_waiting.get() as f64,
         ));
     }
 

@@ -2,6 +2,7 @@
 
 mod support;
 
+use distributor::handshake::Failure;
 use serde_json::Value;
 use support::client_book::ClientBook;
 
@@ -55,12 +56,19 @@ fn the_apply_vectors_are_right() {
 
 #[test]
 fn every_error_code_and_channel_is_on_the_page() {
-    let sources = [include_str!("../src/websocket/requests.rs"), include_str!("../src/websocket/answers.rs")];
+    let sources = [
+        include_str!("../src/websocket/requests.rs"),
+        include_str!("../src/websocket/answers.rs"),
+        include_str!("../src/websocket/admit.rs"),
+    ];
     for source in sources {
         for piece in source.split("Refusal::new(\"").skip(1) {
             let code = piece.split('"').next().unwrap();
             assert!(PAGE.contains(&format!("| `{code}` |")), "{code} is not in the table of errors");
         }
+    }
+    for failure in [Failure::UNAUTHENTICATED, Failure::SCOPE_MISSING, Failure::UNAVAILABLE, Failure::BUSY] {
+        assert!(PAGE.contains(&format!("| `{}` |", failure.code)), "{failure:?}");
     }
     for channel in [
         "book",

@@ -3,7 +3,7 @@
 mod support;
 
 use book::Side;
-use support::{Client, World};
+use support::{Client, World, desk};
 
 /// How often `work` took memory, or gave back or moved what was taken before.
 fn taken(work: impl FnOnce()) -> u64 {
@@ -34,7 +34,8 @@ fn rounds(world: &mut World, clients: &mut [Client], rounds: u64) -> u64 {
 #[test]
 fn a_published_update_takes_no_memory_for_any_number_of_clients() {
     for count in [1, 60] {
-        let mut world = World::open(&["THYAO.E"]);
+        let (mut world, desk) = World::guarded(support::config());
+        desk.knows("key", desk::admitted("key 1", None));
         for order in 1..=40 {
             let side = if order % 2 == 0 { Side::Bid } else { Side::Ask };
             let cents = if order % 2 == 0 { 9_900 - order as i64 } else { 10_100 + order as i64 };
@@ -42,6 +43,8 @@ fn a_published_update_takes_no_memory_for_any_number_of_clients() {
         }
         let mut clients: Vec<Client> = (0..count).map(|_| world.connect()).collect();
         for client in &mut clients {
+            let seen = world.ask(client, r#"{"method":"auth","params":{"token":"key"}}"#, 1);
+            assert_eq!(seen[0]["success"], true);
             for channel in ["book", "mbp-10", "mbo", "trades", "statistics", "ohlcv-1m"] {
                 world.subscribe(client, channel, "THYAO", "");
             }

@@ -10,9 +10,11 @@ mod bench;
 mod config;
 mod doctor;
 mod inspect;
+mod migrate;
 mod replay;
 mod serve;
 mod sim;
+mod user;
 
 pub use self::bench::{
     Bench, BenchArgs, BenchBook, BenchCommon, BenchCompare, BenchFanout, BenchFormat, BenchLoad, BenchPipeline,
@@ -21,9 +23,11 @@ pub use self::bench::{
 pub use self::config::ConfigArgs;
 pub use self::doctor::DoctorArgs;
 pub use self::inspect::Inspect;
+pub use self::migrate::{AuditAction, AuditArgs, MigrateAction, MigrateArgs};
 pub use self::replay::ReplayArgs;
 pub use self::serve::Serve;
 pub use self::sim::{Preset, SimArgs};
+pub use self::user::{KeyAction, KeyArgs, PasswordArgs, UserAction, UserArgs};
 
 /// Market-data plant and trading platform for Borsa Istanbul.
 ///
@@ -62,7 +66,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  bist serve                                   a live simulated market\n  \
         bist serve --rate 20000 --seed 7             a busier one, the same every time\n  \
         bist serve --source itch --listen 0.0.0.0:21001 --group 233.252.0.1\n                                               \
-        a real MoldUDP64 multicast line\n\nThen open http://localhost:8080, or connect to ws://localhost:8083/ws/v2\n\
+        a real MoldUDP64 multicast line\n  bist serve --target users                    accounts alone, on port 8081\n\nThen open http://localhost:8080, or connect to ws://localhost:8083/ws/v2\n\
         (docs/protocols/websocket.md).")]
     Serve(Serve),
 
@@ -105,6 +109,31 @@ pub enum Command {
 
     /// Check this machine: cores, limits, ports, multicast, clock. Every finding names its remedy.
     Doctor(DoctorArgs),
+
+    /// Make and manage accounts, also beside a running platform.
+    #[command(
+        after_help = "Examples:\n  bist user add ayse@example.com --name \"Ayşe Yılmaz\" --admin\n  bist user list\n  \
+        bist user disable bot@example.com --reason \"lost laptop\"\n\nThe page registers people, too: http://localhost:8080."
+    )]
+    User(UserArgs),
+
+    /// Make, list and revoke API keys for programs.
+    #[command(
+        after_help = "Examples:\n  bist key create ayse@example.com --name bot --scope market:read > key\n  bist key list \
+        ayse@example.com\n  curl -H \"Authorization: Bearer $(cat key)\" http://localhost:8080/api/v1/limits"
+    )]
+    Key(KeyArgs),
+
+    /// Look at, migrate, back up, restore or copy the databases of the services.
+    #[command(
+        after_help = "Examples:\n  bist migrate status\n  bist migrate backup\n  bist migrate restore FILE              stop the \
+        platform first\n  BIST__STORAGE__POSTGRES_URL=postgres://… bist migrate copy\n\ndocs/storage.md says what is kept where."
+    )]
+    Migrate(MigrateArgs),
+
+    /// Verify or export the audit log.
+    #[command(after_help = "Examples:\n  bist audit verify\n  bist audit export > audit.jsonl")]
+    Audit(AuditArgs),
 
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  bist completions bash > /etc/bash_completion.d/bist")]

@@ -70,6 +70,10 @@ pub struct Common {
     #[arg(long, value_name = "ADDR:PORT")]
     pub market_data_listen: Option<SocketAddr>,
 
+    /// Address and port of user management [default: 127.0.0.1:8081].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub users_listen: Option<SocketAddr>,
+
     /// Address and port of metrics and health [default: 127.0.0.1:9464].
     #[arg(long, value_name = "ADDR:PORT")]
     pub admin_listen: Option<SocketAddr>,
@@ -84,6 +88,7 @@ impl Common {
         put(&mut flags, "threads.layout", self.layout.map(name).as_ref());
         put(&mut flags, "api.listen", self.api_listen.as_ref());
         put(&mut flags, "market_data.listen", self.market_data_listen.as_ref());
+        put(&mut flags, "users.listen", self.users_listen.as_ref());
         put(&mut flags, "admin.listen", self.admin_listen.as_ref());
         flags
     }

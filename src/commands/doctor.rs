@@ -61,6 +61,7 @@ pub fn run(arguments: &DoctorArgs, settings: &Settings) -> Result<ExitCode> {
         receive_buffer(settings),
         port("port of REST and page", settings.api.listen, "api.listen"),
         port("port of WebSocket", settings.market_data.listen, "market_data.listen"),
+        port("port of accounts", settings.users.listen, "users.listen"),
         port("port of metrics", settings.admin.listen, "admin.listen"),
         multicast(),
         loopback(),

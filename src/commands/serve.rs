@@ -10,9 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::platform::Platform;
 use crate::platform::progress::Progress;
-use crate::platform::roles::Role;
+use crate::platform::roles::{Role, Running};
 use crate::platform::threads::Event;
 use crate::settings::{LogFormat, Settings};
 
@@ -37,7 +36,7 @@ pub fn run(settings: &Settings, role: Role, exit_at_end: bool, quiet: bool) -> R
         }
     })?;
 
-    let platform = match Platform::start(role, settings, &sender) {
+    let platform = match Running::start(role, settings, &sender) {
         Ok(platform) => platform,
         // What a start needs and does not get is what the operator asked for: a port, a file, a core.
         Err(error) => {
@@ -76,7 +75,7 @@ enum End {
 
 fn wait(
     events: &mpsc::Receiver<Event>,
-    platform: &Platform,
+    platform: &Running,
     bar: Option<&(ProgressBar, Progress)>,
     exit_at_end: bool,
 ) -> End {

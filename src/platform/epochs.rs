@@ -39,10 +39,7 @@ impl Epochs {
             tracing::warn!("storage.ephemeral: epochs come from the clock and may repeat after a restart");
             return Ok(Self { first: now_s, end: Cell::new(u64::MAX), kept: None });
         }
-        let path = storage.path.clone().or_else(|| DataFolder::default_path(|name| std::env::var_os(name)));
-        let path = path.context(
-            "storage.path is not set and there is no home folder; name a folder, or set storage.ephemeral = true",
-        )?;
+        let path = super::accounts::folder(storage)?;
         let advise = |error: StoreError| {
             anyhow!("storage.path: {error} (name another folder, or set storage.ephemeral = true to keep nothing)")
         };

@@ -37,6 +37,8 @@ pub fn config(settings: &Settings) -> distributor::Config {
         simulated,
         listen: market_data.listen,
         connections_max: market_data.connections_max,
+        connections_per_principal_max: market_data.connections_per_principal_max,
+        auth_required: settings.auth.required,
         subscriptions_max: market_data.subscriptions_max,
         queue_bytes: market_data.queue_bytes_max,
         queue_bytes_max: market_data.queue_bytes_max.saturating_mul(8),

@@ -5,16 +5,15 @@
 //!                                                └──update ring──▶ view ───▶ REST, page (tokio)
 //! ```
 //!
-//! Read in this order: [`roles`] (what a process runs), [`source`], [`ingest`], [`fan_out`], [`slow_path`] (its parts),
-//! [`hot_path`] (which thread does what), [`run_loops`], [`threads`], [`bounds`], [`shutdown`]; [`under_test`] is what `bist bench` measures. Holds no logic of its own: what a
+//! Read in this order: [`roles`] (what a process runs), [`source`], [`ingest`], [`fan_out`], [`slow_path`],
+//! [`admission`] (its parts),
+//! [`hot_path`] (which thread does what), [`run_loops`], [`threads`], [`bounds`], [`shutdown`]; [`users_alone`] is a role of one part; [`under_test`] is what `bist bench` measures. Holds no logic of its own: what a
 //! thread does is in the crate that it belongs to.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
 use book::metrics::MetricSource;
 
 use self::bounds::BookBounds;
@@ -22,11 +21,11 @@ use self::day_log::DayLog;
 use self::epochs::Epochs;
 use self::late_start::LateStart;
 use self::progress::Progress;
-use self::roles::Role;
 use self::shutdown::{Stops, stop_in_order};
-use self::threads::{Event, Threads};
-use crate::settings::Settings;
+use self::threads::Threads;
 
+pub mod accounts;
+mod admission;
 mod bounds;
 pub mod day_log;
 mod epochs;
@@ -42,6 +41,7 @@ mod slow_path;
 pub mod source;
 pub mod threads;
 pub mod under_test;
+mod users_alone;
 
 /// The running platform.
 pub struct Platform {
@@ -59,17 +59,11 @@ pub struct Platform {
     late_start: LateStart,
     epochs: Epochs,
     market_data: SocketAddr,
+    /// `users.url`
+    accounts_elsewhere: Option<String>,
 }
 
 impl Platform {
-    /// Opens and starts what a role runs; the threads report their ends to `events`.
-    ///
-    /// # Errors
-    /// A port that is taken, a file that cannot be read, a bad setting: each names what to change.
-    pub fn start(role: Role, settings: &Settings, events: &Sender<Event>) -> Result<Self> {
-        roles::start(role, settings, events)
-    }
-
     /// Where everything is, for the person who started it.
     pub fn banner(&self) -> String {
         let server = self.server.as_ref();
@@ -77,15 +71,35 @@ impl Platform {
         let admin = server.and_then(api::Server::admin_addr).map_or_else(|| "off".to_owned(), |a| a.to_string());
         format!(
             "\nbist {version}\n  source      {source}\n  market      {market}\n  web page    http://{web}\n  REST        http://{web}/swagger-ui\n  \
-             WebSocket   ws://{market_data}/ws/v2\n  metrics     http://{admin}/actuator/prometheus\n  threads     {plan}\n  data        {data}\n  \
-             stop        Ctrl-C\n",
+             WebSocket   ws://{market_data}/ws/v2\n  accounts    {accounts}\n  metrics     http://{admin}/actuator/prometheus\n  threads     {plan}\n  data        {data}\n  \
+             {setup}stop        Ctrl-C\n",
             version = env!("CARGO_PKG_VERSION"),
             source = self.source,
             market = self.origin.describe(),
             market_data = self.market_data,
             plan = self.threads.plan().describe(),
             data = self.epochs.describe(),
+            accounts = self.accounts_line(),
+            setup = self.setup_line(),
         )
+    }
+
+    /// Where accounts are: a port of this process, or another process.
+    fn accounts_line(&self) -> String {
+        let here = self.server.as_ref().and_then(api::Server::users_addr);
+        let elsewhere = self.accounts_elsewhere.as_ref().map(|url| format!("{url} (users.url)"));
+        here.map(|address| format!("http://{address}/swagger-ui")).or(elsewhere).unwrap_or_else(|| "off".to_owned())
+    }
+
+    /// While there is no account and only this machine reaches the page: how the first administrator is made. For the
+    /// person at the terminal alone, because the link opens something.
+    fn setup_line(&self) -> String {
+        use secrecy::ExposeSecret;
+        let on_loopback = |server: &&api::Server| server.local_addr().ip().is_loopback();
+        let link = self.server.as_ref().filter(on_loopback).and_then(api::Server::setup_link);
+        link.map_or_else(String::new, |link| {
+            format!("set up      {} makes the first administrator\n  ", link.expose_secret())
+        })
     }
 
     /// The same as one line of the log.
@@ -96,6 +110,7 @@ impl Platform {
             source = self.source,
             web = server.map(|server| server.local_addr().to_string()),
             market_data = %self.market_data,
+            users = server.and_then(api::Server::users_addr).map(|address| address.to_string()),
             admin = server.and_then(api::Server::admin_addr).map(|address| address.to_string()),
             threads = self.threads.plan().describe(),
             "started"

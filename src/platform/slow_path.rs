@@ -4,15 +4,16 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use book::metrics::MetricSource;
 use distributor::HandedOver;
 
 use super::bounds::BookBounds;
 use super::ingest::Updates;
 use super::late_start::LateStart;
-use super::source;
+use super::{accounts, source};
 use crate::settings::Settings;
 
 /// The view's thread of work, and the handle that requests read it by.
@@ -39,25 +40,26 @@ pub fn serve(
     health.add_readiness("bounds", move || bounds.verdict());
     let late_start = late_start.clone();
     health.add_readiness("session", move || late_start.verdict());
+    let (accounts, mail_task) = accounts::config(settings, &accounts::reached(settings))?;
     let parts = api::Parts {
         view: view.clone(),
-        health: Arc::new(health),
+        health,
         metrics,
         build: build_info(),
         feed: feed_origin(settings),
         limits: limits_of(settings),
+        accounts,
     };
-    let assembly = api::Assembly::new(api_config(settings, market_data), parts);
+    let assembly = api::Assembly::new(api_config(settings, market_data)?, parts);
     let server = api::Server::start(assembly)?;
+    if let Some(task) = mail_task {
+        server.spawn(task);
+    }
     slow_path.open(server.intake());
     Ok(server)
 }
 
-fn api_config(settings: &Settings, market_data: SocketAddr) -> api::Config {
-    let workers = match settings.threads.api_workers {
-        0 => std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4)),
-        workers => workers,
-    };
+fn api_config(settings: &Settings, market_data: SocketAddr) -> Result<api::Config> {
     // A server that listens everywhere is reached on the loopback address.
     let reach = if market_data.ip().is_unspecified() {
         SocketAddr::from((Ipv4Addr::LOCALHOST, market_data.port()))
@@ -66,14 +68,36 @@ fn api_config(settings: &Settings, market_data: SocketAddr) -> api::Config {
     };
     let mut config = api::Config {
         main: api::Listen { address: settings.api.listen, key: "api.listen" },
+        users: Some(api::Listen { address: settings.users.listen, key: "users.listen" }),
         admin: Some(api::Listen { address: settings.admin.listen, key: "admin.listen" }),
-        ..api::Config::default()
+        users_elsewhere: users_elsewhere(settings)?,
+        ..shared_config(settings)
     };
-    config.server.worker_threads = workers;
+    config.ws_proxy.market_data = reach;
+    Ok(config)
+}
+
+/// The users service of another process, when accounts are there.
+fn users_elsewhere(settings: &Settings) -> Result<Option<api::UpstreamConfig>> {
+    let Some(url) = &settings.users.url else { return Ok(None) };
+    let url = url.parse::<api::BaseUrl>().with_context(|| format!("users.url = {url}"))?;
+    let mut upstream = api::UpstreamConfig::new("users", url);
+    upstream.breaker.open_for = Duration::from_millis(settings.upstream.open_ms);
+    Ok(Some(upstream))
+}
+
+/// What every role takes from the settings: threads, allowances, doors.
+pub fn shared_config(settings: &Settings) -> api::Config {
+    let mut config = api::Config { auth_required: settings.auth.required, ..api::Config::default() };
+    config.server.worker_threads = match settings.threads.api_workers {
+        0 => std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4)),
+        workers => workers,
+    };
     config.rate_limit.requests_per_second = settings.api.requests_per_second;
     config.rate_limit.requests_burst = settings.api.requests_per_second.saturating_mul(2);
-    config.ws_proxy.market_data = reach;
     config.cors_origins.clone_from(&settings.api.cors_origins);
+    let proxies = settings.api.trusted_proxies.iter().map(std::net::IpAddr::to_canonical);
+    config.rate_limit.trusted_proxies = proxies.collect();
     config
 }
 
@@ -85,6 +109,12 @@ fn limits_of(settings: &Settings) -> Vec<api::Limit> {
     let time = |name, ns, meaning| api::Limit::of_time(name, std::time::Duration::from_nanos(ns), meaning);
     vec![
         limit("ws_connections", socket.connections_max, "connections", "Closed with 4409"),
+        limit(
+            "ws_connections_per_principal",
+            settings.market_data.connections_per_principal_max,
+            "connections",
+            "Of one API key, or of one user's tokens: closed with 4409",
+        ),
         limit("ws_subscriptions", socket.subscriptions_max, "subscriptions", "Of a connection: SUBSCRIPTION_LIMIT"),
         limit("ws_requests_per_second", socket.requests_per_second as usize, "requests", "Of a connection: delayed"),
         limit("ws_requests_waiting", socket.requests_waiting_max, "requests", "Delayed ones: closed with 4429"),
@@ -107,7 +137,8 @@ fn feed_origin(settings: &Settings) -> api::FeedOrigin {
     api::FeedOrigin { source, simulated }
 }
 
-fn build_info() -> api::BuildInfo {
+/// Which build this is.
+pub fn build_info() -> api::BuildInfo {
     api::BuildInfo { version: env!("CARGO_PKG_VERSION"), revision: env!("BIST_REVISION"), rustc: env!("BIST_RUSTC") }
 }
 

@@ -25,9 +25,19 @@ pub fn check(settings: &Settings) -> Result<()> {
     within("rings.event_slots", settings.rings.event_slots, &EVENT_SLOTS)?;
     within("rings.update_slots", settings.rings.update_slots, &UPDATE_SLOTS)?;
     within("market_data.connections_max", settings.market_data.connections_max, &(1..=1_000_000))?;
+    let per_principal = settings.market_data.connections_per_principal_max;
+    within("market_data.connections_per_principal_max", per_principal, &(1..=1_000_000))?;
     within("market_data.subscriptions_max", settings.market_data.subscriptions_max, &(1..=1_000_000))?;
     within("market_data.queue_bytes_max", settings.market_data.queue_bytes_max, &(4_096..=(1 << 30)))?;
     within("threads.api_workers", settings.threads.api_workers, &(0..=64))?;
+    within("users.hash_threads", settings.users.hash_threads, &(1..=16))?;
+    within("users.hash_queue_max", settings.users.hash_queue_max, &(1..=1_000))?;
+    within("users.registrations_per_hour", settings.users.registrations_per_hour as usize, &(1..=1_000_000))?;
+    within("upstream.open_ms", settings.upstream.open_ms as usize, &(100..=3_600_000))?;
+    if let Some(url) = &settings.users.url {
+        let parsed = url.parse::<api::BaseUrl>();
+        ensure!(parsed.is_ok(), "users.url = {url}: it takes http://HOST:PORT without a path, a user or a query");
+    }
     log_level(&settings.log.level, "log.level")?;
     origins(&settings.api.cors_origins)?;
     simulator(settings)?;
@@ -92,6 +102,7 @@ fn ports(settings: &Settings) -> Result<()> {
         ("api.listen", settings.api.listen),
         ("market_data.listen", settings.market_data.listen),
         ("admin.listen", settings.admin.listen),
+        ("users.listen", settings.users.listen),
     ];
     for (at, (key, address)) in servers.iter().enumerate() {
         for (other, taken) in &servers[..at] {
@@ -129,6 +140,20 @@ mod tests {
     #[test]
     fn the_defaults_are_good() {
         check(&Settings::default()).unwrap();
+    }
+
+    #[test]
+    fn a_service_elsewhere_is_a_host_and_a_port() {
+        let with = |url: &str| {
+            let mut settings = Settings::default();
+            settings.users.url = Some(url.to_owned());
+            check(&settings)
+        };
+        with("http://users.example:8081").unwrap();
+        for bad in ["users.example:8081", "https://users.example:8081", "http://users.example:8081/api"] {
+            let error = with(bad).unwrap_err().to_string();
+            assert!(error.starts_with("users.url = "), "{error}");
+        }
     }
 
     #[test]

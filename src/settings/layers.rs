@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ::book::market::OrderKey;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use config::{Config, Environment, File, FileFormat, Source, Value, ValueKind};
 
+use super::secret::{HIDDEN, SECRET_KEYS, Secret};
 use super::{Book, OPTIONAL, Settings, SourceKind};
 
 /// Settings and where each value came from.
@@ -31,6 +32,7 @@ pub fn load(files: &[PathBuf], flags: &[(&str, String)]) -> Result<Loaded> {
         .list_separator(",")
         .with_list_parse_key("threads.cores")
         .with_list_parse_key("api.cors_origins")
+        .with_list_parse_key("api.trusted_proxies")
         .try_parsing(true);
     let named = |file: &PathBuf| {
         let name = format!("file {}", file.display());
@@ -72,7 +74,8 @@ pub fn load_from(files: &[(String, String)], environment: &Environment, flags: &
         builder = builder.set_override(*key, value.as_str())?;
     }
     let config = builder.build()?;
-    let settings: Settings = config.try_deserialize().map_err(|error| anyhow!("configuration: {error}"))?;
+    let mut settings: Settings = config.try_deserialize().map_err(|error| anyhow!("configuration: {error}"))?;
+    read_secrets(&mut settings).context("configuration")?;
     settings.book.limits(OrderKey::Id).check().map_err(|wrong| anyhow!("configuration: book.{wrong}"))?;
     super::check::check(&settings).context("configuration")?;
     Ok(Loaded { settings, origins })
@@ -81,11 +84,33 @@ pub fn load_from(files: &[(String, String)], environment: &Environment, flags: &
 /// The source that the layers name, for the defaults that depend on it. One that cannot be read is refused later, by its
 /// layer.
 fn source_named(files: &[(String, String)], environment: &Environment, flags: &[(&str, String)]) -> SourceKind {
-    let of_files = files.iter().map(|(_, text)| File::from_str(text, FileFormat::Toml));
-    let named = of_files.fold(Config::builder(), config::ConfigBuilder::add_source).add_source(environment.clone());
+    let mut named = Config::builder();
+    for (_, text) in files {
+        named = named.add_source(File::from_str(text, FileFormat::Toml));
+    }
+    let named = named.add_source(environment.clone());
     let flag = flags.iter().rev().find(|(key, _)| *key == "feed.source").map(|(_, value)| value.clone());
     let named = flag.or_else(|| named.build().ok()?.get_string("feed.source").ok());
     named.and_then(|name| SourceKind::from_name(&name)).unwrap_or_default()
+}
+
+/// Fills in the secrets that stand in files of their own.
+fn read_secrets(settings: &mut Settings) -> Result<()> {
+    let (storage, users) = (&mut settings.storage, &mut settings.users);
+    let pairs = [
+        ("storage.postgres_url", &storage.postgres_url_file, &mut storage.postgres_url),
+        ("storage.redis_url", &storage.redis_url_file, &mut storage.redis_url),
+        ("users.smtp_url", &users.smtp_url_file, &mut users.smtp_url),
+    ];
+    for (key, file, secret) in pairs {
+        let Some(file) = file else { continue };
+        ensure!(secret.is_none(), "{key} and {key}_file are both set: keep one");
+        let text = std::fs::read_to_string(file).with_context(|| format!("{key}_file: {}", file.display()))?;
+        let text = text.trim();
+        ensure!(!text.is_empty() && !text.contains('\n'), "{key}_file: {} must hold one line", file.display());
+        *secret = Some(Secret::from(text.to_owned()));
+    }
+    Ok(())
 }
 
 /// Each layer must make sense by itself, so that the message can name it.
@@ -113,7 +138,8 @@ fn flatten(key: &str, value: &Value, name: &str, origins: &mut BTreeMap<String, 
             }
         }
         _ => {
-            origins.insert(key.to_owned(), (toml_text(value), name.to_owned()));
+            let shown = if SECRET_KEYS.contains(&key) { HIDDEN.into() } else { value.clone() };
+            origins.insert(key.to_owned(), (toml_text(&shown), name.to_owned()));
         }
     }
 }
@@ -174,6 +200,7 @@ mod tests {
             .list_separator(",")
             .with_list_parse_key("threads.cores")
             .with_list_parse_key("api.cors_origins")
+            .with_list_parse_key("api.trusted_proxies")
             .try_parsing(true)
             .source(Some(map))
     }
@@ -189,6 +216,7 @@ mod tests {
             ("BIST__SIM__SEED", "4"),
             ("BIST__THREADS__CORES", "2,3"),
             ("BIST__API__CORS_ORIGINS", "https://a,https://b"),
+            ("BIST__API__TRUSTED_PROXIES", "10.0.0.1,::1"),
         ]);
         let flags = [("sim.symbols", "7".to_owned())];
         let loaded = load_from(&[file], &environment, &flags).unwrap();
@@ -196,6 +224,7 @@ mod tests {
         assert_eq!((sim.rate, sim.seed, sim.symbols), (5_000, 4, 7));
         assert_eq!(loaded.settings.threads.cores, [2, 3]);
         assert_eq!(loaded.settings.api.cors_origins, ["https://a", "https://b"]);
+        assert_eq!(loaded.settings.api.trusted_proxies.len(), 2);
         assert_eq!(loaded.origins["sim.seed"], ("4".into(), "environment".into()));
         assert_eq!(loaded.origins["sim.symbols"].1, "flag");
         assert!(loaded.origins["sim.rate"].1.starts_with("file "));
@@ -271,6 +300,28 @@ mod tests {
         let file = file("[api]\nlisten = \"nowhere\"\n");
         let error = load_from(&[file], &environment(&[]), &[]).err().unwrap().to_string();
         assert!(error.contains("api.listen"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_comes_from_a_file_or_the_environment_and_is_never_shown() {
+        let marked = "postgres://bist:mark-of-a-secret@db/bist";
+        let given = environment(&[("BIST__STORAGE__POSTGRES_URL", marked)]);
+        let loaded = load_from(&[], &given, &[]).unwrap();
+        assert!(loaded.settings.storage.postgres_url == Some(Secret::from(marked.to_owned())));
+        let shown = format!("{}{:?}", loaded.to_toml(), loaded.settings);
+        assert!(shown.contains(HIDDEN) && !shown.contains("mark-of-a-secret"), "{shown}");
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("url");
+        std::fs::write(&path, format!("{marked}\n")).unwrap();
+        let named = format!("[storage]\npostgres_url_file = {:?}\n", path.display().to_string());
+        let loaded = load_from(&[file(&named)], &environment(&[]), &[]).unwrap();
+        assert!(loaded.settings.storage.postgres_url == Some(Secret::from(marked.to_owned())));
+        let error = format!("{:#}", load_from(&[file(&named)], &given, &[]).err().unwrap());
+        assert!(error.contains("storage.postgres_url") && !error.contains("mark-of"), "{error}");
+        std::fs::remove_file(path).unwrap();
+        let error = format!("{:#}", load_from(&[file(&named)], &environment(&[]), &[]).err().unwrap());
+        assert!(error.contains("storage.postgres_url_file"), "{error}");
     }
 
     #[test]

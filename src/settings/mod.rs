@@ -1,7 +1,6 @@
 //! What can be configured: one file and struct per section, each key with its unit and default.
 //!
-//! Layers and their order are those of [`layers`]. Never holds a secret as plain text to print: there is none in this
-//! version.
+//! Layers and their order are those of [`layers`]. Secrets show as `(secret)` wherever settings are printed.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 mod admin;
 mod api;
+mod auth;
 mod book;
 pub mod check;
 mod feed;
@@ -17,12 +17,16 @@ mod log;
 mod market_data;
 mod replay;
 mod rings;
+mod secret;
 mod sim;
 mod storage;
 mod threads;
+mod upstream;
+mod users;
 
 pub use self::admin::Admin;
 pub use self::api::Api;
+pub use self::auth::Auth;
 pub use self::book::Book;
 pub use self::feed::{Feed, FeedLine, Protocol, SourceKind};
 pub use self::layers::{Loaded, default_files, load};
@@ -30,9 +34,12 @@ pub use self::log::{Log, LogFormat};
 pub use self::market_data::MarketData;
 pub use self::replay::Replay;
 pub use self::rings::Rings;
+pub use self::secret::Secret;
 pub use self::sim::{Sim, SimClock};
 pub use self::storage::Storage;
 pub use self::threads::{Layout, Pin, Threads, Wait};
+pub use self::upstream::Upstream;
+pub use self::users::Users;
 
 /// Everything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -54,16 +61,37 @@ pub struct Settings {
     pub market_data: MarketData,
     /// REST and the web page.
     pub api: Api,
+    /// Who must say who they are.
+    pub auth: Auth,
     /// Metrics and health for operators.
     pub admin: Admin,
     /// Logs.
     pub log: Log,
     /// What survives a restart.
     pub storage: Storage,
+    /// Accounts.
+    pub users: Users,
+    /// Services in other processes.
+    pub upstream: Upstream,
 }
 
 /// Keys that have no value by default, and so do not show among the defaults.
-pub const OPTIONAL: [&str; 5] = ["feed.group", "feed.references", "feed.request_server", "replay.file", "storage.path"];
+pub const OPTIONAL: [&str; 14] = [
+    "feed.group",
+    "feed.references",
+    "feed.request_server",
+    "replay.file",
+    "storage.path",
+    "storage.postgres_url",
+    "storage.postgres_url_file",
+    "storage.redis_url",
+    "storage.redis_url_file",
+    "storage.master_keys_file",
+    "users.page_url",
+    "users.url",
+    "users.smtp_url",
+    "users.smtp_url_file",
+];
 
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)

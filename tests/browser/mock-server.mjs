@@ -8,6 +8,7 @@ import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
 import { crc32 } from '../../api/web/js/book.js';
+import { Accounts } from './mock-accounts.mjs';
 import { generator, NAMES, nowNs, Share } from './mock-share.mjs';
 
 const ROOT = fileURLToPath(new URL('../../api/web/', import.meta.url));
@@ -32,6 +33,13 @@ function named(names, symbols) {
   });
 }
 
+/** The JSON that a request carries, undefined where it carries none. */
+async function bodyOf(request) {
+  let text = '';
+  for await (const part of request) text += part;
+  return text === '' ? undefined : JSON.parse(text);
+}
+
 const STATED = {
   real: { source: 'itch', simulated: false }, sim: { source: 'sim', simulated: true }, replay: { source: 'replay', simulated: false, replay_of: '2026-11-23.itch.gz' },
 };
@@ -39,12 +47,13 @@ const STATED = {
 /**
  * Starts it. `rate`: events a second over all shares; `symbols`: how many shares, named after `names`; `epoch`; `origin`: `real`,
  * `sim`, `replay` or null for a server that does not say it; `late`: the exchange has sent nothing yet; `midway`: the session was
- * joined midway; `young`: no candles of the past; `subscriptionsMax`; `receivedAt`: every `ts_recv`, as of a replay.
+ * joined midway; `young`: no candles of the past; `accounts`: options of its `Accounts`; `authRequired`: nobody gets market data
+ * without a token; `subscriptionsMax`; `receivedAt`: every `ts_recv`, as of a replay.
  * The result has `url`, `fault(name)` (see below), `requests` (all that clients sent), `open()` subscriptions and `close()`.
  */
 export async function start({
   port = 0, rate = 400, symbols = NAMES.length, seed = 7, names = NAMES, epoch: firstEpoch = 3, origin = 'real', late = false, midway = false, young = false,
-  subscriptionsMax = 1_024, receivedAt = null,
+  subscriptionsMax = 1_024, receivedAt = null, accounts: accountOptions = {}, authRequired = false,
 } = {}) {
   let seq = 1000;
   const epoch = firstEpoch;
@@ -53,6 +62,7 @@ export async function start({
   const shares = named(names, symbols).map((name, i) => new Share(name, seed * 1000 + i, young));
   const bySymbol = new Map(shares.map((share) => [share.symbol, share]));
   const clients = new Set();
+  const accounts = new Accounts(accountOptions);
   /** The feed as heartbeats tell it; `mark`: the reason that books are marked with. */
   const feed = { session: late ? 'waiting' : 'open', stale: null, mark: null, isMute: false, midway };
   const listed = () => (feed.session === 'waiting' ? [] : shares);
@@ -69,9 +79,16 @@ export async function start({
 
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, 'http://x');
+    const asked = accounts.answer(request.method, url.pathname, request.headers.authorization, await bodyOf(request));
+    if (asked !== null) {
+      response.writeHead(asked.status, { 'content-type': 'application/json', ...asked.headers }).end(JSON.stringify(asked.body));
+      return;
+    }
     const answer = rest(url);
     if (answer !== null) {
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+      const isClosed = authRequired && url.pathname.startsWith('/api/') && !accounts.admits(request.headers.authorization);
+      const body = isClosed ? { success: false, error: { code: 'UNAUTHENTICATED', message: 'log in', details: null }, timestamp: '' } : answer;
+      response.writeHead(isClosed ? 401 : 200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
       return;
     }
     const path = normalize(decodeURIComponent(url.pathname));
@@ -164,6 +181,16 @@ export async function start({
     const { method, params = {}, req_id } = request;
     const reply = (result) => send(client, { method, req_id, success: true, result, warnings: [], time_in: String(nowNs()), time_out: String(nowNs()) });
     const refuse = (symbol, code, retryable) => send(client, { method, req_id, success: false, error: { code, message: code, retryable }, symbol, time_in: '0', time_out: '0' });
+    if (method === 'auth') {
+      client.isKnown = accounts.admits(params.token);
+      if (client.isKnown || !authRequired) reply({});
+      else refuse(undefined, 'UNAUTHENTICATED', false);
+      return;
+    }
+    if (authRequired && !client.isKnown) {
+      refuse(undefined, 'AUTH_REQUIRED', false);
+      return;
+    }
     const list = params.symbol?.[0] === '*' ? shares.map((share) => share.symbol) : (params.symbol ?? []);
     if (params.channel === 'heartbeat') {
       reply({ channel: 'heartbeat', interval_s: 1, sub_id: client.nextId++ });
@@ -358,6 +385,7 @@ export async function start({
     url: `http://127.0.0.1:${server.address().port}`,
     port: server.address().port,
     requests,
+    accounts,
     symbols: shares.map(({ symbol }) => symbol),
     /** `channel symbol` of everything that is subscribed now, over all clients. */
     open: () => [...clients].flatMap((client) => [...client.subscriptions.keys()]),

@@ -50,15 +50,16 @@ export class Program {
 
   /** Starts it, the second time on the same ports, and waits until it is ready. */
   async start() {
-    this.ports ??= await sparePorts(3);
+    this.ports ??= await sparePorts(4);
     this.data ??= mkdtempSync(join(tmpdir(), 'bist-'));
-    const [api, marketData, admin] = this.ports;
+    const [api, marketData, admin, users] = this.ports;
     const child = spawn(binary(), ['serve', '--source', 'sim', '--rate', String(this.rate), '--seed', String(this.seed)], {
       cwd: ROOT,
       env: {
         ...process.env,
         BIST__API__LISTEN: `127.0.0.1:${api}`,
         BIST__MARKET_DATA__LISTEN: `127.0.0.1:${marketData}`,
+        BIST__USERS__LISTEN: `127.0.0.1:${users}`,
         BIST__ADMIN__LISTEN: `127.0.0.1:${admin}`,
         BIST__STORAGE__PATH: this.data,
       },

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need, runs the unit tests of the page's modules, the faults, what is shown as live, every state at every
+# Installs what the tests need, runs the unit tests of the page's modules, the faults, the account, what is shown as live, every state at every
 # width, and the walk through the real program's page. Ends with "N passed, N failed"; fails when anything did.
 set -uo pipefail
 cd "$(dirname "$0")"
@@ -13,7 +13,7 @@ trap 'rm -f "$result"' EXIT
 node --test --test-concurrency=1 \
   --test-reporter=spec --test-reporter-destination=stdout \
   --test-reporter=tap --test-reporter-destination="$result" \
-  unit/*.test.mjs faults.test.mjs truth.test.mjs layout.test.mjs page.test.mjs
+  unit/*.test.mjs faults.test.mjs account.test.mjs truth.test.mjs layout.test.mjs page.test.mjs
 status=$?
 
 count() { sed -n "s/^# $1 \([0-9]*\)$/\1/p" "$result" | tail -1; }

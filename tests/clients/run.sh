@@ -19,9 +19,9 @@ venv="$target/clients-venv"
 "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement requirements.txt
 "$venv/bin/python" -m pytest -q
 
-read -r api market admin <<<"$("$venv/bin/python" - <<'PY'
+read -r api market users admin <<<"$("$venv/bin/python" - <<'PY'
 import socket
-sockets = [socket.socket() for _ in range(3)]
+sockets = [socket.socket() for _ in range(4)]
 for one in sockets:
     one.bind(("127.0.0.1", 0))
 print(*(one.getsockname()[1] for one in sockets))
@@ -31,6 +31,7 @@ log="$(mktemp)"
 data="$(mktemp -d)"
 cd "$root"
 BIST__API__LISTEN="127.0.0.1:$api" BIST__MARKET_DATA__LISTEN="127.0.0.1:$market" BIST__ADMIN__LISTEN="127.0.0.1:$admin" \
+  BIST__USERS__LISTEN="127.0.0.1:$users" \
   BIST__STORAGE__PATH="$data" \
   "$bist" serve --source sim --rate "${SOAK_RATE:-5000}" --seed 7 >"$log" 2>&1 &
 program=$!

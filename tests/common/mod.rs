@@ -1,6 +1,8 @@
 //! Starts the real program on free ports, and talks to it with clients that are not ours.
 #![allow(dead_code, missing_docs)] // each test file uses its own part of it; nobody outside does
 
+pub mod accounts;
+
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -15,6 +17,7 @@ pub struct Bist {
     child: Child,
     pub api: SocketAddr,
     pub market_data: SocketAddr,
+    pub users: SocketAddr,
     pub admin: SocketAddr,
 }
 
@@ -57,23 +60,56 @@ impl Bist {
         (0..5).find_map(|_| Self::start_once(arguments, environment)).expect("a program that starts and stays")
     }
 
+    /// The users service alone: at `users`, or at a port of its choice. Of the addresses only `users` means something.
+    pub fn start_users(users: Option<SocketAddr>, environment: &[(&str, &str)]) -> Self {
+        let start = || {
+            let [api, market_data, any, admin] = [(); 4].map(|()| free_port());
+            let users = users.unwrap_or(any);
+            Self::start_at([api, market_data, users, admin], &[users], &["serve", "--target", "users"], environment)
+        };
+        (0..5).find_map(|_| start()).expect("a users service that starts and stays")
+    }
+
+    /// Everything but accounts, which are at `users`.
+    pub fn start_without_users(arguments: &[&str], users: SocketAddr, environment: &[(&str, &str)]) -> Self {
+        let url = format!("http://{users}");
+        let environment = [environment, &[("BIST__USERS__URL", url.as_str())]].concat();
+        let start = || {
+            let [api, market_data, closed, admin] = [(); 4].map(|()| free_port());
+            let wait = [api, market_data, admin];
+            Self::start_at([api, market_data, closed, admin], &wait, arguments, &environment)
+        };
+        (0..5).find_map(|_| start()).expect("a program that starts and stays")
+    }
+
     /// `None`: it ended before its ports answered.
     fn start_once(arguments: &[&str], environment: &[(&str, &str)]) -> Option<Self> {
-        let (api, market_data, admin) = (free_port(), free_port(), free_port());
+        let ports = [(); 4].map(|()| free_port());
+        Self::start_at(ports, &ports, arguments, environment)
+    }
+
+    /// The same at these ports, of which those of `wait` must answer.
+    fn start_at(
+        [api, market_data, users, admin]: [SocketAddr; 4],
+        wait: &[SocketAddr],
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Option<Self> {
         let child = command(arguments)
             .env("BIST__API__LISTEN", api.to_string())
             .env("BIST__MARKET_DATA__LISTEN", market_data.to_string())
+            .env("BIST__USERS__LISTEN", users.to_string())
             .env("BIST__ADMIN__LISTEN", admin.to_string())
             .envs(environment.iter().copied())
             .stderr(if std::env::var_os("BIST_TEST_LOG").is_some() { Stdio::inherit() } else { Stdio::null() })
             .spawn()
             .expect("the program starts");
-        let mut bist = Self { child, api, market_data, admin };
+        let mut bist = Self { child, api, market_data, users, admin };
         let answers = wait_for("the ports to answer", Duration::from_secs(10), || {
             if bist.child.try_wait().expect("a child").is_some() {
                 return Some(false);
             }
-            [api, market_data, admin].iter().all(|port| TcpStream::connect(port).is_ok()).then_some(true)
+            wait.iter().all(|port| TcpStream::connect(port).is_ok()).then_some(true)
         });
         answers.then_some(bist)
     }

@@ -5,3 +5,4 @@
 //! a network a client is another implementation of the same trait.
 
 pub mod market_data;
+pub mod users;

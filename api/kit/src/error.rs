@@ -3,7 +3,7 @@
 //! Never tells a caller anything of the inside beyond what it asked for.
 
 use axum::extract::Request;
-use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -120,7 +120,7 @@ pub async fn shape_errors(request: Request, next: Next) -> Response {
     }
     // What the layers below said in headers stays said.
     for (name, value) in &parts.headers {
-        if name == ALLOW || name.as_str().starts_with("ratelimit-") {
+        if name == ALLOW || name == WWW_AUTHENTICATE || name.as_str().starts_with("ratelimit-") {
             shaped.headers_mut().insert(name.clone(), value.clone());
         }
     }

@@ -26,7 +26,7 @@ use crate::limits::Limit;
 /// Bounds of one request.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestBounds {
-    /// Longest body in bytes (no request of today has one).
+    /// Longest body in bytes, of any path; a path may take less.
     pub body_bytes_max: usize,
     /// Time for an answer to be made.
     pub request_timeout: Duration,
@@ -48,6 +48,11 @@ impl RequestBounds {
         ]
     }
 }
+
+/// When the answer to a request will be given up; the layers put it into every request, so that whoever asks another process
+/// for it waits no longer than that.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(pub Instant);
 
 /// Scripts and styles only as files of ours: nothing inline, no `eval`, no other host, no frame around it.
 const SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -79,7 +84,7 @@ pub fn with_cors(routes: Router, origins: &[HeaderValue]) -> Router {
 
 /// `routes` behind all of it. `service` labels the requests of this port.
 pub fn layered(routes: Router, service: &'static str, bounds: RequestBounds, http: &Arc<HttpMetrics>) -> Router {
-    let counted = (Arc::clone(http), service);
+    let counted = (Arc::clone(http), service, bounds.request_timeout);
     let http = Arc::clone(http);
     let on_panic = move |_: Box<dyn std::any::Any + Send>| {
         http.count_panic();
@@ -101,11 +106,12 @@ pub fn layered(routes: Router, service: &'static str, bounds: RequestBounds, htt
 }
 
 async fn count(
-    State((http, service)): State<(Arc<HttpMetrics>, &'static str)>,
-    request: Request,
+    State((http, service, request_timeout)): State<(Arc<HttpMetrics>, &'static str, Duration)>,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let begin = Instant::now();
+    request.extensions_mut().insert(Deadline(begin + request_timeout));
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;

@@ -12,7 +12,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::{Access, Row};
 use crate::envelope::Success;
+use crate::principal::Principal;
 
 /// A number that a caller can hit.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
@@ -50,13 +52,41 @@ impl Limit {
 pub struct Limits {
     /// In no particular order.
     pub items: Vec<Limit>,
+    /// Whose allowance the caller's requests take from.
+    pub caller: Caller,
 }
 
-/// Every number that a caller can hit
+/// Whose allowance the caller's requests take from: `ratelimit-…` in each answer's head says what is left of it.
+#[derive(Serialize, ToSchema)]
+pub struct Caller {
+    /// `key`, `user`, or `address` for a caller who is not known.
+    #[schema(example = "address")]
+    pub kind: &'static str,
+    /// Public id of the key or user; null for an address.
+    #[schema(example = json!(null))]
+    pub id: Option<String>,
+}
+
+impl Caller {
+    fn of(principal: &Principal) -> Self {
+        let (kind, id) = match principal {
+            Principal::Anonymous => ("address", None),
+            Principal::User { user_id, .. } => ("user", Some(user_id.to_string())),
+            Principal::Key { key_id, .. } => ("key", Some(key_id.to_string())),
+        };
+        Self { kind, id }
+    }
+}
+
+/// Who may ask for them.
+pub(crate) const ACCESS: Row = Row::new("GET", "/api/v1/limits", Access::Anyone);
+
+/// Every number that a caller can hit, and whose allowance its requests take from
 #[utoipa::path(get, path = "/limits", tag = "limits",
     responses((status = 200, description = "The limits in force.", body = Success<Limits>)))]
-async fn limits_route(State(limits): State<Arc<[Limit]>>) -> Json<Success<Limits>> {
-    Json(Success::new(Limits { items: limits.to_vec() }, None))
+async fn limits_route(State(limits): State<Arc<[Limit]>>, principal: Principal) -> Json<Success<Limits>> {
+    let caller = Caller::of(&principal);
+    Json(Success::new(Limits { items: limits.to_vec(), caller }, None))
 }
 
 /// The route, below `/api/v1`.

@@ -6,6 +6,7 @@
 use axum::Router;
 use serde_json::json;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItem};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder,
     schema::{ComponentsBuilder, Schema},
@@ -34,7 +35,7 @@ pub struct DescribedError {
 }
 
 /// Errors that any path under `/api/v1` may answer with.
-fn common_errors() -> [DescribedError; 5] {
+fn common_errors() -> [DescribedError; 7] {
     let error = |status, code, when, message, details| DescribedError { status, code, when, message, details };
     [
         error(
@@ -45,9 +46,23 @@ fn common_errors() -> [DescribedError; 5] {
             json!({ "parameter": "limit", "given": "0", "allowed": "a whole number 1..100" }),
         ),
         error(
+            401,
+            "UNAUTHENTICATED",
+            "The credential is missing or not valid.",
+            "the credential is missing or not valid; log in, or send a key as `Authorization: Bearer …`",
+            json!({}),
+        ),
+        error(
+            403,
+            "FORBIDDEN",
+            "The caller may not do this (also `SCOPE_MISSING`, `KEY_NOT_ALLOWED`).",
+            "this needs the role admin",
+            json!({ "role": "admin" }),
+        ),
+        error(
             405,
             "METHOD_NOT_ALLOWED",
-            "Only GET and HEAD are taken.",
+            "The path does not take this method.",
             "this path does not take this method",
             json!({}),
         ),
@@ -69,6 +84,14 @@ fn common_errors() -> [DescribedError; 5] {
     ]
 }
 
+/// Name of the one way to say who asks.
+pub const BEARER: &str = "bearer";
+
+fn bearer() -> SecurityScheme {
+    let text = "An access token (`POST /api/v1/auth/login`) or an API key (`bist_paper_…`, `bist_live_…`).";
+    SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(text)).build())
+}
+
 /// The head of a description; the handlers add their paths.
 #[must_use]
 pub fn head(title: &str, description: &str) -> OpenApi {
@@ -82,14 +105,18 @@ pub fn head(title: &str, description: &str) -> OpenApi {
         .schema(Failure::name(), Failure::schema())
         .schema(ErrorBody::name(), ErrorBody::schema())
         .schema(Problem::name(), Problem::schema())
+        .security_scheme(BEARER, bearer())
         .build();
     OpenApiBuilder::new().info(info).components(Some(components)).build()
 }
 
 /// Adds `error` to what `path` may answer.
 pub fn describe_error(path: &str, item: &mut PathItem, error: &DescribedError) {
-    for operation in [&mut item.get, &mut item.head].into_iter().flatten() {
-        operation.responses.responses.insert(error.status.to_string(), RefOr::T(error_response(path, error)));
+    let PathItem { get, head, post, put, patch, delete, .. } = item;
+    for operation in [get, head, post, put, patch, delete].into_iter().flatten() {
+        let status = error.status.to_string();
+        // What the handler itself says of this status is more exact.
+        operation.responses.responses.entry(status).or_insert_with(|| RefOr::T(error_response(path, error)));
     }
 }
 

@@ -15,6 +15,15 @@ use axum::http::request::Parts;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 
+/// Address of the caller: the peer, or whom a trusted proxy in front names; the doors put it into every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client(pub IpAddr);
+
+/// When the credential of a request ends, Unix milliseconds; `None` = never, or there is none. The doors put it into every
+/// request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CredentialEnd(pub Option<i64>);
+
 /// Who is asking.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Principal {
@@ -25,6 +34,8 @@ pub enum Principal {
     User {
         /// The user's public id.
         user_id: Arc<str>,
+        /// The session that the access token belongs to.
+        session_id: Arc<str>,
         /// What this person may do.
         roles: BTreeSet<Role>,
     },
@@ -121,7 +132,8 @@ mod tests {
     async fn a_request_that_nobody_vouched_for_is_anonymous() {
         let (mut parts, ()) = Request::new(()).into_parts();
         assert_eq!(Principal::from_request_parts(&mut parts, &()).await, Ok(Principal::Anonymous));
-        let user = Principal::User { user_id: "u1".into(), roles: BTreeSet::from([Role::Viewer]) };
+        let user =
+            Principal::User { user_id: "u1".into(), session_id: "s1".into(), roles: BTreeSet::from([Role::Viewer]) };
         parts.extensions.insert(user.clone());
         let found = Principal::from_request_parts(&mut parts, &()).await.unwrap();
         assert_eq!((found.user_id().map(|id| &**id), &found), (Some("u1"), &user));

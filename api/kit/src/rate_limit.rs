@@ -1,8 +1,8 @@
-//! How many requests a client may make: GCRA per address, in a table that cannot grow.
+//! How many requests a caller may make: GCRA per key, else per user, else per address, in a table that cannot grow.
 //!
-//! Addresses are hashed with a key drawn at start into a fixed number of buckets, one allowance each: memory is
+//! Names and addresses are hashed with a key drawn at start into a fixed number of buckets, one allowance each: memory is
 //! bounded whatever is sent, and nobody can choose whose bucket to share. IPv6 clients count by their /64, which is
-//! what one subscriber has. Never keeps an address.
+//! what one subscriber has. Never keeps a name or an address.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,10 +10,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use book::metrics::{MetricSource, Sample};
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
@@ -23,14 +20,14 @@ use serde_json::json;
 
 use crate::error::ApiError;
 use crate::limits::Limit;
-use crate::principal::Peer;
+use crate::principal::Principal;
 
 /// How many requests one client may make.
 #[derive(Clone, Debug)]
 pub struct RateLimitConfig {
-    /// Requests per second and client address under `/api/v1`; 0 = no limit.
+    /// Requests per second of one caller (key, else user, else address) under `/api/v1`; 0 = no limit.
     pub requests_per_second: u32,
-    /// Requests that a client may make at once after a pause.
+    /// Requests that a caller may make at once after a pause.
     pub requests_burst: u32,
     /// Hash buckets that client addresses share, one allowance each: what bounds the table.
     pub client_buckets: usize,
@@ -55,16 +52,61 @@ impl RateLimitConfig {
             meaning,
         };
         vec![
-            rate("rest.requests_per_second", self.requests_per_second, "429 RATE_LIMITED with Retry-After, per client"),
+            rate(
+                "rest.requests_per_second",
+                self.requests_per_second,
+                "429 RATE_LIMITED with Retry-After, per key, else user, else address",
+            ),
             rate("rest.requests_burst", self.requests_burst, "requests at once after a pause, per client"),
+            rate(
+                "rest.credentials_per_second",
+                self.requests_per_second.saturating_mul(ATTEMPTS_FACTOR),
+                "429 RATE_LIMITED: requests with a credential, of all callers of one address",
+            ),
         ]
     }
 }
 
-/// The rate limit of one process: all its ports count a client together.
+/// Callers of one address that all send good credentials together may ask so many times as often as one of them.
+const ATTEMPTS_FACTOR: u32 = 5;
+
+/// Whose allowance a request takes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Who<'w> {
+    /// Nobody who is known.
+    Address(IpAddr),
+    /// A person, by id.
+    User(&'w str),
+    /// A key, by id.
+    Key(&'w str),
+}
+
+impl<'w> Who<'w> {
+    /// The allowance of `principal`, or of the address of nobody.
+    #[must_use]
+    pub fn of(principal: &'w Principal, from: IpAddr) -> Self {
+        match principal {
+            Principal::Anonymous => Self::Address(from),
+            Principal::User { user_id, .. } => Self::User(user_id),
+            Principal::Key { key_id, .. } => Self::Key(key_id),
+        }
+    }
+
+    /// An IPv6 subscriber counts as one.
+    fn counted(self) -> Self {
+        match self {
+            Self::Address(address) => Self::Address(network(address)),
+            known => known,
+        }
+    }
+}
+
+/// The rate limit of one process: all its ports count a caller together.
 pub struct RateLimit {
     /// `None` = no limit.
     allowances: Option<Allowances>,
+    /// Requests with a credential, by address.
+    attempts: Option<Allowances>,
     trusted_proxies: Vec<IpAddr>,
     refused: AtomicU64,
 }
@@ -73,16 +115,74 @@ impl RateLimit {
     /// Nothing asked yet.
     #[must_use]
     pub fn new(config: &RateLimitConfig) -> Arc<Self> {
+        let attempts = RateLimitConfig {
+            requests_per_second: config.requests_per_second.saturating_mul(ATTEMPTS_FACTOR),
+            requests_burst: config.requests_burst.saturating_mul(ATTEMPTS_FACTOR),
+            ..config.clone()
+        };
         Arc::new(Self {
             allowances: Allowances::new(config, DefaultClock::default()),
+            attempts: Allowances::new(&attempts, DefaultClock::default()),
             trusted_proxies: config.trusted_proxies.clone(),
             refused: AtomicU64::new(0),
         })
     }
 
-    /// Forgets the clients whose allowance is whole again. The runtime calls it about once a minute.
+    /// The address that a request comes from.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        client(peer, headers, &self.trusted_proxies)
+    }
+
+    /// Takes one request out of an allowance; `None` when there is no limit, an error with the seconds to wait beyond it.
+    pub(crate) fn take(&self, who: &Who<'_>) -> Option<Result<Allowed, u64>> {
+        let taken = self.allowances.as_ref()?.take(who);
+        if taken.is_err() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        Some(taken)
+    }
+
+    /// Takes one request with a credential out of what an address may send.
+    ///
+    /// # Errors
+    /// 429 beyond it.
+    pub(crate) fn take_attempt(&self, from: IpAddr) -> Result<(), ApiError> {
+        let Some(attempts) = &self.attempts else { return Ok(()) };
+        attempts.take(&Who::Address(from)).map(drop).map_err(|wait_s| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            Self::refusal(wait_s)
+        })
+    }
+
+    /// 429 with the time to wait.
+    pub(crate) fn refusal(wait_s: u64) -> ApiError {
+        ApiError {
+            details: json!({ "retry_after_seconds": wait_s }),
+            retry_after_s: Some(wait_s),
+            ..ApiError::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "RATE_LIMITED",
+                format!("too many requests; try again in {wait_s} s (GET /api/v1/limits names the limit)"),
+            )
+        }
+    }
+
+    /// Says in headers what is left.
+    pub(crate) fn describe(&self, allowed: &Result<Allowed, u64>, headers: &mut HeaderMap) {
+        let Some(allowances) = &self.allowances else { return };
+        let (remaining, reset_s) = match allowed {
+            Ok(allowed) => (allowed.remaining, allowed.reset_s),
+            Err(wait_s) => (0, *wait_s),
+        };
+        headers.insert("ratelimit-limit", allowances.header().into());
+        headers.insert("ratelimit-remaining", remaining.into());
+        headers.insert("ratelimit-reset", HeaderValue::from(reset_s));
+    }
+
+    /// Forgets the callers whose allowance is whole again. The runtime calls it about once a minute.
     pub fn sweep(&self) {
-        if let Some(allowances) = &self.allowances {
+        for allowances in [&self.allowances, &self.attempts].into_iter().flatten() {
             allowances.sweep();
         }
     }
@@ -107,7 +207,7 @@ struct Allowances<C: Clock = DefaultClock> {
 
 /// What a request was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Allowed {
+pub(crate) struct Allowed {
     /// Requests left at once.
     remaining: u32,
     /// Seconds until the allowance is whole again.
@@ -130,12 +230,12 @@ impl<C: Clock + Clone> Allowances<C> {
         })
     }
 
-    /// Takes one request out of the allowance of `client`.
+    /// Takes one request out of the allowance of `who`.
     ///
     /// # Errors
     /// Seconds to wait, at least 1.
-    fn take(&self, client: IpAddr) -> Result<Allowed, u64> {
-        let bucket = self.hasher.hash_one(network(client)) % self.buckets;
+    fn take(&self, who: &Who<'_>) -> Result<Allowed, u64> {
+        let bucket = self.hasher.hash_one(who.counted()) % self.buckets;
         match self.limiter.check_key(&bucket) {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
@@ -165,7 +265,8 @@ fn network(client: IpAddr) -> IpAddr {
 }
 
 /// Who asks: the peer, or, when the peer is a trusted proxy, the last address of `X-Forwarded-For` that is not one.
-fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
+#[must_use]
+pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
     let peer = peer.to_canonical();
     if !trusted.contains(&peer) {
         return peer;
@@ -185,34 +286,6 @@ fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
     peer
 }
 
-/// Counts the request and says so in headers; refuses it with 429 beyond the limit.
-pub(crate) async fn limit_rate(State(limit): State<Arc<RateLimit>>, request: Request, next: Next) -> Response {
-    let Some(allowances) = &limit.allowances else { return next.run(request).await };
-    let peer = request.extensions().get::<Peer>().map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |peer| peer.0);
-    let client = client(peer, request.headers(), &limit.trusted_proxies);
-    let (mut response, allowed) = match allowances.take(client) {
-        Ok(allowed) => (next.run(request).await, allowed),
-        Err(wait_s) => {
-            limit.refused.fetch_add(1, Ordering::Relaxed);
-            let error = ApiError {
-                details: json!({ "retry_after_seconds": wait_s }),
-                retry_after_s: Some(wait_s),
-                ..ApiError::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "RATE_LIMITED",
-                    format!("too many requests; try again in {wait_s} s (GET /api/v1/limits names the limit)"),
-                )
-            };
-            (error.into_response(), Allowed { remaining: 0, reset_s: wait_s })
-        }
-    };
-    let headers = response.headers_mut();
-    headers.insert("ratelimit-limit", allowances.header().into());
-    headers.insert("ratelimit-remaining", allowed.remaining.into());
-    headers.insert("ratelimit-reset", HeaderValue::from(allowed.reset_s));
-    response
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,18 +296,22 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn at(text: &str) -> Who<'static> {
+        Who::Address(ip(text))
+    }
+
     #[test]
     fn an_allowance_is_used_up_and_comes_back() {
         let clock = FakeRelativeClock::default();
         let config = RateLimitConfig { requests_per_second: 2, requests_burst: 4, ..RateLimitConfig::default() };
         let allowances = Allowances::new(&config, clock.clone()).unwrap();
-        let remaining: Vec<_> = (0..4).map(|_| allowances.take(ip("192.0.2.1")).unwrap().remaining).collect();
+        let remaining: Vec<_> = (0..4).map(|_| allowances.take(&at("192.0.2.1")).unwrap().remaining).collect();
         assert_eq!(remaining, [3, 2, 1, 0]);
-        assert_eq!(allowances.take(ip("192.0.2.1")), Err(1));
-        assert!(allowances.take(ip("192.0.2.2")).is_ok(), "another client has its own");
+        assert_eq!(allowances.take(&at("192.0.2.1")), Err(1));
+        assert!(allowances.take(&at("192.0.2.2")).is_ok(), "another client has its own");
         clock.advance(Duration::from_millis(500));
-        assert_eq!(allowances.take(ip("::ffff:192.0.2.1")), Ok(Allowed { remaining: 0, reset_s: 2 }));
-        assert!(allowances.take(ip("192.0.2.1")).is_err());
+        assert_eq!(allowances.take(&at("::ffff:192.0.2.1")), Ok(Allowed { remaining: 0, reset_s: 2 }));
+        assert!(allowances.take(&at("192.0.2.1")).is_err());
     }
 
     #[test]
@@ -243,9 +320,20 @@ mod tests {
             RateLimitConfig { client_buckets: 8, requests_per_second: 1_000_000, ..RateLimitConfig::default() };
         let allowances = Allowances::new(&config, FakeRelativeClock::default()).unwrap();
         for client in 0..10_000u32 {
-            let _ = allowances.take(IpAddr::V4(client.into()));
+            let _ = allowances.take(&Who::Address(IpAddr::V4(client.into())));
         }
         assert!(allowances.limiter.len() <= 8);
+    }
+
+    #[test]
+    fn a_known_caller_takes_from_an_allowance_of_its_own() {
+        let clock = FakeRelativeClock::default();
+        let config = RateLimitConfig { requests_per_second: 1, requests_burst: 1, ..RateLimitConfig::default() };
+        let allowances = Allowances::new(&config, clock).unwrap();
+        for who in [at("192.0.2.1"), Who::User("a"), Who::Key("a")] {
+            assert!(allowances.take(&who).is_ok(), "{who:?}");
+            assert!(allowances.take(&who).is_err(), "{who:?}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -122,9 +123,22 @@ pub enum ServeError {
     Runtime(#[source] std::io::Error),
 }
 
+/// The threads of the slow path.
+///
+/// # Errors
+/// They cannot be started.
+pub fn runtime(config: &ServerConfig) -> Result<Runtime, ServeError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.worker_threads.clamp(1, 64))
+        .thread_name("rest")
+        .enable_all()
+        .build()
+        .map_err(ServeError::Runtime)
+}
+
 /// The running slow path.
 pub struct Server {
-    runtime: Option<tokio::runtime::Runtime>,
+    runtime: Option<Runtime>,
     running: Option<tokio::task::JoinHandle<()>>,
     serving: Arc<Serving>,
     health: Arc<Health>,
@@ -139,11 +153,17 @@ struct Serving {
 }
 
 impl Server {
-    /// Binds, builds the runtime and serves until [`Server::stop`].
+    /// Binds and serves on `runtime` until [`Server::stop`].
     ///
     /// # Errors
-    /// An address is taken or not ours, or threads cannot be started.
-    pub fn start(config: ServerConfig, ports: Ports, common: &Common, shutdown: Shutdown) -> Result<Self, ServeError> {
+    /// An address is taken or not ours.
+    pub fn start(
+        runtime: Runtime,
+        config: ServerConfig,
+        ports: Ports,
+        common: &Common,
+        shutdown: Shutdown,
+    ) -> Result<Self, ServeError> {
         let mut doors = Vec::new();
         let mut addresses = Vec::new();
         for Port { listen, routes } in ports.listening {
@@ -152,12 +172,6 @@ impl Server {
             addresses.push(address);
         }
         doors.extend(ports.handed_over.map(|(arrivals, routes)| (Door::Arrivals(arrivals), routes)));
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(config.worker_threads.clamp(1, 64))
-            .thread_name("rest")
-            .enable_all()
-            .build()
-            .map_err(ServeError::Runtime)?;
         let serving = Arc::new(Serving { config, http: Arc::clone(common.http()), shutdown });
         let running = runtime.spawn(run(doors, Arc::clone(&serving)));
         let health = Arc::clone(common.health());
@@ -175,6 +189,14 @@ impl Server {
         if let Some(runtime) = &self.runtime {
             runtime.spawn(task);
         }
+    }
+
+    /// Waits for `task` on the runtime. Not to be called from one of its threads.
+    ///
+    /// # Panics
+    /// After [`Server::stop`], which takes the server away.
+    pub fn block_on<T>(&self, task: impl Future<Output = T>) -> T {
+        self.runtime.as_ref().expect("a server that is there has its runtime").block_on(task)
     }
 
     /// Stops: no new connections, open requests get `shutdown_timeout`, then everything is cut. Blocks until then.

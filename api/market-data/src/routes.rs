@@ -21,7 +21,7 @@ pub const SERVICE: &str = "market-data-service";
 pub fn router(service: Arc<MarketData>, common: &Common) -> Router {
     let head = openapi::head("BIST Trading Platform: market data", rest::DESCRIPTION);
     let documented = OpenApiRouter::with_openapi(head).nest(rest::PREFIX, rest::documented(service));
-    common.layered(common.routes(documented).fallback(nothing), SERVICE)
+    common.layered(common.routes(documented, None).fallback(nothing), SERVICE)
 }
 
 async fn nothing() -> ApiError {

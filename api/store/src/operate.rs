@@ -12,6 +12,7 @@ use crate::error::StoreError;
 use crate::folder::DataFolder;
 use crate::migrations::backup::{self, Backup};
 use crate::migrations::{self, MigrationSet, Status, UpOptions, Upgraded};
+use crate::secrets::Vault;
 
 mod copy;
 
@@ -84,6 +85,20 @@ impl<'c> Operator<'c> {
     pub async fn copy(&self) -> Result<Vec<Copied>, StoreError> {
         let _stopped = self.folder.lock(self.service)?;
         copy::copy(self.config, self.service, self.set, &self.folder).await
+    }
+
+    /// `bist migrate rotate-keys`: a new master key, under which every data key is wrapped anew. Returns how many were. The
+    /// service must be stopped, because it holds the master keys in memory.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] while the service runs on this folder; those of [`Vault::rotate`].
+    pub async fn rotate_keys(&self) -> Result<u64, StoreError> {
+        let _stopped = self.folder.lock(self.service)?;
+        let database = self.database().await?;
+        let vault = Vault::open(self.config, self.service, &self.folder, &database).await?;
+        let wrapped = vault.rotate(&database).await;
+        database.close(std::time::Duration::from_secs(1)).await;
+        wrapped
     }
 
     /// `bist audit verify`: walks the chain, names the first row that was changed, deleted or reordered. Also beside a

@@ -20,8 +20,8 @@ pub struct Store {
     pub vault: Vault,
     /// Rate limits and short-lived values.
     pub cache: Cache,
-    /// Held until the process ends or this is dropped.
-    _lock: ServiceLock,
+    /// Held until the process ends or this is dropped; `None` beside the process that has it.
+    _lock: Option<ServiceLock>,
 }
 
 /// How each store is.
@@ -43,12 +43,35 @@ impl Store {
     /// service must not start. [`StoreError::Unavailable`]: PostgreSQL is away, and may be there later.
     pub async fn open(config: &StorageConfig, service: ServiceName, set: &MigrationSet) -> Result<Self, StoreError> {
         let folder = DataFolder::open(&config.path)?;
-        let lock = folder.lock(service)?;
+        let lock = Some(folder.lock(service)?);
         match config.postgres_url {
             // Also reads the file for damaged pages, migrated or not.
             None => drop(migrations::up(config, service, &folder, set, UpOptions::default()).await?),
             Some(_) => migrations::status(config, service, &folder, set).await?.check_current(service)?,
         }
+        Self::connect(config, service, folder, lock).await
+    }
+
+    /// Opens all of it beside a process that has the lock, for one command of an operator. Never migrates.
+    ///
+    /// # Errors
+    /// [`StoreError::SchemaOlder`], [`StoreError::SchemaNewer`], [`StoreError::Unavailable`].
+    pub async fn open_beside(
+        config: &StorageConfig,
+        service: ServiceName,
+        set: &MigrationSet,
+    ) -> Result<Self, StoreError> {
+        let folder = DataFolder::open(&config.path)?;
+        migrations::status(config, service, &folder, set).await?.check_current(service)?;
+        Self::connect(config, service, folder, None).await
+    }
+
+    async fn connect(
+        config: &StorageConfig,
+        service: ServiceName,
+        folder: DataFolder,
+        lock: Option<ServiceLock>,
+    ) -> Result<Self, StoreError> {
         let database = Database::connect(config, service, &folder).await?;
         let vault = Vault::open(config, service, &folder, &database).await?;
         let cache = Cache::open(config)?;

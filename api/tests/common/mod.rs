@@ -11,7 +11,9 @@ mod slots;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use api::{Assembly, BuildInfo, Config, FeedOrigin, Health, Listen, Parts};
+use api::users::UsersConfig;
+use api::users::mailer::Mailer;
+use api::{AccountsConfig, Assembly, BuildInfo, Config, FeedOrigin, Health, Listen, Parts};
 use axum::Router;
 use book::metrics::{MetricSource, Sample};
 pub use http::*;
@@ -27,11 +29,12 @@ impl Fed {
         api::add_checks(&mut health, &self.view, || None);
         let parts = Parts {
             view: self.view.clone(),
-            health: Arc::new(health),
+            health,
             metrics: vec![Arc::new(Ticks), self.producer.metrics()],
             build: BUILD,
             feed: FeedOrigin { source: "sim", simulated: true },
             limits: Vec::new(),
+            accounts: no_accounts(),
         };
         Assembly::new(config, parts)
     }
@@ -52,10 +55,20 @@ impl MetricSource for Ticks {
     }
 }
 
+/// Nothing is kept.
+pub fn no_accounts() -> AccountsConfig {
+    AccountsConfig { users: UsersConfig::default(), storage: None, mailer: Mailer::to_the_log() }
+}
+
 /// Any free ports, no request limit.
 pub fn config() -> Config {
     let free = |key| Listen { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), key };
-    let mut config = Config { main: free("api.listen"), admin: Some(free("admin.listen")), ..Config::default() };
+    let mut config = Config {
+        main: free("api.listen"),
+        users: Some(free("users.listen")),
+        admin: Some(free("admin.listen")),
+        ..Config::default()
+    };
     config.rate_limit.requests_per_second = 0;
     config
 }

@@ -153,7 +153,7 @@ export class Chart {
   #drawWhy(isEmpty) {
     const market = this.#market;
     this.#why.hidden = !isEmpty || market.selected === null;
-    if (!this.#why.hidden) setText(this.#why, i18n.t(whyNoCandle({ book: market.bookVerdict, phase: market.row?.phase ?? 'unknown' }), { symbol: market.selected }));
+    if (!this.#why.hidden) setText(this.#why, i18n.t(whyNoCandle({ verdict: market.verdict(), book: market.bookVerdict, phase: market.row?.phase ?? 'unknown' }), { symbol: market.selected }));
   }
 
   /** Few candles are drawn wide, many at their usual width; whoever moves the chart has it to themselves. */

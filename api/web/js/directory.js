@@ -16,6 +16,8 @@ export class Directory {
   /** Whether two looks in a row found the same symbols. */
   settled = false;
   total = 0;
+  /** Whether the last answer was 401. */
+  isDenied = false;
   /** Whether the list is sorted by numbers that move. */
   sortedByNumbers = false;
 
@@ -27,7 +29,10 @@ export class Directory {
   #wait = GROWING_FIRST_MS;
   #active = false;
 
-  /** `listener.onSymbols(items, isWhole)` and `listener.onQuotes(items)` get each page; `onInfo(feed)` what `/actuator/info` says. */
+  /**
+   * `listener.onSymbols(items, isWhole)` and `listener.onQuotes(items)` get each page; `onInfo(feed)` what `/actuator/info` says;
+   * `onAccess(isAllowed)` whether the server gives its market to us. `listener.token()` is an access token, null for none.
+   */
   constructor(listener) {
     this.#listener = listener;
   }
@@ -61,7 +66,7 @@ export class Directory {
   async #look(generation) {
     let total = null;
     try {
-      const items = await pages('/api/v1/market-data/symbols', SYMBOLS_A_PAGE, () => generation === this.#generation);
+      const items = await this.#pages('/api/v1/market-data/symbols', SYMBOLS_A_PAGE, generation);
       if (generation !== this.#generation) return;
       total = items.length;
       const symbols = new Set(items.map(({ symbol }) => symbol));
@@ -74,7 +79,7 @@ export class Directory {
       // OK because: the server may be starting or busy; it is asked again below, and the status line says what it is.
     }
     if (generation !== this.#generation) return;
-    this.#wait = this.settled ? SETTLED_MS : Math.min(GROWING_LAST_MS, this.#wait * 2);
+    this.#wait = this.settled || this.isDenied ? SETTLED_MS : Math.min(GROWING_LAST_MS, this.#wait * 2);
     this.#timer = setTimeout(() => {
       this.#look(generation);
       this.#lookAtInfo(generation);
@@ -99,21 +104,44 @@ export class Directory {
   async #lookAtQuotes(generation) {
     if (document.visibilityState !== 'hidden') {
       try {
-        await pages('/api/v1/market-data/quotes', QUOTES_A_PAGE, () => generation === this.#generation, (items) => this.#listener.onQuotes(items));
+        await this.#pages('/api/v1/market-data/quotes', QUOTES_A_PAGE, generation, (items) => this.#listener.onQuotes(items));
       } catch {
         // OK because: rows in view come from the socket; those out of view keep what they had and are read again.
       }
     }
     if (generation === this.#generation) this.#planQuotes(generation, this.sortedByNumbers ? QUOTES_SORTED_MS : QUOTES_IDLE_MS);
   }
+
+  /** Asks once whether the market may be read at all, where no socket could be opened. */
+  async probe() {
+    try {
+      await this.#ask('/api/v1/market-data/symbols?limit=1');
+    } catch {
+      // OK because: the connection's state says already that the server is away.
+    }
+  }
+
+  #pages(path, limit, generation, onPage = null) {
+    return pages((address) => this.#ask(address), path, limit, () => generation === this.#generation, onPage);
+  }
+
+  async #ask(address) {
+    const token = this.#listener.token?.() ?? null;
+    const answer = await fetch(address, { cache: 'no-store', ...(token === null ? {} : { headers: { authorization: `Bearer ${token}` } }) });
+    if (answer.ok || answer.status === 401) {
+      this.isDenied = !answer.ok;
+      this.#listener.onAccess?.(answer.ok);
+    }
+    return answer;
+  }
 }
 
 /** All items of a paged list, `onPage` getting each page at once. Pages go by cursor where the server gives one, else by offset. */
-async function pages(path, limit, isWanted, onPage = null) {
+async function pages(ask, path, limit, isWanted, onPage = null) {
   const all = [];
   let place = 'offset=0';
   for (let page = 0; page < PAGES_MAX && isWanted(); page++) {
-    const answer = await fetch(`${path}?${place}&limit=${limit}`, { cache: 'no-store' });
+    const answer = await ask(`${path}?${place}&limit=${limit}`);
     if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
     const { data } = await answer.json();
     if (!isWanted()) break;

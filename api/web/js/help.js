@@ -14,6 +14,8 @@ export const KEYS_SHOWN = [
   [['t'], 'help.theme'],
   [['l'], 'help.language'],
   [['d'], 'help.details'],
+  [['f'], 'help.star'],
+  [['u'], 'help.account'],
   [['?'], 'help.help'],
   [['Esc'], 'help.escape'],
 ];

@@ -1,6 +1,8 @@
 // Puts the page together: connection, market, panels, keys. Holds no logic of its own.
-// A further panel (orders, login) is one more entry in `panels` and a place in index.html (`#dock`, `#account`).
+// A further panel (orders) is one more entry in `panels` and a place in index.html (`#dock`).
 
+import { Account } from './account.js';
+import { linkOf } from './account-enter.js';
 import { Chart, INTERVALS } from './chart.js';
 import { Details } from './details.js';
 import { Directory } from './directory.js';
@@ -8,6 +10,7 @@ import { Help } from './help.js';
 import * as i18n from './i18n.js';
 import { DEPTHS, Ladder } from './ladder.js';
 import { segments, Tabs } from './layout.js';
+import { ListChooser } from './lists-dialog.js';
 import { Market } from './market.js';
 import { Standing } from './standing.js';
 import { Status } from './status.js';
@@ -23,19 +26,37 @@ const WISH_WAIT_MS = 1_500;
 /** How long the list is given to fill before the busiest of it is chosen. */
 const LIST_WAIT_MS = 400;
 
+/** Refusals that a person who signs in would not get. */
+const SIGN_IN_CODES = new Set(['UNAUTHENTICATED', 'AUTH_REQUIRED']);
+/** A token that the socket did not take is replaced at most so often. */
+const RENEW_EVERY_MS = 60_000;
+
+// The token of a mail's link leaves the address before anything else sees it.
+const linked = linkOf(location.hash) === null ? '' : location.hash;
+if (linked !== '') history.replaceState(null, '', location.pathname);
+
 const market = new Market((part) => onChanged[part]?.());
+const account = new Account({ onLists: () => listsChanged(), onToken: (change) => tokenChanged(change), announce: (text) => status.announce(text) });
+const token = () => account.client.accessToken;
 const feed = new Feed(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws/v2`, {
   onState: (state) => {
     market.onLink(state, feed.heardAt);
     if (state === 'live') directory.restart();
     else directory.stop();
+    if (state === 'waiting') onWaiting();
     status.changed();
     status.announce(i18n.t(`connection.${feed.state}`, { seconds: String(Math.ceil(feed.retryInMs / 1000)) }));
   },
   onHeartbeat: (frame) => market.onHeartbeat(frame),
-  onSystem: (frame) => market.onSystem(frame),
+  onSystem: (frame) => {
+    if (frame.type === 'auth_expiring') renew();
+    market.onSystem(frame);
+  },
   onFrame: (frame) => market.onFrame(frame),
   onResync: (entry, reason) => market.onResync(entry, reason),
+  onRefused: (error, request) => onRefused(error, request),
+  isDenied: () => market.denied && token() === null,
+  token,
 });
 
 market.depth = DEPTHS.find((depth) => String(depth) === load('depth')) ?? DEPTHS[0];
@@ -45,11 +66,14 @@ const directory = new Directory({
   onSymbols: (items, symbols) => market.onSymbols(items, symbols),
   onQuotes: (items) => market.onQuotes(items),
   onInfo: (info) => market.onInfo(info),
+  onAccess: (isAllowed) => onAccess(isAllowed),
+  token,
 });
 const tabs = new Tabs();
 const status = new Status(market, feed);
 const announce = (text) => status.announce(text);
-const watchlist = new Watchlist(market, { onSelect: choose, onSort: (byNumbers) => directory.setSorted(byNumbers), announce });
+const watchlist = new Watchlist(market, { onSelect: choose, onSort: (byNumbers) => directory.setSorted(byNumbers), onStar: (symbol) => chooser.toggle(symbol), announce });
+const chooser = new ListChooser(account.lists, announce);
 const head = new SymbolHead(market, (symbol) => choose(symbol, true));
 const ladder = new Ladder(market);
 const tape = new Tape(market);
@@ -57,7 +81,7 @@ const chart = new Chart(market);
 const details = new Details(market, feed);
 const help = new Help();
 const standing = new Standing(market, { onShade: () => chart.themeChanged(), announce });
-const panels = [standing, status, watchlist, head, ladder, tape, chart, details];
+const panels = [standing, status, watchlist, chooser, head, ladder, tape, chart, details];
 
 const onChanged = {
   market: () => directory.restart(),
@@ -81,13 +105,50 @@ const onChanged = {
   gap: () => status.changed(),
   selection: () => {
     watchlist.selectionChanged();
-    for (const panel of [head, ladder, tape, chart]) panel.changed();
+    for (const panel of [standing, head, ladder, tape, chart]) panel.changed();
   },
 };
+
+function listsChanged() {
+  chooser.changed();
+  watchlist.listsChanged(account.lists.current?.symbols ?? null, account.lists.starred?.symbols ?? []);
+}
+
+/** A person signed in or out, or has a newer token. */
+function tokenChanged(change) {
+  if (change === 'ended' || (market.denied && feed.state !== 'live')) feed.restart();
+  else feed.authenticate();
+  if (directory.isDenied) directory.restart();
+}
+
+/** A person with a session is not told to sign in: the token is on its way, or cannot be checked now. */
+function onAccess(isAllowed) {
+  market.onAccess(isAllowed || account.client.isSignedIn);
+}
+
+function onRefused(error, { method }) {
+  if (!SIGN_IN_CODES.has(error.code)) return;
+  if (method !== 'auth') onAccess(false);
+  else renew();
+}
+
+/** The socket's token is at its end, or was not taken: another one follows, which the socket gets by `tokenChanged`. */
+function renew() {
+  if (!account.client.isSignedIn || performance.now() - renewedAt < RENEW_EVERY_MS) return;
+  renewedAt = performance.now();
+  // OK because: a session that has ended says so itself.
+  account.client.restore().catch(() => {});
+}
+
+/** No socket could be opened, perhaps for want of a token: only REST says so. */
+function onWaiting() {
+  if (market.link.lostAt === null && !market.denied) directory.probe();
+}
 
 const addressed = symbolOfAddress();
 const wished = addressed || load('symbol', '');
 let wishUntil = null;
+let renewedAt = -Infinity;
 
 function symbolOfAddress() {
   try {
@@ -157,6 +218,8 @@ const KEYS = {
   t: theme.toggle,
   l: i18n.toggle,
   d: () => details.toggle(),
+  f: () => watchlist.starOne(),
+  u: () => account.open(),
   s: (event) => watchlist.sortNext(event.shiftKey),
   b: () => nextDepth(),
   i: () => nextInterval(),
@@ -176,11 +239,20 @@ document.addEventListener('visibilitychange', () => {
   if (document.visibilityState === 'visible') feed.hurry();
 });
 addEventListener('hashchange', () => {
+  const { hash } = location;
+  if (linkOf(hash) !== null) {
+    history.replaceState(null, '', market.selected === null ? location.pathname : `#${encodeURIComponent(market.selected)}`);
+    account.follow(hash);
+    return;
+  }
   const symbol = known(symbolOfAddress());
   if (symbol !== '' && market.rows.size > 0) choose(symbol, false);
 });
 
 i18n.apply();
 languageChanged();
+listsChanged();
 market.start(feed);
 feed.connect();
+account.start();
+account.follow(linked);

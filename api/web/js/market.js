@@ -59,6 +59,8 @@ export class Market {
   hello = null;
   info = null;
   outages = new Outages();
+  /** The server gives its market only to people who are signed in, and this page has no session. */
+  denied = false;
   link = { state: 'closed', heardAt: 0, lostAt: null };
 
   #feed;
@@ -212,11 +214,11 @@ export class Market {
 
   /** How the market stands, see truth.js. */
   verdict(now = performance.now()) {
-    const { link, feedState } = this;
+    const { link, feedState, denied } = this;
     // Data that came after the last heartbeat says more than it does.
     const isOverruled = this.updateAt > this.heartbeatAt && this.heartbeat?.session_state === 'stale';
     const heartbeat = isOverruled ? { ...this.heartbeat, session_state: 'open' } : this.heartbeat;
-    return marketVerdict({ link, heartbeat, feedState, ageMs: this.feedAgeMs(now), now });
+    return marketVerdict({ link, heartbeat, feedState, ageMs: this.feedAgeMs(now), now, denied });
   }
 
   /** How the selected symbol's book stands, see truth.js. */
@@ -246,6 +248,13 @@ export class Market {
   }
 
   // -- what is heard of the connection
+
+  /** Whether the server gives us its market. */
+  onAccess(isAllowed) {
+    if (this.denied === !isAllowed) return;
+    this.denied = !isAllowed;
+    for (const part of ['truth', 'list']) this.#changed(part);
+  }
 
   /** The connection changed its state. */
   onLink(state, heardAt) {
@@ -300,6 +309,7 @@ export class Market {
   }
 
   onFrame(frame) {
+    this.onAccess(true);
     this.frameAt = performance.now();
     this.link.heardAt = this.frameAt;
     if (frame.type === 'update') {

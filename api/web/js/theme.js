@@ -10,10 +10,21 @@ export function shade() {
   return document.documentElement.dataset.theme ?? (dark.matches ? 'dark' : 'light');
 }
 
+/** `light`, `dark`, or `system` while the person has not switched. */
+export function chosen() {
+  return document.documentElement.dataset.theme ?? 'system';
+}
+
 export function toggle() {
-  const next = shade() === 'dark' ? 'light' : 'dark';
-  document.documentElement.dataset.theme = next;
-  store('theme', next);
+  show(shade() === 'dark' ? 'light' : 'dark');
+}
+
+/** Shows the page in `light`, `dark`, or as the system prefers (`system`). */
+export function show(wanted) {
+  if (wanted === chosen() || !['light', 'dark', 'system'].includes(wanted)) return;
+  if (wanted === 'system') delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = wanted;
+  store('theme', wanted);
   tell();
 }
 

@@ -25,8 +25,10 @@ export function originOf(stated) {
  * `level`: `live`; `over` (the day ended as it should); `doubt` (shown, but perhaps wrong); `dead` (old or not there). `key` says
  * why, `ageMs` for how long, null where nobody knows. `link`: `{state, heardAt, lostAt}` of the connection, `heartbeat` the last
  * one with `heartbeatAt`, `feedState` the last word of the channel `system`, `ageMs` the age of the feed; times are of one clock.
+ * `denied`: the server gives its market only to people who are signed in.
  */
-export function marketVerdict({ link, heartbeat, feedState, ageMs, now }) {
+export function marketVerdict({ link, heartbeat, feedState, ageMs, now, denied = false }) {
+  if (denied) return dead('sign_in', null);
   if (link.state !== 'live') return link.lostAt === null ? dead('connecting', null) : dead('lost', now - link.lostAt);
   if (now - link.heardAt > SILENT_MS) return dead('silent', now - link.heardAt);
   if (heartbeat === null) return dead('connecting', null);

@@ -49,13 +49,18 @@ export class Watchlist {
   #announce;
   #onSort;
   #inAuction = false;
+  #onStar;
+  /** Symbols of the list that is shown, null for all; and the symbols with a star. */
+  #only = null;
+  #starred = new Set();
 
   /**
    * `onSelect(symbol, byPointer)` is called when the person chooses a symbol, `onSort(byNumbers)` when the order changes,
-   * `announce(text)` says something to people who listen.
+   * `onStar(symbol)` when its star is pressed, `announce(text)` says something to people who listen.
    */
-  constructor(market, { onSelect, onSort, announce }) {
+  constructor(market, { onSelect, onSort, onStar, announce }) {
     this.#market = market;
+    this.#onStar = onStar;
     this.#onSelect = onSelect;
     this.#onSort = onSort;
     this.#announce = announce;
@@ -67,9 +72,13 @@ export class Watchlist {
       this.#heads.append(head);
       column.head = head;
     }
+    const starHead = element('div', 'star-head', '', { role: 'columnheader' });
+    starHead.append(element('span', 'sr-only', '', { 'data-i18n': 'column.star' }));
+    this.#heads.prepend(starHead);
     this.#body.addEventListener('click', (event) => {
       const row = event.target.closest('.watch-row');
-      if (row) this.#choose(row.dataset.symbol, true);
+      if (row && event.target.closest('.star')) this.#onStar(row.dataset.symbol);
+      else if (row) this.#choose(row.dataset.symbol, true);
     });
     this.#grid.addEventListener('scroll', () => frames.request(this.draw), { passive: true });
     new ResizeObserver(() => frames.request(this.draw)).observe(this.#grid);
@@ -100,6 +109,19 @@ export class Watchlist {
   listChanged() {
     this.#listDirty = true;
     frames.request(this.draw);
+  }
+
+  /** Shows only the symbols `only` (null: all), and stars at the symbols `starred`. */
+  listsChanged(only, starred) {
+    this.#only = only === null ? null : new Set(only);
+    this.#starred = new Set(starred);
+    this.listChanged();
+  }
+
+  /** The star of the row that the keys are at, or of the selected symbol. */
+  starOne() {
+    const symbol = this.#cursor ?? this.#market.selected;
+    if (symbol !== null) this.#onStar(symbol);
   }
 
   rowsChanged() {
@@ -164,7 +186,9 @@ export class Watchlist {
 
   #newRow() {
     const node = element('div', 'watch-row', '', { role: 'row' });
+    const star = element('button', 'star', '☆', { type: 'button', tabindex: '-1' });
     const cells = {
+      star: element('span', 'star-cell', '', { role: 'gridcell' }),
       name: element('span', 'name', '', { role: 'gridcell' }),
       last: element('span', 'num last', '', { role: 'gridcell' }),
       change: element('span', 'num change', '', { role: 'gridcell' }),
@@ -173,7 +197,9 @@ export class Watchlist {
       phase: element('span', 'phase-text', '', { role: 'gridcell' }),
     };
     node.append(...Object.values(cells));
+    cells.star.append(star);
     node.cells = cells;
+    node.star = star;
     this.#body.append(node);
     return node;
   }
@@ -198,6 +224,7 @@ export class Watchlist {
     setAttribute(node, 'title', `${row.symbol} ${row.name}${remark}`);
     setAttribute(node, 'data-live', String(row.live));
     setAttribute(node, 'data-bad', String(row.bad));
+    this.#drawStar(node.star, row.symbol);
     setText(cells.name, row.symbol);
     setText(cells.last, formatPrice(row.last, row.decimals, language));
     setText(cells.change, row.changeBp === null ? '–' : formatBasisPoints(BigInt(row.changeBp), language));
@@ -220,9 +247,19 @@ export class Watchlist {
     }
   }
 
+  #drawStar(star, symbol) {
+    const isOn = this.#starred.has(symbol);
+    setText(star, isOn ? '★' : '☆');
+    setAttribute(star, 'aria-pressed', String(isOn));
+    setAttribute(star, 'aria-label', i18n.t('lists.star', { symbol }));
+    setAttribute(star, 'title', i18n.t(isOn ? 'lists.star.off' : 'lists.star.on'));
+  }
+
   #arrange(now) {
     const wanted = fold(this.#search.value.trim());
-    const all = [...this.#market.rows.values()];
+    const rows = [...this.#market.rows.values()];
+    const only = this.#only;
+    const all = only === null ? rows : rows.filter((row) => only.has(row.symbol));
     this.#shown = wanted === ''
       ? all
       : all.filter((row) => fold(row.symbol).includes(wanted) || fold(row.name).includes(wanted));
@@ -233,7 +270,12 @@ export class Watchlist {
     setText(this.#count, wanted === '' ? String(all.length) : `${this.#shown.length}/${all.length}`);
     this.#grid.setAttribute('aria-rowcount', String(this.#shown.length + 1));
     this.#empty.hidden = this.#shown.length > 0;
-    setText(this.#empty, all.length === 0 ? i18n.t('watchlist.waiting') : i18n.t('watchlist.empty', { text: this.#search.value.trim() }));
+    setText(this.#empty, this.#whyEmpty(rows, all));
+  }
+
+  #whyEmpty(rows, all) {
+    if (rows.length === 0) return i18n.t(this.#market.denied ? 'why.book.sign_in' : 'watchlist.waiting');
+    return all.length === 0 ? i18n.t('lists.empty') : i18n.t('watchlist.empty', { text: this.#search.value.trim() });
   }
 
   #sortBy(column) {

@@ -5,6 +5,7 @@ import { tone } from './symbol.js';
 /** Of the depth without a level: what the market's and the book's verdict and the phase say. */
 export function whyNoDepth({ verdict, book, phase }) {
   if (book.key === 'no_symbol') return 'why.book.no_symbol';
+  if (verdict.key === 'sign_in') return 'why.book.sign_in';
   if (verdict.key === 'connecting') return 'why.book.connecting';
   if (verdict.key === 'waiting') return 'why.book.session';
   if (book.key === 'no_book' || book.key === 'refused') return 'why.book.waiting';
@@ -13,7 +14,8 @@ export function whyNoDepth({ verdict, book, phase }) {
 }
 
 /** Of the chart without a candle. */
-export function whyNoCandle({ book, phase }) {
+export function whyNoCandle({ verdict, book, phase }) {
+  if (verdict?.key === 'sign_in') return 'why.book.sign_in';
   if (book.key === 'no_symbol') return 'why.book.no_symbol';
   if (book.key === 'no_book' || book.key === 'refused') return 'why.chart.waiting';
   const shade = tone(phase);

@@ -18,6 +18,10 @@ const CONNECT_MAX_MS = 10_000;
 const SILENCE_MAX_MS = 6_000;
 /** A connection that lasted this long was a good one: the next wait is the first again. */
 const SETTLED_MS = 5_000;
+/** Between two attempts while the server refuses connections without a token and there is none. */
+const DENIED_WAIT_MS = 30_000;
+/** Subscriptions wait so long for the answer to a token. */
+const AUTH_WAIT_MS = 3_000;
 /** A snapshot that was asked for and did not come is asked for again after this. */
 const SNAPSHOT_WAIT_MS = 5_000;
 /** What was refused as retryable is asked for again after the first, at last the last of these. */
@@ -89,8 +93,19 @@ export class Feed {
   #wait = 0;
   #serverWait = null;
   #openedAt = Infinity;
+  /** Subscriptions of this connection may be asked for: it is open, and its token, where there is one, was answered. */
+  #isReady = false;
+  #authTimer = null;
+  /** Something was refused for want of a token. */
+  #isStranger = false;
+  #authRefusals = 0;
 
-  /** `listener` may have onState(state, detail), onSystem(frame), onHeartbeat(frame), onFrame(frame), onResync(entry, reason). */
+  /**
+   * `listener.token()` gives an access token, null for none: a connection begins with it. `isDenied()`: without one there is no
+   * use in coming back soon.
+   *
+   * `listener` may have onState(state, detail), onSystem(frame), onHeartbeat(frame), onFrame(frame), onResync(entry, reason), onRefused(error, request).
+   */
   constructor(url, listener) {
     this.url = url;
     this.listener = listener;
@@ -170,7 +185,7 @@ export class Feed {
       this.#leave(channel, symbol, subscription);
     }
     const known = this.#requests.withdraw(subscription, symbols);
-    if (this.state !== 'live') return;
+    if (!this.#isReady) return;
     for (const part of parts(known)) this.#requests.push({ method: 'unsubscribe', params: { channel, symbol: part } });
   }
 
@@ -226,21 +241,62 @@ export class Feed {
       }
     }
     this.#setState('live');
-    this.#requests.push({ method: 'subscribe', params: { channel: 'heartbeat', interval_s: 1 } });
-    for (const subscription of this.#subscriptions) this.#ask(subscription, [...subscription.symbols]);
     clearInterval(this.#watchdog);
     this.#watchdog = setInterval(() => this.#watch(), 1_000);
+    if (!this.#sendToken()) {
+      this.#begin();
+      return;
+    }
+    // A server that does not answer to a token may still give its public market.
+    clearTimeout(this.#authTimer);
+    this.#authTimer = setTimeout(() => this.#begin(), AUTH_WAIT_MS);
+  }
+
+  #begin() {
+    clearTimeout(this.#authTimer);
+    if (this.#isReady || this.state !== 'live') return;
+    this.#isReady = true;
+    this.#requests.push({ method: 'subscribe', params: { channel: 'heartbeat', interval_s: 1 } });
+    for (const subscription of this.#subscriptions) this.#ask(subscription, [...subscription.symbols]);
+  }
+
+  /** The token of the person who is signed in, if there is one: gives whether it was sent. */
+  #sendToken() {
+    const token = this.listener.token?.() ?? null;
+    if (token !== null) this.#requests.push({ method: 'auth', params: { token } });
+    return token !== null;
+  }
+
+  /** There is another token: an open connection goes on with it. */
+  authenticate() {
+    if (this.#isReady) this.#sendToken();
+  }
+
+  /** Begins the connection anew, at once: the session has changed. */
+  restart() {
+    clearTimeout(this.#retryTimer);
+    this.#drop();
+    this.#closed();
+    this.connect();
   }
 
   #onClose(code, reason) {
     clearTimeout(this.#retryTimer);
-    clearInterval(this.#watchdog);
-    this.#requests.reset();
-    this.#socket = null;
+    this.#closed();
     // A server that accepts and closes at once must not be asked at full speed.
     if (performance.now() - this.#openedAt > SETTLED_MS) this.#attempt = 0;
     this.#openedAt = Infinity;
     this.#retry({ code, reason });
+  }
+
+  #closed() {
+    clearInterval(this.#watchdog);
+    clearTimeout(this.#authTimer);
+    this.#isReady = false;
+    this.#isStranger = false;
+    this.#authRefusals = 0;
+    this.#requests.reset();
+    this.#socket = null;
   }
 
   #retry(close) {
@@ -251,6 +307,7 @@ export class Feed {
     if (this.#serverWait !== null) wait = this.#serverWait;
     else if (CLOSE_WAIT_MS[close.code]) wait = Math.max(wait, CLOSE_WAIT_MS[close.code] * (1 + Math.random() / 4));
     this.#serverWait = null;
+    if (this.listener.isDenied?.()) wait = Math.max(wait, DENIED_WAIT_MS);
     this.#wait = performance.now() + wait;
     this.#setState('waiting');
     this.#retryTimer = setTimeout(() => this.connect(), wait);
@@ -263,6 +320,11 @@ export class Feed {
 
   /** Gives the socket up without waiting for its close, which a dead peer never answers. */
   #abandon(reason) {
+    this.#drop();
+    this.#onClose(0, reason);
+  }
+
+  #drop() {
     const socket = this.#socket;
     this.#socket = null;
     if (socket) {
@@ -270,7 +332,6 @@ export class Feed {
       socket.onmessage = null;
       socket.close();
     }
-    this.#onClose(0, reason);
   }
 
   #watch() {
@@ -322,12 +383,12 @@ export class Feed {
   }
 
   #ask(subscription, symbols) {
-    if (this.state !== 'live') return;
+    if (!this.#isReady) return;
     for (const part of parts(symbols)) this.#requests.push({ method: 'subscribe', params: { ...subscription.rest, symbol: part } }, subscription);
   }
 
   #askSnapshots(subscription, symbols) {
-    if (this.state !== 'live') return;
+    if (!this.#isReady) return;
     const { channel } = subscription.params;
     for (const part of parts(symbols)) this.#requests.push({ method: 'get_snapshot', params: { channel, symbol: part } }, subscription);
   }
@@ -425,6 +486,7 @@ export class Feed {
     const pending = this.#requests.answered(reply);
     if (pending === null) return;
     const { request, subscription } = pending;
+    if (request.method === 'auth') this.#onAuth(reply);
     if (!reply.success) {
       this.#onRefused(reply, request, subscription);
       return;
@@ -439,9 +501,21 @@ export class Feed {
     this.#bySubId.set(subId, entry);
   }
 
+  /** Subscriptions that were refused for want of a token are asked for again when one is taken. */
+  #onAuth({ success, error }) {
+    if (success && this.#isStranger) this.#isReady = this.#isStranger = false;
+    if (success) this.#authRefusals = 0;
+    this.#begin();
+    if (success || error?.retryable !== true) return;
+    const step = Math.min(REFUSED_LAST_MS, REFUSED_FIRST_MS * 2 ** Math.min(this.#authRefusals++, 16));
+    clearTimeout(this.#authTimer);
+    this.#authTimer = setTimeout(() => this.authenticate(), step);
+  }
+
   #onRefused(reply, request, subscription) {
     this.counters.refused++;
     const { error } = reply;
+    if (error.code === 'AUTH_REQUIRED') this.#isStranger = true;
     for (const symbol of reply.symbol === undefined ? (request.params?.symbol ?? []) : [reply.symbol]) {
       const entry = subscription?.open ? this.entry(subscription.params.channel, symbol) : undefined;
       if (entry?.subscription === subscription && entry !== undefined) this.#refuse(entry, request.method, error);

@@ -45,17 +45,17 @@ impl Shard {
 
     pub(super) fn on_request(&mut self, client: ClientId, text: &str, time_in_ns: Nanos) {
         self.metrics.requests.add(1);
-        let (mut context, body) = requests::parse(text);
+        let (context, body) = requests::parse(text);
+        if body.as_ref().is_ok_and(|body| !self.may_ask(client, body, &context, time_in_ns)) {
+            return;
+        }
         match body {
             Ok(Body::Subscribe(asked)) => self.on_subscribe(client, &asked, context, time_in_ns),
             Ok(Body::Unsubscribe(which)) => self.on_unsubscribe(client, which, &context, time_in_ns),
             Ok(Body::Snapshot(asked)) => self.on_get_snapshot(client, &asked, &context, time_in_ns),
             Ok(Body::List) => self.on_list(client, &context, time_in_ns),
             Ok(Body::Ping) => self.reply(client, &context, time_in_ns, &Nothing {}),
-            Ok(Body::Auth) => {
-                context.warnings.push("this socket is public: no login is needed".to_owned());
-                self.reply(client, &context, time_in_ns, &Nothing {});
-            }
+            Ok(Body::Auth(shown)) => self.on_auth(client, shown, context, time_in_ns),
             Err(refusal) => {
                 self.refuse(client, &context, time_in_ns, &refusal, None);
                 if refusal.code == "MALFORMED" {

@@ -12,10 +12,12 @@ use mio::net::TcpStream;
 use crate::config::Config;
 use crate::egress::send_queue::{SendQueue, Written};
 use crate::ids::ClientId;
-use crate::metrics::Refused;
+use crate::metrics::{DoorResult, Refused};
 use crate::slow_path::HandedOver;
-use crate::websocket::frame::{close, opcode};
-use crate::websocket::handshake::{self, Asked};
+use crate::websocket::admit::STRANGER_BYTES_MAX;
+use crate::websocket::door::Upgrade;
+use crate::websocket::frame::{Violation, close, opcode};
+use crate::websocket::handshake::{self, Asked, Failure, HEAD_BYTES_MAX};
 use crate::websocket::session::{ConnectionState, Said, Session};
 use crate::websocket::shard::{Shard, token_of};
 
@@ -24,6 +26,9 @@ const FAREWELL_NS: u64 = 2_000_000_000;
 
 /// Connections above the limit that are still handed over, or a WebSocket closed with 4409.
 const SURPLUS_MAX: usize = 128;
+
+/// Delayed requests of a connection that was not admitted where that is required.
+const STRANGER_REQUESTS_MAX: usize = 0;
 
 /// Bytes read from a client per turn; the rest waits for the next one.
 const READ_BYTES_MAX: usize = 256 * 1024;
@@ -75,8 +80,14 @@ impl Shard {
                 continue; // what comes after both sides said all is not read, only taken off the socket
             }
             session.input.extend_from_slice(&self.input[..read]);
-            if session.state == ConnectionState::Head {
-                self.on_head(client);
+            match session.state {
+                ConnectionState::Head => self.on_head(client),
+                ConnectionState::Asking if session.input.len() > HEAD_BYTES_MAX => {
+                    // A client waits for the answer before it says more.
+                    self.leave_door(client);
+                    self.refuse_head(client, 400, "frames before the answer to the handshake");
+                }
+                _ => {}
             }
             self.on_frames(client);
             bytes += read;
@@ -91,32 +102,55 @@ impl Shard {
         match handshake::read(&session.input, &self.config.path) {
             Asked::Incomplete => {}
             Asked::Other => self.hand_over(client),
-            Asked::Refuse(status, reason) => {
-                self.metrics.count(Refused::Handshake);
-                let begin = self.egress.shared.len();
-                handshake::write_refusal(&mut self.egress.shared, status, &format!("{reason}\n"));
-                self.egress.push(client, begin..self.egress.shared.len());
-                self.end(client);
+            Asked::Refuse(status, reason) => self.refuse_head(client, status, &reason),
+            Asked::Unauthenticated => {
+                self.metrics.count_door(DoorResult::Refused);
+                self.refuse_upgrade(client, &Failure::UNAUTHENTICATED);
             }
-            Asked::Upgrade { head_bytes, accept, subprotocol, rfc3339 } => {
+            Asked::Upgrade { head_bytes, accept, subprotocol, rfc3339, credential, forwarded_for } => {
                 session.input.drain(..head_bytes);
                 session.rfc3339 = rfc3339;
-                session.state = ConnectionState::Open;
-                session.state_ns = self.now_ns;
-                session.is_websocket = true;
-                let surplus = session.surplus;
-                self.clients.websockets += 1;
-                self.metrics.connections.set(self.clients.websockets as u64);
-                let begin = self.egress.shared.len();
-                handshake::write_upgrade(&mut self.egress.shared, &accept, subprotocol);
-                self.egress.push(client, begin..self.egress.shared.len());
-                if surplus {
-                    self.metrics.count(Refused::Connections);
-                    self.close(client, close::CONNECTION_LIMIT, "connection limit: try again later");
-                } else {
-                    self.say_hello(client);
+                // Only a gateway on this machine is believed where a connection comes from.
+                session.origin = forwarded_for.filter(|_| session.origin.is_loopback()).unwrap_or(session.origin);
+                let is_public = !self.config.auth_required && self.doors.guard.is_none();
+                let upgrade = Upgrade { accept, subprotocol };
+                match credential.filter(|_| !session.surplus && !is_public) {
+                    Some(credential) => self.ask_for_upgrade(client, upgrade, credential),
+                    None => self.open(client, &upgrade),
                 }
             }
+        }
+    }
+
+    fn refuse_head(&mut self, client: ClientId, status: u16, reason: &str) {
+        self.metrics.count(Refused::Handshake);
+        let begin = self.egress.shared.len();
+        handshake::write_refusal(&mut self.egress.shared, status, &format!("{reason}\n"));
+        self.egress.push(client, begin..self.egress.shared.len());
+        self.end(client);
+    }
+
+    /// The connection is a WebSocket.
+    pub(super) fn write_upgrade(&mut self, client: ClientId, upgrade: &Upgrade) {
+        let Some(session) = self.clients.get_mut(client) else { return };
+        session.state = ConnectionState::Open;
+        session.state_ns = self.now_ns;
+        session.is_websocket = true;
+        self.clients.websockets += 1;
+        self.metrics.connections.set(self.clients.websockets as u64);
+        let begin = self.egress.shared.len();
+        handshake::write_upgrade(&mut self.egress.shared, &upgrade.accept, upgrade.subprotocol);
+        self.egress.push(client, begin..self.egress.shared.len());
+    }
+
+    /// The same, and it is greeted.
+    pub(super) fn open(&mut self, client: ClientId, upgrade: &Upgrade) {
+        self.write_upgrade(client, upgrade);
+        if self.clients.get(client).is_some_and(|session| session.surplus) {
+            self.metrics.count(Refused::Connections);
+            self.close(client, close::CONNECTION_LIMIT, "connection limit: try again later");
+        } else {
+            self.say_hello(client);
         }
     }
 
@@ -140,7 +174,7 @@ impl Shard {
     }
 
     /// Both sides said all: what is queued still goes out.
-    fn end(&mut self, client: ClientId) {
+    pub(super) fn end(&mut self, client: ClientId) {
         let now_ns = self.now_ns;
         let Some(session) = self.clients.get_mut(client) else { return };
         self.egress.queue_mut(client).ends |= session.state != ConnectionState::Ending;
@@ -148,12 +182,16 @@ impl Shard {
         session.state_ns = now_ns;
     }
 
-    fn on_frames(&mut self, client: ClientId) {
+    pub(super) fn on_frames(&mut self, client: ClientId) {
         let Some(session) = self.clients.get_mut(client) else { return };
         if !matches!(session.state, ConnectionState::Open | ConnectionState::Closing) {
             return;
         }
-        let (said, violation) = session.read_frames();
+        let (said, mut violation) = session.read_frames();
+        let held_bytes = session.input.len() + session.decoder.held_bytes();
+        if violation.is_none() && held_bytes > STRANGER_BYTES_MAX && self.is_stranger(client) {
+            violation = Some(Violation { code: close::TOO_BIG, reason: "message above 16 KiB before auth" });
+        }
         for said in said {
             match said {
                 Said::Text(text) => self.on_text(client, text),
@@ -199,13 +237,15 @@ impl Shard {
 
     fn on_text(&mut self, client: ClientId, text: String) {
         let (now_ns, wall_ns) = (self.now_ns, self.wall_ns);
+        let waiting_max =
+            if self.is_stranger(client) { STRANGER_REQUESTS_MAX } else { self.config.requests_waiting_max };
         let session = self.clients.get_mut(client).filter(|session| session.state == ConnectionState::Open);
         let Some(session) = session else { return };
         if session.waiting.is_empty() && session.requests.take(now_ns) {
             return self.on_request(client, &text, wall_ns);
         }
         self.metrics.delayed.add(1);
-        if session.waiting.len() >= self.config.requests_waiting_max {
+        if session.waiting.len() >= waiting_max {
             self.metrics.count(Refused::Rate);
             return self.close(client, close::RATE, "too many requests");
         }
@@ -229,8 +269,8 @@ impl Shard {
 
     fn on_tick_of(&mut self, client: ClientId) {
         let Some(session) = self.clients.get(client) else { return };
-        let of_state_ns = self.now_ns.saturating_sub(session.state_ns);
-        match session.state {
+        let (state, of_state_ns) = (session.state, self.now_ns.saturating_sub(session.state_ns));
+        match state {
             ConnectionState::Head if of_state_ns >= self.config.handshake_ns => {
                 self.metrics.count(Refused::Silent);
                 self.clients.to_close.push(client);
@@ -238,7 +278,8 @@ impl Shard {
             ConnectionState::Closing | ConnectionState::Ending if of_state_ns >= FAREWELL_NS => {
                 self.clients.to_close.push(client);
             }
-            ConnectionState::Open => self.on_tick_of_open(client),
+            ConnectionState::Asking => self.give_up_late(client),
+            ConnectionState::Open if self.on_tick_of_door(client) => self.on_tick_of_open(client),
             _ => {}
         }
     }
@@ -288,6 +329,7 @@ impl Shard {
 
     fn drop_subscriptions(&mut self, client: ClientId) {
         self.forget_asked_once(client);
+        self.leave_door(client);
         let Some(session) = self.clients.get_mut(client) else { return };
         session.heartbeat = None;
         let subscriptions = &mut session.subscriptions;

@@ -29,8 +29,16 @@ pub mod close {
     pub const INTERNAL: u16 = 1011;
     /// Restart: come back as told.
     pub const RESTART: u16 = 1012;
+    /// Come back later: what is needed is not there now.
+    pub const TRY_LATER: u16 = 1013;
     /// Malformed requests.
     pub const MALFORMED: u16 = 4400;
+    /// The credential is missing, bad, at its end or revoked.
+    pub const UNAUTHENTICATED: u16 = 4401;
+    /// The credential is good and may not do this.
+    pub const NOT_ENTITLED: u16 = 4403;
+    /// No `auth` in time.
+    pub const NO_AUTH: u16 = 4408;
     /// Too many connections.
     pub const CONNECTION_LIMIT: u16 = 4409;
     /// Too many requests.
@@ -135,6 +143,12 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// Bytes of a message that is not whole.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        if self.fragmented { self.fragments.len() } else { 0 }
+    }
+
     /// Reads one frame at the start of `buffer`, which is unmasked in place.
     ///
     /// Returns the bytes used (0: more are needed) and the message, if the frame ended one.

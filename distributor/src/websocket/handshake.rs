@@ -1,10 +1,17 @@
 //! The HTTP/1.1 request that opens a connection: the public WebSocket, a refusal of it, or something that is not ours.
 //!
-//! Without a socket; never panics, whatever the bytes; answers nothing but handshakes of the public path.
+//! Without a socket; never panics, whatever the bytes; answers nothing but handshakes of the public path. Never checks a
+//! credential, only its form.
+
+use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use book::Nanos;
 use sha1::{Digest, Sha1};
+
+use crate::admission::Credential;
+use crate::encode::json::text;
 
 /// Longest request head in bytes; beyond it HTTP 431.
 pub const HEAD_BYTES_MAX: usize = 8 * 1024;
@@ -14,6 +21,8 @@ pub const HEADERS_MAX: usize = 64;
 
 /// The one subprotocol there is.
 pub const SUBPROTOCOL: &str = "bist.v2.json";
+
+const TOKEN_IN_QUERY: &str = "TOKEN_IN_QUERY: a credential in the query lands in logs; send the header Authorization: Bearer …, or the method auth";
 
 /// What a request head asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +39,13 @@ pub enum Asked {
         subprotocol: bool,
         /// `?ts=rfc3339`.
         rfc3339: bool,
+        /// The `Authorization` header's.
+        credential: Option<Credential>,
+        /// The newest address of `X-Forwarded-For`. Anybody can write one: it counts only from a gateway of ours.
+        forwarded_for: Option<IpAddr>,
     },
+    /// An `Authorization` header that is none: to be answered like every bad credential.
+    Unauthenticated,
     /// Anything but a GET of the public socket's path: to be handed over.
     Other,
     /// Answer with this status and text, then close.
@@ -85,8 +100,36 @@ pub fn read(buffer: &[u8], path: &str) -> Asked {
     if offered && !subprotocol {
         return Asked::Refuse(400, format!("4406: no subprotocol of these; ask {SUBPROTOCOL} or none"));
     }
+    if query.split('&').any(is_credential) {
+        return Asked::Refuse(400, TOKEN_IN_QUERY.to_owned());
+    }
+    let Ok(credential) = credential(request.headers) else { return Asked::Unauthenticated };
+    let forwarded_for = last_address(request.headers);
     let rfc3339 = query.split('&').any(|pair| pair == "ts=rfc3339");
-    Asked::Upgrade { head_bytes, accept: accept(key), subprotocol, rfc3339 }
+    Asked::Upgrade { head_bytes, accept: accept(key), subprotocol, rfc3339, credential, forwarded_for }
+}
+
+/// Whether a pair of the query is a credential, which then stands in every log on the way.
+fn is_credential(pair: &str) -> bool {
+    let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+    ["token", "access_token"].iter().any(|one| name.eq_ignore_ascii_case(one))
+}
+
+/// The one `Authorization` header without its scheme; an error when it is not `Bearer` and a credential.
+fn credential(headers: &[httparse::Header<'_>]) -> Result<Option<Credential>, ()> {
+    let mut values = headers.iter().filter(|field| field.name.eq_ignore_ascii_case("authorization"));
+    let Some(field) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(());
+    }
+    let (scheme, credential) = std::str::from_utf8(field.value).ok().and_then(|text| text.split_once(' ')).ok_or(())?;
+    let credential = Credential::new(credential).filter(|_| scheme.eq_ignore_ascii_case("bearer"));
+    credential.map(Some).ok_or(())
+}
+
+fn last_address(headers: &[httparse::Header<'_>]) -> Option<IpAddr> {
+    let field = headers.iter().rev().find(|field| field.name.eq_ignore_ascii_case("x-forwarded-for"))?;
+    std::str::from_utf8(field.value).ok()?.rsplit(',').next()?.trim().parse().ok()
 }
 
 /// RFC 6455 section 4.2.2: base64 of the SHA-1 of the key and a fixed text.
@@ -123,6 +166,65 @@ pub fn write_refusal(out: &mut Vec<u8>, status: u16, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
+/// An answer of the envelope that REST has too, so that a program needs one reader for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable, for programs.
+    pub code: &'static str,
+    /// For people.
+    pub message: &'static str,
+}
+
+impl Failure {
+    /// Every bad credential gets this one, so that nobody learns which part was wrong.
+    pub const UNAUTHENTICATED: Self = Self {
+        status: 401,
+        code: "UNAUTHENTICATED",
+        message: "the credential is missing or not valid; log in, or send a key as `Authorization: Bearer …`",
+    };
+    /// A key that may not read market data.
+    pub const SCOPE_MISSING: Self = Self {
+        status: 403,
+        code: "SCOPE_MISSING",
+        message: "this key may not read market data; make one with the scope market:read",
+    };
+    /// What is known of credentials cannot be read.
+    pub const UNAVAILABLE: Self = Self {
+        status: 503,
+        code: "STORE_UNAVAILABLE",
+        message: "the credential cannot be checked now; try again in 1 s",
+    };
+    /// As many credentials are being checked as may be, or it took too long.
+    pub const BUSY: Self =
+        Self { status: 503, code: "BUSY", message: "too many credentials are being checked; try again in 1 s" };
+}
+
+/// Appends a whole answer of an envelope, after which the connection closes.
+pub fn write_failure(out: &mut Vec<u8>, failure: &Failure, wall_ns: Nanos) {
+    let mut body = Vec::with_capacity(256);
+    text::raw(&mut body, "{\"success\":false,\"error\":{\"code\":");
+    text::text(&mut body, failure.code);
+    text::raw(&mut body, ",\"message\":");
+    text::text(&mut body, failure.message);
+    text::raw(&mut body, ",\"details\":{}},\"timestamp\":");
+    text::time(&mut body, wall_ns, true);
+    body.push(b'}');
+    let (reason, extra) = match failure.status {
+        401 => ("Unauthorized", "WWW-Authenticate: Bearer\r\n"),
+        403 => ("Forbidden", ""),
+        _ => ("Service Unavailable", "Retry-After: 1\r\n"),
+    };
+    let head = format!(
+        "HTTP/1.1 {} {reason}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{extra}Connection: close\r\n\r\n",
+        failure.status,
+        body.len()
+    );
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(&body);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,6 +253,8 @@ mod tests {
             accept: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned(),
             subprotocol: false,
             rfc3339: true,
+            credential: None,
+            forwarded_for: None,
         };
         assert_eq!(read(head.as_bytes(), "/ws/v2"), expected);
         for cut in 0..head.len() {
@@ -191,5 +295,32 @@ mod tests {
         assert_eq!(status(&request("/ws/v2", &"a: b\r\n".repeat(HEADERS_MAX))), 431);
         assert_eq!(status(&request("/ws/v2", &format!("a: {}\r\n", "b".repeat(HEAD_BYTES_MAX)))), 431);
         assert_eq!(status(&"GET /".repeat(HEAD_BYTES_MAX)), 400);
+    }
+
+    #[test]
+    fn a_handshake_shows_one_bearer_credential_in_its_header_or_none() {
+        let shown = |more: &str| match read(request("/ws/v2", more).as_bytes(), "/ws/v2") {
+            Asked::Upgrade { credential, forwarded_for, .. } => Ok((credential, forwarded_for)),
+            other => Err(other),
+        };
+        assert_eq!(shown(""), Ok((None, None)));
+        assert_eq!(shown("authorization: bearer abc\r\n"), Ok((Credential::new("abc"), None)));
+        let passed_on =
+            "X-Forwarded-For: 1.1.1.1\r\nAuthorization: Bearer abc\r\nX-Forwarded-For: 2.2.2.2, 3.3.3.3\r\n";
+        assert_eq!(shown(passed_on), Ok((Credential::new("abc"), Some(IpAddr::from([3, 3, 3, 3])))));
+        for bad in
+            ["Basic YTpi", "Bearer", "Bearer ", "Bearer a b", "abc", "Bearer ğ", "Bearer a\r\nAuthorization: Bearer a"]
+        {
+            assert_eq!(shown(&format!("Authorization: {bad}\r\n")), Err(Asked::Unauthenticated), "{bad}");
+        }
+    }
+
+    #[test]
+    fn w6_public_a_credential_in_the_query_is_refused() {
+        for query in ["token=abc", "ts=rfc3339&Token=abc", "access_token=abc", "access_token", "token="] {
+            assert_eq!(status(&request(&format!("/ws/v2?{query}"), "")), 400, "{query}");
+        }
+        let other = request("/ws/v2?tokens=1&x=token", "");
+        assert!(matches!(read(other.as_bytes(), "/ws/v2"), Asked::Upgrade { .. }));
     }
 }

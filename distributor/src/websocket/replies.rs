@@ -125,7 +125,7 @@ impl<'a> Refused<'a> {
         time_out: Time,
     ) -> Self {
         let Refusal { code, message, near } = refusal;
-        let error = Problem { code: *code, message, retryable: refusal.retryable(), near };
+        let error = Problem { code, message, retryable: refusal.retryable(), near };
         Self { method: context.method, req_id: context.req_id, success: false, error, symbol, time_in, time_out }
     }
 }
@@ -133,6 +133,22 @@ impl<'a> Refused<'a> {
 /// `{}`.
 #[derive(Debug, Serialize)]
 pub struct Nothing {}
+
+/// The result of `auth`.
+#[derive(Debug, Serialize)]
+pub struct AdmittedUntil {
+    /// When the credential ends; `null`: it does not.
+    pub expires_at: Option<Time>,
+}
+
+/// The credential of this connection ends soon.
+#[derive(Debug, Serialize)]
+pub struct AuthExpiring {
+    /// When.
+    pub expires_at: Time,
+    /// What to do.
+    pub message: &'static str,
+}
 
 /// A subscription, or a wildcard, as it is in force.
 #[derive(Debug, Serialize)]

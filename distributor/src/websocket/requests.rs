@@ -5,8 +5,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::admission::Credential;
 pub use crate::egress::slow_reader::Policy;
 pub use crate::topics::channel::{Channel, DEPTH_MAX};
+use crate::websocket::handshake::Failure;
 
 /// Symbols of one request; more are `PARAMETER_INVALID`.
 pub const SYMBOLS_MAX: usize = 1_000;
@@ -34,7 +36,13 @@ impl Refusal {
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn retryable(&self) -> bool {
-        matches!(self.code, "SYMBOL_NOT_FOUND" | "SNAPSHOT_UNAVAILABLE")
+        matches!(self.code, "SYMBOL_NOT_FOUND" | "SNAPSHOT_UNAVAILABLE" | "STORE_UNAVAILABLE" | "BUSY")
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::new(failure.code, failure.message)
     }
 }
 
@@ -111,8 +119,8 @@ pub enum Body {
     Snapshot(Subscribe),
     /// `ping`.
     Ping,
-    /// `auth`.
-    Auth,
+    /// `auth`, with what it shows.
+    Auth(Option<Credential>),
 }
 
 /// What a reply repeats.
@@ -179,7 +187,20 @@ fn parse_into(message: &str, context: &mut Context) -> Result<Body, Refusal> {
         "unsubscribe" => unsubscribe(params, context).map(Body::Unsubscribe),
         "list_subscriptions" => Ok(Body::List),
         "ping" => Ok(Body::Ping),
-        _ => Ok(Body::Auth),
+        _ => auth(params, context).map(Body::Auth),
+    }
+}
+
+/// A text that has not the form of a credential is answered like every bad one.
+fn auth(params: &Map<String, Value>, context: &mut Context) -> Result<Option<Credential>, Refusal> {
+    name_unknown(params, &["token"], context);
+    match params.get("token") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(token)) => {
+            let credential = Credential::new(token);
+            credential.map(Some).ok_or_else(|| Refusal::from(Failure::UNAUTHENTICATED))
+        }
+        Some(_) => Err(Refusal::new("PARAMETER_INVALID", "token must be a text: an access token or an API key")),
     }
 }
 
@@ -373,6 +394,19 @@ mod tests {
         assert_eq!((mbo.snapshot, mbo.conflate_ms, mbo.depth), (true, 0, 0));
         assert_eq!(warnings.len(), 5, "{warnings:?}");
         assert_eq!(parse(message).0.req_id, Some(-4));
+    }
+
+    #[test]
+    fn auth_shows_a_credential_or_none_and_one_of_no_form_is_as_bad_as_any() {
+        let shown = |params: &str| parse(&format!(r#"{{"method":"auth","params":{{{params}}}}}"#)).1;
+        assert_eq!(shown(r#""token":"abc""#), Ok(Body::Auth(Credential::new("abc"))));
+        assert_eq!(shown(""), Ok(Body::Auth(None)));
+        refused(r#"{"method":"auth","params":{"token":7}}"#, "PARAMETER_INVALID");
+        for bad in ["", "a b", "\\u0000", "ğ"] {
+            refused(&format!(r#"{{"method":"auth","params":{{"token":"{bad}"}}}}"#), "UNAUTHENTICATED");
+        }
+        let text = format!("{:?}", shown(r#""token":"secret""#));
+        assert!(!text.contains("secret"), "{text}");
     }
 
     #[test]

@@ -3,11 +3,12 @@
 //! Holds state only; the shard acts on it.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use book::Nanos;
 
 use crate::config::Config;
+use crate::websocket::door::Door;
 use crate::websocket::frame::{CONTROL_BYTES_MAX, Decoder, Message, Violation};
 use crate::websocket::subscriptions::Subscriptions;
 
@@ -19,6 +20,8 @@ const PINGS: (u32, u32) = (10, 50);
 pub enum ConnectionState {
     /// The request head is not whole.
     Head,
+    /// The upgrade waits for the verdict on its credential.
+    Asking,
     /// A WebSocket.
     Open,
     /// Our close frame is out or on its way; the client's answer is awaited.
@@ -69,6 +72,10 @@ pub struct HeartbeatTimer {
 pub struct Session {
     /// The other end.
     pub peer: SocketAddr,
+    /// Where it comes from: the other end, or the address that a gateway on this machine names.
+    pub origin: IpAddr,
+    /// What is known of who it is.
+    pub door: Door,
     /// Where it is in its life.
     pub state: ConnectionState,
     /// When that began.
@@ -111,6 +118,8 @@ impl Session {
     pub fn new(peer: SocketAddr, surplus: bool, config: &Config, now_ns: Nanos) -> Self {
         Self {
             peer,
+            origin: peer.ip(),
+            door: Door::default(),
             state: ConnectionState::Head,
             state_ns: now_ns,
             is_websocket: false,

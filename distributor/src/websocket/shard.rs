@@ -17,6 +17,7 @@ use book::{BookIndex, Nanos, Now, Slot};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
+use crate::admission::{Admission, VerdictReceiver};
 use crate::config::Config;
 use crate::egress::slow_reader::Limits;
 use crate::egress::{Egress, SHARED_BYTES};
@@ -28,6 +29,7 @@ use crate::metrics::{Metrics, Refused};
 use crate::slow_path::SlowPath;
 use crate::topics::Topics;
 use crate::websocket::clients::Clients;
+use crate::websocket::door::{Doors, Guard};
 use crate::websocket::frame::close;
 use crate::websocket::wanted_orders::OrderInterests;
 
@@ -115,6 +117,15 @@ impl FanOut {
         self
     }
 
+    /// Asks `admission` about the credentials that connections show, and takes its verdicts from `verdicts`, whose notifier
+    /// must be this fan-out's. Without it credentials count for nothing: nobody is asked, and where [`Config::auth_required`]
+    /// nobody gets in.
+    #[must_use]
+    pub fn with_admission(mut self, admission: Arc<dyn Admission>, verdicts: VerdictReceiver) -> Self {
+        self.shard.doors.guard = Some(Guard { admission, verdicts });
+        self
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
@@ -158,7 +169,7 @@ impl FanOut {
         let mut work = slots;
         let idle = slots == 0 && shard.egress.is_idle();
         if idle || self.polled || now_ns.saturating_sub(self.polled_ns) >= POLL_NS {
-            work += self.look_at_sockets(now_ns);
+            work += self.look_at_sockets(now_ns) + self.shard.take_verdicts();
         }
         let shard = &mut self.shard;
         if now_ns.saturating_sub(shard.tick_ns) >= TICK_NS {
@@ -347,6 +358,7 @@ pub(super) struct Shard {
     pub clients: Clients,
     pub egress: Egress,
     pub interests: OrderInterests,
+    pub doors: Doors,
     pub accept_more: bool,
     pub accept_more_at_tick: bool,
     pub scratch: Scratch,
@@ -379,6 +391,7 @@ impl Shard {
             clients: Clients::default(),
             egress: Egress::new(limits, config.connections_max),
             interests: OrderInterests::default(),
+            doors: Doors::default(),
             accept_more: false,
             accept_more_at_tick: false,
             scratch: Scratch::new(),
@@ -466,7 +479,8 @@ impl Shard {
 
     /// How long nothing of our own needs a turn.
     fn rest(&self) -> Duration {
-        if self.accept_more || !self.clients.readable.is_empty() || !self.egress.is_idle() {
+        if self.accept_more || !self.clients.readable.is_empty() || !self.egress.is_idle() || self.doors.has_verdicts()
+        {
             return Duration::ZERO;
         }
         let ticks = self.clients.open() > 0 || self.accept_more_at_tick || self.interests.has_timers();

@@ -19,12 +19,16 @@ use book::slot::{
 };
 use book::worker::{BookWorker, Detail};
 use book::{BookId, OrderId, Phase, Price, Side};
+use distributor::admission::VerdictReceiver;
 use distributor::{Config, FanOut, SlowPath};
 use serde_json::Value;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{HandshakeError, Message, WebSocket};
 
 pub mod client_book;
+pub mod desk;
+
+use desk::Desk;
 
 /// 2026-11-23 10:00:00 in Istanbul.
 pub const TEN: u64 = 1_795_417_200_000_000_000;
@@ -59,7 +63,29 @@ impl World {
 
     /// With a ring of `slots` towards the fan-out.
     pub fn with(config: Config, slots: usize, slow_path: Arc<dyn SlowPath>) -> Self {
+        Self::built(config, slots, slow_path, None)
+    }
+
+    /// A session of epoch 7 with THYAO, whose fan-out asks a desk about credentials.
+    pub fn guarded(config: Config) -> (Self, Arc<Desk>) {
         let notifier = Notifier::new();
+        let (desk, verdicts) = Desk::new(Arc::clone(&notifier));
+        let doors = (notifier, Arc::clone(&desk), verdicts);
+        let mut world = Self::built(config, 1 << 14, Arc::new(()), Some(doors));
+        world.session(7);
+        world.list(1, "THYAO.E");
+        world.phase(1, Phase::Continuous);
+        world.turn();
+        (world, desk)
+    }
+
+    fn built(
+        config: Config,
+        slots: usize,
+        slow_path: Arc<dyn SlowPath>,
+        doors: Option<(Arc<Notifier>, Arc<Desk>, VerdictReceiver)>,
+    ) -> Self {
+        let notifier = doors.as_ref().map_or_else(Notifier::new, |(notifier, ..)| Arc::clone(notifier));
         let (events, consumer) = ring("events", 1 << 16, Notifier::new());
         let (updates, reader) = ring("fanout", slots, Arc::clone(&notifier));
         let limits = Limits {
@@ -76,7 +102,10 @@ impl World {
         let (sender, receiver) = order_interest(64, Notifier::new());
         stage.add_reader(updates, Detail::OnRequest(receiver), 64);
         let server = FanOut::bind(config, reader, notifier, slow_path, || 0).expect("loopback can be listened on");
-        let server = server.with_orders_on_request(sender);
+        let mut server = server.with_orders_on_request(sender);
+        if let Some((_, desk, verdicts)) = doors {
+            server = server.with_admission(desk, verdicts);
+        }
         Self {
             events,
             stage,

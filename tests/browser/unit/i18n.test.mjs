@@ -24,6 +24,16 @@ test('every text that is named exists', () => {
   assert.deepEqual([...named].filter((key) => !i18n.has(key)), []);
 });
 
+test('every text of account, keys and watchlists that a module names exists', () => {
+  const named = new Set();
+  for (const file of readdirSync(new URL('js/', web)).filter((name) => !name.startsWith('texts-'))) {
+    const source = readFileSync(new URL(`js/${file}`, web), 'utf8');
+    for (const [, key] of source.matchAll(/'((?:account|data|error|form|keys|lists)(?:\.[a-z_]+)+)'/g)) named.add(key);
+  }
+  assert.ok(named.size > 100, `only ${named.size} found: the pattern is out of date`);
+  assert.deepEqual([...named].filter((key) => !i18n.has(key)), []);
+});
+
 test('nothing in the page needs an inline script or style', () => {
   const html = readFileSync(new URL('index.html', web), 'utf8');
   assert.doesNotMatch(html, /\sstyle=|\son\w+=|<style|<script(?![^>]*\ssrc=)|javascript:/);

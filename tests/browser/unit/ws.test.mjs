@@ -340,3 +340,75 @@ test('the limit of subscriptions is the server’s word, and a careful guess wit
   socket().open();
   assert.equal(feed.subscriptionsMax, 1_024);
 });
+
+// -- who is asking
+
+const withToken = (token) => {
+  feed = new Feed('ws://x/ws/v2', { token: () => token.now });
+  follow('THYAO');
+  connect();
+};
+const methods = () => socket().sent.map(({ method, params }) => params.channel ?? method);
+const answerAuth = (more = { success: true, result: {} }) => socket().receive({ method: 'auth', req_id: socket().requests('auth').at(-1).req_id, ...more });
+
+test('a connection begins with the token, and subscribes when it was answered', () => {
+  withToken({ now: 'secret' });
+  assert.deepEqual(socket().sent.map(({ method, params }) => [method, params]), [['auth', { token: 'secret' }]]);
+  answerAuth();
+  assert.deepEqual(methods(), ['auth', 'heartbeat', 'book']);
+});
+
+test('without a token nothing is asked about one', () => {
+  withToken({ now: null });
+  assert.deepEqual(methods(), ['heartbeat', 'book']);
+});
+
+test('a server that does not answer to a token, or refuses it, still gives what everybody gets', () => {
+  withToken({ now: 'secret' });
+  pass(2_900);
+  assert.deepEqual(methods(), ['auth']);
+  pass(200);
+  assert.deepEqual(methods(), ['auth', 'heartbeat', 'book']);
+  withToken({ now: 'secret' });
+  answerAuth({ success: false, error: { code: 'UNAUTHENTICATED', retryable: false } });
+  assert.deepEqual(methods(), ['auth', 'heartbeat', 'book']);
+  const mine = socket();
+  pass(5_000);
+  assert.equal(mine.requests('auth').length, 1, 'not again with the same token');
+});
+
+test('a token that could not be checked is shown again, later each time', () => {
+  withToken({ now: 'secret' });
+  answerAuth({ success: false, error: { code: 'BUSY', retryable: true } });
+  pass(1_100);
+  assert.equal(socket().requests('auth').length, 2);
+  answerAuth({ success: false, error: { code: 'BUSY', retryable: true } });
+  pass(1_100);
+  assert.equal(socket().requests('auth').length, 2);
+  pass(1_000);
+  assert.equal(socket().requests('auth').length, 3);
+});
+
+test('what a stranger was refused is asked for again when the token is taken', () => {
+  const token = { now: null };
+  withToken(token);
+  for (const request of socket().requests('subscribe')) socket().receive({ method: 'subscribe', req_id: request.req_id, success: false, error: { code: 'AUTH_REQUIRED', retryable: false } });
+  pass(5_000);
+  assert.deepEqual(methods(), ['heartbeat', 'book'], 'nothing is repeated without a token');
+  token.now = 'secret';
+  feed.authenticate();
+  answerAuth();
+  assert.deepEqual(methods(), ['heartbeat', 'book', 'auth', 'heartbeat', 'book']);
+});
+
+test('signing out begins the connection anew at once, with all subscriptions', () => {
+  const token = { now: 'secret' };
+  withToken(token);
+  answerAuth();
+  const old = socket();
+  token.now = null;
+  feed.restart();
+  assert.equal(old.readyState, 3);
+  socket().open();
+  assert.deepEqual(methods(), ['heartbeat', 'book']);
+});

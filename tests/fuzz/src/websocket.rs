@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 
 use distributor::frame::{self, Decoder, MESSAGE_BYTES_MAX, Message, Violation, close, opcode};
-use distributor::handshake::{self, Asked, HEAD_BYTES_MAX, HEADERS_MAX};
+use distributor::handshake::{self, Asked, Failure, HEAD_BYTES_MAX, HEADERS_MAX};
 use distributor::requests::{
     self, AnyChannel, Body, CONFLATE_MS_MAX, DEPTH_MAX, SYMBOLS_MAX, Subscribe, Symbols, Which,
 };
@@ -181,6 +181,10 @@ pub fn handshake(data: &[u8]) {
             handshake::write_upgrade(&mut out, accept, *subprotocol);
             101
         }
+        Asked::Unauthenticated => {
+            handshake::write_failure(&mut out, &Failure::UNAUTHENTICATED, 0);
+            401
+        }
         Asked::Refuse(status, text) => {
             assert!(text.len() < 256 + data.len());
             handshake::write_refusal(&mut out, *status, text);
@@ -222,7 +226,8 @@ pub fn request(data: &[u8]) {
         Body::Unsubscribe(Which::Named(channel, listed)) => {
             json!({ "channel": name(*channel), "symbol": symbols(listed) })
         }
-        Body::List | Body::Ping | Body::Auth => json!({}),
+        Body::Auth(Some(credential)) => json!({ "token": credential.expose() }),
+        Body::List | Body::Ping | Body::Auth(None) => json!({}),
     };
     let mut again = json!({ "method": context.method, "params": params });
     if let Some(number) = context.req_id {

@@ -6,9 +6,11 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use api_kit::access::{Access, Row};
 use api_kit::envelope::{Page, Success};
 use api_kit::error::ApiError;
 use api_kit::openapi::{DescribedError, describe_error};
+use api_kit::principal::Scope;
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::StatusCode;
@@ -36,6 +38,21 @@ pub const PREFIX: &str = "/api/v1/market-data";
 pub const DESCRIPTION: &str = "Market data of Borsa Istanbul. Prices are decimal strings with the book's decimals, quantities strings, \
      times RFC 3339 and nanoseconds as strings. Every answer names `epoch` and `seq`, the position in the feed \
      that it is true for.";
+
+/// Who may ask for them.
+pub const ACCESS: &[Row] = &[
+    Row::new("GET", "/api/v1/market-data/symbols", OPEN),
+    Row::new("GET", "/api/v1/market-data/symbols/{symbol}", OPEN),
+    Row::new("GET", "/api/v1/market-data/quotes", OPEN),
+    Row::new("GET", "/api/v1/market-data/quotes/{symbol}", OPEN),
+    Row::new("GET", "/api/v1/market-data/orderbook/{symbol}", OPEN),
+    Row::new("GET", "/api/v1/market-data/trades/{symbol}", OPEN),
+    Row::new("GET", "/api/v1/market-data/candles/{symbol}", OPEN),
+    Row::new("GET", "/api/v1/market-data/movers", OPEN),
+];
+
+/// Market data: open to everybody unless `auth.required`.
+const OPEN: Access = Access::Public(Scope::MarketRead);
 
 /// The paths, below [`PREFIX`], answered by `client`.
 #[must_use]

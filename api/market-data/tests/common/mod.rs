@@ -9,6 +9,7 @@ mod slots;
 use std::sync::Arc;
 
 use api_kit::actuator::{BuildInfo, FeedOrigin};
+use api_kit::auth::{Counted, Nobody, Refusal};
 use api_kit::common::{Common, CommonParts};
 use api_kit::health::Health;
 use api_kit::layers::RequestBounds;
@@ -47,6 +48,9 @@ impl Fed {
             limits,
             services: &[],
             cors_origins: Vec::new(),
+            authenticator: Arc::new(Counted::new(Arc::new(Nobody(Refusal::Unknown)))),
+            access: api_clients::market_data::rest::ACCESS.to_vec(),
+            auth_required: false,
         };
         let common = Common::new(RequestBounds::default(), rate_limit, parts);
         api_market_data::routes::router(Arc::new(service), &common)
