@@ -29,11 +29,13 @@ pub enum Doubt {
     Bound,
     /// The figures of the day hold a trade that was broken.
     BrokenTrade,
+    /// Two lines of its feed said different things of one message.
+    LineMismatch,
 }
 
 impl Doubt {
     /// Every cause, in the order of its number.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Gap,
         Self::JoinedMidway,
         Self::Jump,
@@ -44,6 +46,7 @@ impl Doubt {
         Self::Crossed,
         Self::Bound,
         Self::BrokenTrade,
+        Self::LineMismatch,
     ];
 
     /// The word in frames, answers and metrics.
@@ -60,6 +63,7 @@ impl Doubt {
             Self::Crossed => "crossed",
             Self::Bound => "bound",
             Self::BrokenTrade => "broken_trade",
+            Self::LineMismatch => "line_mismatch",
         }
     }
 
@@ -77,6 +81,7 @@ impl Doubt {
             Self::Crossed => "the best bid reached the best ask",
             Self::Bound => "a bound of [book] refused an order",
             Self::BrokenTrade => "the figures of the day hold a broken trade",
+            Self::LineMismatch => "two lines said different things of one message",
         }
     }
 

@@ -536,6 +536,7 @@ impl Replica {
             }
             system::GAP => self.doubt_all(Doubt::Gap),
             system::REFUSED => self.doubt_all(Doubt::RefusedMessage),
+            system::LINE_MISMATCH => self.doubt_all(Doubt::LineMismatch),
             system::JOINED_MIDWAY if record.to == 0 => self.doubt_all(Doubt::JoinedMidway),
             system::JOINED_MIDWAY => self.doubt_all(Doubt::Jump),
             system::TIME => {

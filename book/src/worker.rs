@@ -8,6 +8,7 @@
 
 #![cfg_attr(not(test), deny(clippy::disallowed_types, clippy::disallowed_methods, clippy::disallowed_macros))]
 
+mod pending;
 mod reader;
 
 use std::sync::Arc;
@@ -244,7 +245,7 @@ mod tests {
     use super::*;
     use crate::market::{Limits, OrderKey};
     use crate::order_interest::{OrderInterest, OrderInterestSender, order_interest};
-    use crate::replica::{KeepOrders, Options, Replica};
+    use crate::replica::{BookView, KeepOrders, Options, Replica};
     use crate::ring::{Notifier, ring};
     use crate::slot::{OrderEvent, Stamp, System, action, picture, system};
     use crate::types::{BookId, OrderId, Price, Side};
@@ -442,6 +443,45 @@ mod tests {
         assert_eq!(replica.epoch, 9);
         assert_eq!(replica.book(BookId(2)).unwrap().bids.len(), 1);
         assert_same(worker.market(), &replica);
+    }
+
+    /// A mark that finds no room is read before anything that came behind it.
+    #[test]
+    fn no_update_overtakes_a_mark_that_waits_for_room() {
+        for code in [system::GAP, system::REFUSED, system::JOINED_MIDWAY, system::LINE_MISMATCH] {
+            let Bench { mut events, mut worker, mut reader } = bench(Detail::Levels);
+            let mut replica = Replica::new(Options::default());
+            // Three books, and a ring that is full to its last slot.
+            for id in 0..3 {
+                events.push(add(1 + id as u32, id)).unwrap();
+            }
+            worker.do_work(0);
+            drain(&mut reader, &mut replica);
+            for _ in 0..1_024 {
+                events.push(System::new(system::STALE, 0, 0, 0, 0, 0).into()).unwrap();
+            }
+            worker.do_work(0);
+            events.push(System::new(code, 0, 0, 9, 9, 0).into()).unwrap();
+            worker.do_work(0);
+            // Some room, but less than half the ring: the mark goes on waiting.
+            for _ in 0..100 {
+                replica.apply(&reader.pop().unwrap(), &mut |_, _, _| {});
+            }
+            events.push(add(1, 7)).unwrap();
+            worker.do_work(0);
+            let is_marked_or_old =
+                |replica: &Replica| replica.books().iter().all(|book| book.maybe_bad() || book.bids.len() == 1);
+            while let Some(slot) = reader.pop() {
+                replica.apply(&slot, &mut |_, _, _| {});
+                assert!(is_marked_or_old(&replica), "code {code}");
+            }
+            while worker.has_waiting_readers() {
+                worker.do_work(0);
+                drain(&mut reader, &mut replica);
+            }
+            assert!(replica.books().iter().all(BookView::maybe_bad), "code {code}");
+            assert_same(worker.market(), &replica);
+        }
     }
 
     /// The orders of the book as the reader has them equal the market's.

@@ -399,7 +399,7 @@ impl Market {
                 Notice::FeedGap { from: record.from, to: record.to }
             }
             // Every book is marked, and its frames say so.
-            system::REFUSED | system::JOINED_MIDWAY => {
+            system::REFUSED | system::JOINED_MIDWAY | system::LINE_MISMATCH => {
                 self.joined_midway |= record.code == system::JOINED_MIDWAY;
                 self.touch_all(touched::LEVELS | touched::ORDERS);
                 Notice::None

@@ -77,7 +77,8 @@ fn a_session_that_was_joined_midway_marks_books_that_are_there_and_books_that_co
 
 #[test]
 fn f9_marks_a_book_that_is_seen_first_after_a_loss_is_marked() {
-    for (code, reason) in [(system::GAP, "gap"), (system::REFUSED, "refused_message")] {
+    let causes = [(system::GAP, "gap"), (system::REFUSED, "refused_message"), (system::LINE_MISMATCH, "line_mismatch")];
+    for (code, reason) in causes {
         let mut world = World::open(&["THYAO.E"]);
         world.system(code, 88, 99, 7);
         world.list(2, "GARAN.E");

@@ -6,13 +6,17 @@
 //! way. How to wait between turns belongs to the caller.
 
 mod event_writer;
+mod intake;
+mod live_options;
 mod metrics;
 mod partition;
 mod replay;
 mod turn;
 
+pub use event_writer::EventWriter;
+pub use intake::Intake;
+pub use live_options::LiveOptions;
 pub use metrics::FeedMetrics;
-pub use partition::LiveOptions;
 pub use replay::ReplayOptions;
 pub use turn::Finished;
 
@@ -25,7 +29,6 @@ use book::{Nanos, Now};
 use crate::decode::protocol::MessageDecoder;
 use crate::net::udp::UdpSource;
 use crate::recording::{OpenError, Recording};
-use event_writer::EventWriter;
 use partition::Partition;
 use replay::Replay;
 use turn::Turn;
@@ -139,9 +142,9 @@ impl FeedWorker {
             self.blocked = true;
             return false;
         }
-        self.out.begin_session(now.wall_ns);
-        if let Source::Live(live) = &mut self.source {
-            live.start(now.monotonic_ns);
+        match &mut self.source {
+            Source::Live(live) => live.start(now, &mut self.out),
+            Source::Replay(_) => self.out.begin_session(now.wall_ns),
         }
         self.started = true;
         true

@@ -5,5 +5,6 @@
 mod evidence;
 mod parking;
 pub mod sequencer;
+mod taken;
 
 pub(crate) use evidence::PACKETS_KEPT;

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use book::ring::{self, Consumer, Notifier};
-use book::slot::system;
+use book::slot::{action, system};
 use book::{Now, Slot, View};
 use feed_handler::decode::bistech;
 use feed_handler::feed::{FeedWorker, Finished, LiveOptions, ReplayOptions};
@@ -15,7 +15,7 @@ use feed_handler::net::udp::{Line, UdpOptions, UdpSource};
 use feed_handler::recording::RecordingOptions;
 use feed_handler::recording::pacing::Speed;
 use feed_handler::recovery::sequencer::{Recovery, SequencerConfig, Start};
-use feed_handler::wire::layout::bistech_2112::{AddOrder, OrderBookDirectory, Seconds};
+use feed_handler::wire::layout::bistech_2112::{AddOrder, OrderBookDirectory, OrderBookFlush, Seconds};
 use feed_handler::wire::layout::{Message, alpha};
 use feed_handler::wire::moldudp64::{PacketWriter, Request};
 use zerocopy::{Immutable, IntoBytes};
@@ -141,6 +141,7 @@ impl Bench {
 /// `session 40`, `gap 3..=4`, `time`, `add 5`, ...: the slots in words.
 fn words(slots: &[Slot]) -> Vec<String> {
     let word = |slot: &Slot| match slot.view() {
+        View::Order(order) if order.action == action::CLEAR => format!("clear {}", order.book_id),
         View::Order(order) => format!("add {}", order.order_id),
         View::System(record) => match record.code {
             system::SESSION => format!("session {}", record.epoch),
@@ -149,7 +150,9 @@ fn words(slots: &[Slot]) -> Vec<String> {
             system::STALE => format!("stale {}", record.from / SECOND),
             system::ALIVE => "alive".to_owned(),
             system::JOINED_MIDWAY => format!("midway from {}", record.from),
+            system::REFUSED if record.book_id != 0 => format!("refused {}, of book {}", record.from, record.book_id),
             system::REFUSED => format!("refused {}", record.from),
+            system::LINE_MISMATCH => format!("lines differ at {}", record.from),
             code => format!("system {code}"),
         },
         View::Symbol(_) => "symbol".to_owned(),
@@ -222,8 +225,8 @@ fn a_new_session_is_a_new_epoch_and_forgets_everything() {
     exchange.send(&[add(2)]);
     // The first add names a book that this session has not announced.
     assert_eq!(
-        words(&bench.take(7)),
-        ["session 41", "time", "symbol", "definition", "definition", "definition", "add 2"]
+        words(&bench.take(8)),
+        ["session 41", "time", "refused, of book 7", "symbol", "definition", "definition", "definition", "add 2"]
     );
     assert_eq!(bench.worker.epoch(), 41);
 }
@@ -304,6 +307,47 @@ fn f7_one_foreign_datagram_and_a_forged_number_leave_the_books_alone() {
     bench.take(0);
     assert_eq!((bench.worker.epoch(), bench.worker.metrics().gaps()), (40, 0));
     assert_eq!(line_packets(&bench, "a", "foreign") + line_packets(&bench, "a", "jumped"), 3);
+}
+
+/// A flush takes the mark of a late start away, but the orders behind it cannot be read for want of the directory.
+#[test]
+fn a_book_whose_directory_was_missed_is_named_with_every_message_that_it_costs() {
+    let mut options = options();
+    options.sequencer.start = Start::Join;
+    let (mut bench, mut exchange) = Bench::live(options, None);
+    exchange.writer = PacketWriter::new(*b"SESSION001", 500, 1_400);
+    let flush = bytes(OrderBookFlush { book_id: 7.into(), ..OrderBookFlush::default() });
+    exchange.send(&[seconds(), flush, add(1), add(2)]);
+    let expected = ["session 40", "midway from 500", "time", "clear 7", "refused, of book 7", "refused, of book 7"];
+    assert_eq!(words(&bench.take(6)), expected);
+    exchange.send(&[directory(), add(3)]);
+    assert_eq!(words(&bench.take(5))[4], "add 3");
+}
+
+#[test]
+fn f6_lines_that_contradict_each_other_are_said_counted_under_their_line_and_forgotten_with_the_session() {
+    let (mut bench, mut exchange) = Bench::live(options(), None);
+    exchange.send(&[seconds(), directory()]);
+    bench.take(6);
+    let (first, other) = (exchange.packet(&[add(1)]), {
+        let mut writer = PacketWriter::new(*b"SESSION001", 3, 1_400);
+        writer.push(&add(2)).unwrap();
+        writer.take().unwrap().to_vec()
+    });
+    exchange.send_raw(0, &first);
+    assert_eq!(words(&bench.take(1)), ["add 1"]);
+    exchange.send_raw(1, &first);
+    bench.take(0);
+    exchange.send_raw(1, &other);
+    assert_eq!(words(&bench.take(1)), ["lines differ at 3"]);
+    let metrics = bench.worker.metrics();
+    assert_eq!((metrics.line_mismatches(), metrics.decoded()), (1, 3));
+    let on = |line| counter(&bench, "bist_feed_line_mismatch_total", &[("source", "itch"), ("line", line)]);
+    assert_eq!((on("a"), on("b")), (0, 1));
+    exchange.writer = PacketWriter::new(*b"SESSION002", 1, 1_400);
+    (0..3).for_each(|_| exchange.send(&[seconds()]));
+    bench.take(4);
+    assert_eq!(metrics.line_mismatches(), 0, "a new session has contradicted nothing yet");
 }
 
 #[test]
@@ -501,14 +545,18 @@ fn damaged_packets_are_counted_and_change_nothing() {
 
 /// Packets of a line with an outcome, as scraped.
 fn line_packets(bench: &Bench, line: &str, outcome: &str) -> u64 {
+    counter(bench, "bist_feed_line_packets_total", &[("source", "itch"), ("line", line), ("outcome", outcome)])
+}
+
+/// The counter of this name with these labels.
+fn counter(bench: &Bench, name: &str, labels: &[(&str, &str)]) -> u64 {
     let mut samples = Vec::new();
     book::metrics::MetricSource::collect(&*bench.worker.metrics(), &mut samples);
-    let labels = [("source", "itch"), ("line", line), ("outcome", outcome)];
-    let labels = labels.map(|(key, text)| (key, text.to_owned()));
-    let found = samples.iter().filter(|sample| sample.name == "bist_feed_line_packets_total");
-    match found.filter(|sample| sample.labels == labels).map(|sample| &sample.value).collect::<Vec<_>>()[..] {
-        [&book::metrics::Value::Counter(packets)] => packets,
-        ref other => panic!("{line} {outcome}: {other:?}"),
+    let labels: Vec<_> = labels.iter().map(|&(key, text)| (key, text.to_owned())).collect();
+    let found = samples.iter().filter(|sample| sample.name == name && sample.labels == labels);
+    match found.map(|sample| &sample.value).collect::<Vec<_>>()[..] {
+        [&book::metrics::Value::Counter(count)] => count,
+        ref other => panic!("{name} {labels:?}: {other:?}"),
     }
 }
 

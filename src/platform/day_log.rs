@@ -21,10 +21,16 @@ enum Level {
 }
 
 /// Counters that are news when they move, and what to say then.
-const NEWS: [(&str, Level, &str); 17] = [
+const NEWS: [(&str, Level, &str); 18] = [
     ("bist_feed_sessions_total", Level::Info, "a session of the feed began: books are empty and numbers begin again"),
     ("bist_feed_gaps_total", Level::Warn, "messages were lost: books of the partition are marked maybe_bad"),
     ("bist_feed_lost_messages_total", Level::Warn, "messages lost in gaps"),
+    (
+        "bist_feed_line_mismatch_total",
+        Level::Warn,
+        "lines said different things under one number: books are marked maybe_bad until the next session; find out which \
+         line is wrong and take it out of feed.lines",
+    ),
     ("bist_feed_refused_total", Level::Warn, "the decoder refused messages"),
     ("bist_feed_damaged_packets_total", Level::Warn, "datagrams arrived that are no whole packet"),
     (

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use api::{DataFolder, EpochFile, ServiceLock, ServiceName, StoreError};
 
 use super::threads::now_ns;

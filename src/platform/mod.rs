@@ -33,6 +33,7 @@ mod fan_out;
 mod hot_path;
 mod ingest;
 mod late_start;
+mod line_mismatch;
 pub mod progress;
 pub mod roles;
 mod run_loops;

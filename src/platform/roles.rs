@@ -148,7 +148,7 @@ fn start_all(settings: &Settings, events: &Sender<Event>) -> Result<Platform> {
     let counted = metrics.clone();
     let bounds = BookBounds::new(Arc::clone(ingest.book.market().anomalies()), ingest.feed.metrics());
     let late_start = LateStart::new(ingest.feed.metrics());
-    let checks = (&bounds, &late_start);
+    let checks = (&bounds, &late_start, ingest.feed.metrics());
     let server = slow_path::serve(settings, &view, checks, metrics, market_data, &late)?;
     admissions.open(server.admission());
 

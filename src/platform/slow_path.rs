@@ -9,11 +9,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use book::metrics::MetricSource;
 use distributor::HandedOver;
+use feed_handler::feed::FeedMetrics;
 
 use super::bounds::BookBounds;
 use super::ingest::Updates;
 use super::late_start::LateStart;
-use super::{accounts, source};
+use super::{accounts, line_mismatch, source};
 use crate::settings::Settings;
 
 /// The view's thread of work, and the handle that requests read it by.
@@ -28,7 +29,7 @@ pub fn open_view(updates: Updates) -> (api::ViewWorker, api::View) {
 pub fn serve(
     settings: &Settings,
     view: &api::View,
-    (bounds, late_start): (&BookBounds, &LateStart),
+    (bounds, late_start, feed): (&BookBounds, &LateStart, Arc<FeedMetrics>),
     metrics: Vec<Arc<dyn MetricSource>>,
     market_data: SocketAddr,
     slow_path: &SlowPath,
@@ -41,6 +42,7 @@ pub fn serve(
     let late_start = late_start.clone();
     health.add_readiness("session", move || late_start.verdict());
     let (accounts, mail_task) = accounts::config(settings, &accounts::reached(settings))?;
+    health.add_readiness("lines", move || line_mismatch::verdict(&feed));
     let parts = api::Parts {
         view: view.clone(),
         health,

@@ -182,6 +182,7 @@ export const TEXTS = {
   'reason.duplicate_add': 'an order was added twice',
   'reason.broken_trade': 'the figures of the day hold a broken trade',
   'reason.refused_message': 'a message was refused',
+  'reason.line_mismatch': 'two lines contradicted each other',
   'gap.lost': 'no connection {from}–{to}',
   'gap.stale': 'feed silent {from}–{to}',
   'unknown.near': 'Did you mean',

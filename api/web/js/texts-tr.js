@@ -182,6 +182,7 @@ export const TEXTS = {
   'reason.duplicate_add': 'bir emir iki kez eklendi',
   'reason.broken_trade': 'günün rakamlarında iptal edilmiş bir işlem var',
   'reason.refused_message': 'bir mesaj reddedildi',
+  'reason.line_mismatch': 'iki hat birbiriyle çelişti',
   'gap.lost': 'bağlantı yok {from}–{to}',
   'gap.stale': 'veri sessiz {from}–{to}',
   'unknown.near': 'Şunlardan biri mi',

@@ -146,7 +146,9 @@ impl Market {
             system::SESSION => self.on_session(event),
             system::TIME => return self.on_clock(event.exchange_ns, event.received_ns, out),
             system::GAP => self.doubt_all(Doubt::Gap),
+            system::REFUSED if event.book_id != 0 => return self.doubt_one(event.book_id, Doubt::RefusedMessage),
             system::REFUSED => self.doubt_all(Doubt::RefusedMessage),
+            system::LINE_MISMATCH => self.doubt_all(Doubt::LineMismatch),
             system::JOINED_MIDWAY => {
                 let doubt = if event.to == 0 { Doubt::JoinedMidway } else { Doubt::Jump };
                 self.doubt_all(doubt);
@@ -157,6 +159,13 @@ impl Market {
         let mut record = *event;
         record.seq = self.seq;
         out.push(record.into());
+    }
+
+    /// Readers are told by the mark of the book. One that is not known is not shown.
+    fn doubt_one(&mut self, book_id: u32, doubt: Doubt) {
+        if let Some(index) = self.index_of(book_id) {
+            cast_doubt(&mut self.doubted, &mut self.books[index.as_usize()], doubt);
+        }
     }
 
     /// Readers do the same when the event reaches them.
@@ -173,6 +182,8 @@ impl Market {
         self.doubted = None;
         let Record { exchange_ns, received_ns, .. } = *event.record();
         let book = &mut self.books[index.as_usize()];
+        // What the feed says of itself has no time of the exchange's.
+        let exchange_ns = if exchange_ns == 0 { book.exchange_ns } else { exchange_ns };
         let stamp = stamp(book, self.seq, (exchange_ns, received_ns));
         let reason = Doubt::code(book.doubt);
         out.push(mark(rtype::DOUBT, stamp, Marked { epoch: self.epoch, reason, ..Marked::default() }));

@@ -161,8 +161,8 @@ pub mod system {
     /// The session is known from message `from` on only: every book may be wrong. `to` is 1 where its numbers leaped
     /// there, else 0.
     pub const JOINED_MIDWAY: u8 = 8;
-    /// Message `from` could not be read: every book may be wrong.
+    /// Message `from` could not be read: every book may be wrong, or the one that the record names.
     pub const REFUSED: u8 = 9;
-    /// One above the highest code.
-    pub const CODES: usize = 10;
+    /// Two lines said different things of message `from`: every book may be wrong.
+    pub const LINE_MISMATCH: u8 = 10;
 }

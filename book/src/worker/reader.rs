@@ -4,6 +4,7 @@
 //! free.
 
 use super::BookMetrics;
+use super::pending::Pending;
 use crate::market::{Market, Output, Part, UPDATES_PER_EVENT_MAX, Written};
 use crate::order_interest::{OrderInterest, OrderInterestReceiver};
 use crate::ring::{Full, Producer};
@@ -13,9 +14,6 @@ use crate::types::{BookIndex, Price, Side};
 /// Orders that a turn writes for a reader that asked for them, with a snapshot or without: bounds how long the events of others
 /// wait for a walk over queues, whose orders lie anywhere in memory.
 pub(super) const ORDERS_PER_TURN_MAX: usize = 256;
-/// Different codes of system records that can wait for room in a reader's ring, each at the place of its code: a session
-/// goes out before what is said of it.
-const PENDING_SYSTEM: usize = system::CODES;
 
 /// Which orders a reader is told of; levels, trades and the rest it is told of always.
 pub enum Detail {
@@ -62,8 +60,8 @@ pub(super) struct Reader {
     /// The book whose orders are being written, and to where. Of what is written already it is told every change.
     writing: Option<(usize, Option<Written>)>,
     next: usize,
-    /// The newest record of each code that found no room, by code.
-    pending: [Option<Slot>; PENDING_SYSTEM],
+    /// Records about the whole feed that found no room.
+    pending: Pending,
 }
 
 /// Writes a snapshot straight into a ring that has room for all of it.
@@ -87,7 +85,7 @@ impl Reader {
             owed_orders: 0,
             writing: None,
             next: 0,
-            pending: [None; PENDING_SYSTEM],
+            pending: Pending::default(),
         }
     }
 
@@ -101,15 +99,11 @@ impl Reader {
         self.ring.commit();
     }
 
-    fn has_pending(&self) -> bool {
-        self.pending.iter().any(Option::is_some)
-    }
-
     /// Makes room for books seen for the first time. While a system record waits, a new book waits as well: its
     /// updates must not overtake a session, which would void them.
     #[cold]
     pub(super) fn learn_books(&mut self, books: usize) {
-        let waiting = self.has_pending();
+        let waiting = !self.pending.is_empty();
         self.waiting += if waiting { books - self.books.len() } else { 0 };
         let orders = matches!(self.detail, Detail::Orders);
         self.books.resize(books, Following { waiting, orders, ..Following::default() });
@@ -123,7 +117,10 @@ impl Reader {
         if book.waiting {
             return;
         }
-        let sent = if book.orders {
+        let sent = if !self.pending.is_empty() {
+            // Its mark, or its session, is still to come: what it changes must not be read before.
+            Err(Full)
+        } else if book.orders {
             self.ring.write_all(group)
         } else {
             let written = self.writing.filter(|(writing, _)| *writing == index).and_then(|(_, written)| written);
@@ -153,12 +150,12 @@ impl Reader {
     pub(super) fn publish_system(&mut self, record: Slot, code: u8) {
         if code == system::SESSION {
             // Whatever it had is void; what waited of the old session is, too.
-            self.pending = [None; PENDING_SYSTEM];
+            self.pending.clear();
         }
-        if self.has_pending() || self.ring.write(record).is_err() {
+        if !self.pending.is_empty() || self.ring.write(record).is_err() {
             // A missed tick of the clock repairs itself with the next one.
             if code != system::TIME {
-                self.pending[usize::from(code) % PENDING_SYSTEM] = Some(record);
+                self.pending.add(record, code);
             }
             if code == system::SESSION {
                 self.books.iter_mut().for_each(|book| (book.from_seq, book.waiting) = (0, true));
@@ -170,7 +167,7 @@ impl Reader {
 
     /// Whether something is to be written that is no update.
     pub(super) fn is_owed(&self) -> bool {
-        self.waiting > 0 || self.owed_orders > 0 || self.has_pending()
+        self.waiting > 0 || self.owed_orders > 0 || !self.pending.is_empty()
     }
 
     pub(super) fn has_order_interest(&self) -> bool {
@@ -200,13 +197,11 @@ impl Reader {
         if self.ring.free() < half {
             return 0;
         }
-        for pending in &mut self.pending {
-            if let Some(record) = *pending {
-                if self.ring.write(record).is_err() {
-                    return 0;
-                }
-                *pending = None;
+        while let Some(record) = self.pending.first() {
+            if self.ring.write(record).is_err() {
+                return 0;
             }
+            self.pending.remove_first();
         }
         let mut done = 0;
         let mut orders_max = ORDERS_PER_TURN_MAX;

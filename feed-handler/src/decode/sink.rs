@@ -73,12 +73,27 @@ pub enum Refused {
     },
 }
 
+/// Which books may be wrong without a message that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoils {
+    /// None.
+    Nothing,
+    /// The one of this number. It may be known to the books by messages without a price.
+    Book(u32),
+    /// Any: nobody knows which one the message was about.
+    Any,
+}
+
 impl Refused {
-    /// Whether a book may be wrong without the message. An unknown kind is news of a later version, which says nothing of
-    /// orders that this one knows; a book without a place is not shown.
+    /// Which books may be wrong without the message. An unknown kind is news of a later version, which says nothing of
+    /// orders that this one knows.
     #[must_use]
-    pub const fn spoils_books(self) -> bool {
-        matches!(self, Self::Short { .. } | Self::BadField { .. } | Self::NoTime { .. })
+    pub const fn spoils(self) -> Spoils {
+        match self {
+            Self::UnknownType(_) | Self::Empty => Spoils::Nothing,
+            Self::UnknownBook { book_id } | Self::TooManyBooks { book_id } => Spoils::Book(book_id),
+            Self::Short { .. } | Self::BadField { .. } | Self::NoTime { .. } => Spoils::Any,
+        }
     }
 
     /// A short name for counters.

@@ -12,11 +12,12 @@ use book::slot::{System, system};
 use book::{Nanos, Slot};
 
 use super::metrics::FeedMetrics;
+use crate::decode::sink::Spoils;
 
 /// The writing side, apart from the source so that both can be borrowed at once.
-pub(super) struct EventWriter {
+pub struct EventWriter {
     producer: Producer,
-    pub metrics: Arc<FeedMetrics>,
+    pub(super) metrics: Arc<FeedMetrics>,
     epoch: u64,
     /// Our own bound was wrong: a slot found no room after room was made sure of.
     overrun: bool,
@@ -24,6 +25,7 @@ pub(super) struct EventWriter {
 
 impl EventWriter {
     /// Writes to `producer`, in the session `epoch`.
+    #[must_use]
     pub fn new(producer: Producer, metrics: Arc<FeedMetrics>, epoch: u64) -> Self {
         Self { producer, metrics, epoch, overrun: false }
     }
@@ -75,15 +77,22 @@ impl EventWriter {
         self.push(System::new(system::JOINED_MIDWAY, 0, now_ns, from, leaped.into(), self.epoch).into());
     }
 
-    /// Says that message `sequence` could not be read.
+    /// The slot that says that message `sequence` could not be read; `None` where no book needs it.
     #[cold]
-    pub fn refused(&mut self, now_ns: Nanos, sequence: u64) {
-        self.push(self.refused_slot(now_ns, sequence));
+    pub fn refused(&self, now_ns: Nanos, sequence: u64, spoils: Spoils) -> Option<Slot> {
+        let mut record = System::new(system::REFUSED, 0, now_ns, sequence, sequence, self.epoch);
+        record.book_id = match spoils {
+            Spoils::Nothing => return None,
+            Spoils::Book(book_id) => book_id,
+            Spoils::Any => 0,
+        };
+        Some(record.into())
     }
 
-    /// The slot that says so.
-    pub fn refused_slot(&self, now_ns: Nanos, sequence: u64) -> Slot {
-        System::new(system::REFUSED, 0, now_ns, sequence, sequence, self.epoch).into()
+    /// Says that two lines contradict each other about message `sequence`.
+    #[cold]
+    pub fn line_mismatch(&mut self, now_ns: Nanos, sequence: u64) {
+        self.push(System::new(system::LINE_MISMATCH, 0, now_ns, sequence, sequence, self.epoch).into());
     }
 
     /// Says that these messages are lost.

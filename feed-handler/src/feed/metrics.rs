@@ -26,6 +26,7 @@ const OUTCOMES: [&str; 8] = ["first", "duplicate", "heartbeat", "stale", "droppe
 struct LineMetrics {
     name: &'static str,
     packets: [Counter; OUTCOMES.len()],
+    mismatches: Counter,
 }
 
 /// Counters of one feed. Totals kept elsewhere are gauges here, set once per turn, and are told as the counters
@@ -50,6 +51,7 @@ pub struct FeedMetrics {
     pub(crate) jumped: Gauge,
     pub(crate) source_refused: Gauge,
     pub(crate) joined_midway: Gauge,
+    pub(crate) session_mismatches: Gauge,
     pub(crate) parked: Gauge,
     pub(crate) parked_dropped: Gauge,
     pub(crate) requests: Gauge,
@@ -70,7 +72,10 @@ impl FeedMetrics {
         Self {
             source,
             addresses,
-            lines: lines.iter().map(|&name| LineMetrics { name, packets: Default::default() }).collect(),
+            lines: lines
+                .iter()
+                .map(|&name| LineMetrics { name, packets: Default::default(), mismatches: Counter::new() })
+                .collect(),
             by_kind: Box::new([const { Counter::new() }; 256]),
             decoded: Counter::new(),
             refused: Default::default(),
@@ -86,6 +91,7 @@ impl FeedMetrics {
             jumped: Gauge::new(),
             source_refused: Gauge::new(),
             joined_midway: Gauge::new(),
+            session_mismatches: Gauge::new(),
             parked: Gauge::new(),
             parked_dropped: Gauge::new(),
             requests: Gauge::new(),
@@ -113,6 +119,15 @@ impl FeedMetrics {
     pub(crate) fn on_line_packet(&self, line: LineIndex, outcome: Result<PacketOutcome, BadPacket>) {
         if let Some(line) = self.lines.get(line.index()) {
             line.packets[outcome_index(outcome)].add(1);
+        }
+    }
+
+    /// Counts messages that `line` told otherwise than another line.
+    #[cold]
+    pub(crate) fn on_line_mismatch(&self, line: LineIndex, messages: u64) {
+        self.session_mismatches.set(self.session_mismatches.get() + messages);
+        if let Some(line) = self.lines.get(line.index()) {
+            line.mismatches.add(messages);
         }
     }
 
@@ -168,6 +183,12 @@ impl FeedMetrics {
     #[must_use]
     pub fn joined_midway(&self) -> u64 {
         self.joined_midway.get()
+    }
+
+    /// Messages of the session in force of which two lines said different things.
+    #[must_use]
+    pub fn line_mismatches(&self) -> u64 {
+        self.session_mismatches.get()
     }
 
     /// Whether nothing came for too long.
@@ -350,6 +371,14 @@ impl FeedMetrics {
                     count.get(),
                 ));
             }
+        }
+        for line in &self.lines {
+            samples.push(Sample::counter(
+                "bist_feed_line_mismatch_total",
+                "Messages whose contents on this line were not those that came first under their number.",
+                &[("source", self.source), ("line", line.name)],
+                line.mismatches.get(),
+            ));
         }
     }
 

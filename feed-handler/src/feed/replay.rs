@@ -10,7 +10,7 @@ use book::{Nanos, Now, Slot};
 
 use super::event_writer::EventWriter;
 use super::turn::{Finished, Turn};
-use crate::decode::sink::Refused;
+use crate::decode::sink::{Refused, Spoils};
 use crate::recording::pacing::{Pacer, Speed};
 use crate::recording::{OpenError, ReadError, Recording, RecordingOptions, Step};
 
@@ -119,9 +119,8 @@ impl Replay {
                 Ok(Step::Message(taken)) => {
                     self.pending_ns = Some(taken.recorded_ns);
                     out.metrics.on_message(taken.kind, taken.position, taken.refused);
-                    if taken.refused.is_some_and(Refused::spoils_books) {
-                        self.pending.push(out.refused_slot(taken.recorded_ns, taken.position));
-                    }
+                    let spoils = taken.refused.map_or(Spoils::Nothing, Refused::spoils);
+                    self.pending.extend(out.refused(taken.recorded_ns, taken.position, spoils));
                 }
                 Ok(Step::Gap { from, to }) => {
                     // The slot of the gap goes out with the next message's.

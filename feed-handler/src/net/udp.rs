@@ -84,6 +84,12 @@ impl LineIndex {
     /// Line B, the second.
     pub const B: Self = Self(1);
 
+    /// The line at `place`.
+    #[must_use]
+    pub const fn at(place: u8) -> Self {
+        Self(place)
+    }
+
     /// Place among the lines.
     #[inline]
     #[must_use]
@@ -165,7 +171,7 @@ impl UdpSource {
                 }
                 Ok((length, true)) => {
                     line.drained = false;
-                    return Some(Arrived { line: LineIndex(at as u8), bytes: &self.buffer[..length] });
+                    return Some(Arrived { line: LineIndex::at(at as u8), bytes: &self.buffer[..length] });
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => line.drained = true,
                 // A unicast answer that nobody listens to comes back as an error of the next read; reading goes on.
@@ -246,6 +252,12 @@ impl UdpSource {
     #[must_use]
     pub fn receive_buffer_bytes(&self) -> Vec<usize> {
         self.lines.iter().map(|line| line.receive_buffer_bytes).collect()
+    }
+
+    /// Lines that all carry the same messages; that of a request server's answers is not among them.
+    #[must_use]
+    pub const fn lines(&self) -> usize {
+        self.request_line
     }
 
     /// Whether lost messages can be asked for.

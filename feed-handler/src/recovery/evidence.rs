@@ -78,6 +78,17 @@ struct Candidate {
     kept: Parking,
     /// The latest packet is not among those kept.
     in_hand: bool,
+    /// First number of a packet that came twice and said two things.
+    contradicted: Option<u64>,
+}
+
+impl Candidate {
+    /// What came so far says nothing any more.
+    fn begin_anew(&mut self) {
+        self.run = Run::default();
+        self.contradicted = None;
+        self.kept.clear();
+    }
 }
 
 /// All that is weighed.
@@ -94,6 +105,7 @@ impl Candidates {
             awaited: 0,
             kept: Parking::new(PACKETS_KEPT, datagram_bytes_max),
             in_hand: false,
+            contradicted: None,
         }))
     }
 
@@ -101,8 +113,7 @@ impl Candidates {
     pub fn note(&mut self, now_ns: Nanos, packet: &Packet<'_>, datagram: &[u8], within_ns: Nanos) -> usize {
         let at = self.find(packet);
         if now_ns.saturating_sub(self.0[at].run.since_ns) > within_ns {
-            self.0[at].run = Run::default();
-            self.0[at].kept.clear();
+            self.0[at].begin_anew();
         }
         self.keep(at, now_ns, packet, datagram);
         at
@@ -114,8 +125,7 @@ impl Candidates {
         let at = self.find(packet);
         let candidate = &mut self.0[at];
         if candidate.awaited != awaited {
-            candidate.run = Run::default();
-            candidate.kept.clear();
+            candidate.begin_anew();
             candidate.awaited = awaited;
         }
         self.keep(at, now_ns, packet, datagram);
@@ -130,6 +140,11 @@ impl Candidates {
     /// The packets of candidate `at`.
     pub fn kept(&mut self, at: usize) -> &mut Parking {
         &mut self.0[at].kept
+    }
+
+    /// First number of which two packets of candidate `at` say different things.
+    pub fn contradicted(&self, at: usize) -> Option<u64> {
+        self.0[at].contradicted
     }
 
     /// Whether the latest packet of candidate `at` is not among those kept.
@@ -167,7 +182,7 @@ impl Candidates {
         for candidate in &mut self.0 {
             candidate.session = None;
             candidate.last_ns = 0;
-            candidate.kept.clear();
+            candidate.begin_anew();
         }
     }
 
@@ -179,9 +194,8 @@ impl Candidates {
         let at = (0..CANDIDATES).min_by_key(|&at| self.0[at].last_ns).unwrap_or(0);
         let candidate = &mut self.0[at];
         candidate.session = Some(packet.session);
-        candidate.run = Run::default();
+        candidate.begin_anew();
         candidate.awaited = 0;
-        candidate.kept.clear();
         at
     }
 
@@ -189,6 +203,9 @@ impl Candidates {
         let candidate = &mut self.0[at];
         candidate.last_ns = now_ns;
         candidate.run.add(now_ns, packet);
+        if candidate.kept.contradicts(packet, datagram) {
+            candidate.contradicted = candidate.contradicted.or(Some(packet.sequence));
+        }
         // A packet that finds no place is missing when the candidate is believed, and is asked for like any other.
         candidate.in_hand = packet.kind != PacketKind::Messages
             || matches!(candidate.kept.insert(now_ns, packet, datagram), Parked::Dropped);

@@ -86,6 +86,15 @@ impl Parking {
         self.entries.len()
     }
 
+    /// Whether a packet of the same numbers is kept and says something else.
+    pub fn contradicts(&self, packet: &Packet<'_>, datagram: &[u8]) -> bool {
+        self.entries.iter().any(|entry| {
+            let start = entry.place * self.place_bytes;
+            (entry.first, entry.after) == (packet.sequence, packet.next_sequence())
+                && self.bytes[start..start + entry.length] != *datagram
+        })
+    }
+
     /// Keeps a copy of `datagram`, which holds `packet`.
     pub fn insert(&mut self, arrived_ns: Nanos, packet: &Packet<'_>, datagram: &[u8]) -> Parked {
         if datagram.len() > self.place_bytes {

@@ -6,81 +6,22 @@
 //! Never believes one packet alone that another session began, that this one is over, or that its numbers leaped.
 
 mod belief;
+mod config;
+
+pub use config::{Recovery, SequencerConfig, Start};
 
 use book::Nanos;
 
 use super::evidence::{Candidates, LEAP_TRUSTED, PACKETS_TO_BELIEVE, Run};
 use super::parking::{Parked, Parking};
+use super::taken::Taken;
 use crate::wire::moldudp64::{BadPacket, Packet, PacketKind, Request, Session};
-
-/// Which number a session is expected to begin with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// The first session goes on at this number (1 = its beginning), later ones begin at 1: whatever is missing
-    /// from there on is a gap.
-    At(u64),
-    /// Whatever comes first, in every session; what was before is nobody's loss.
-    Join,
-}
-
-/// How lost messages are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Recovery {
-    /// How long the other line may take to fill a gap before the first request.
-    pub delay_ns: Nanos,
-    /// Least time between two requests of this partition. Doubles up to one second while nothing that was asked for
-    /// comes.
-    pub interval_ns: Nanos,
-    /// Most messages of one request.
-    pub messages_max: u16,
-}
-
-/// Bounds and times of a [`Sequencer`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SequencerConfig {
-    /// Where a session begins.
-    pub start: Start,
-    /// Packets kept while a number before them is missing (at least 1). When all places are taken: with `recovery`
-    /// the packet farthest ahead is dropped, to be asked for later; without it the gap is given up at once, because
-    /// waiting on would only lose more.
-    pub packets_parked_max: usize,
-    /// Bytes kept per parked packet; a longer one that comes too early is dropped and counted.
-    pub datagram_bytes_max: usize,
-    /// How long a missing number is waited for, from the arrival of what comes after it; with `recovery`, anew
-    /// whenever something that was missing came.
-    pub gap_timeout_ns: Nanos,
-    /// A session whose numbers are all below the expected one for this long was started over by the exchange.
-    /// Must be several heartbeats (1 s each) long, or a lagging line looks like one.
-    pub restart_after_ns: Nanos,
-    /// Most parked packets delivered by one call, so that one call cannot fill the ring behind it (at least 1).
-    pub packets_released_max: usize,
-    /// Most numbers that a session can leap ahead; farther ahead it counts as begun anew.
-    pub jump_max: u64,
-    /// Whether and how lost messages are asked for.
-    pub recovery: Option<Recovery>,
-}
 
 /// Longest time between two requests.
 const REQUEST_INTERVAL_NS_MAX: Nanos = 1_000_000_000;
 /// A session that brought something within this time delivers: another one is then believed only by packets that
 /// came within this time, too.
 const DELIVERS_NS: Nanos = 1_000_000_000;
-
-impl Default for SequencerConfig {
-    /// 1,024 parked packets of 1,500 bytes (1.5 MB), a gap is given up after 200 ms, nothing is asked for.
-    fn default() -> Self {
-        Self {
-            start: Start::At(1),
-            packets_parked_max: 1_024,
-            datagram_bytes_max: 1_500,
-            gap_timeout_ns: 200_000_000,
-            restart_after_ns: 5_000_000_000,
-            packets_released_max: 16,
-            jump_max: 1_000_000,
-            recovery: None,
-        }
-    }
-}
 
 /// What the sequencer has to say, in the order in which it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +51,12 @@ pub enum Sequenced<'a> {
     },
     /// These messages are missing: whoever has a socket may ask for them.
     Request(Request),
+    /// A line says something else of this number than was taken of it, or will be. Said once for a packet, before what the
+    /// packet brings.
+    LineMismatch {
+        /// The first such number of the packet.
+        sequence: u64,
+    },
     /// Every message of the session was delivered or named as lost. Said once.
     EndOfSession {
         /// The number that would have come next.
@@ -155,6 +102,8 @@ pub struct SequencerCounters {
     pub messages: u64,
     /// Messages that had been delivered, parked or given up before.
     pub repeats: u64,
+    /// Messages whose contents were not those of the same number before.
+    pub mismatches: u64,
     /// Packets parked because a number before them was missing.
     pub parked: u64,
     /// Packets that could not be parked: too long, or no place left.
@@ -232,6 +181,8 @@ pub struct Sequencer {
     /// The packets of a candidate are being delivered: none of them opens another one.
     believing: bool,
     parking: Parking,
+    /// What was taken of each number, if lines are compared.
+    taken: Option<Taken>,
     /// What was counted.
     pub counters: SequencerCounters,
 }
@@ -249,6 +200,7 @@ impl Sequencer {
             parking: Parking::new(config.packets_parked_max, config.datagram_bytes_max),
             candidates: Candidates::new(config.datagram_bytes_max),
             believing: false,
+            taken: config.compares_lines.then(Taken::new),
             config,
             session: None,
             left: None,
@@ -296,6 +248,9 @@ impl Sequencer {
         datagram: &[u8],
         each: &mut impl FnMut(Sequenced<'_>),
     ) -> PacketOutcome {
+        if self.taken.is_some() {
+            self.compare_lines(packet, each);
+        }
         let mut outcome = PacketOutcome::First;
         let is_next = packet.kind == PacketKind::Messages && packet.sequence == self.next;
         if is_next && self.parking.is_empty() && self.end.is_none() {
@@ -314,6 +269,20 @@ impl Sequencer {
             self.settle(now_ns, each);
         }
         outcome
+    }
+
+    /// Two lines must say the same of a number: else one of them lies, and nobody knows which.
+    #[inline]
+    fn compare_lines(&mut self, packet: &Packet<'_>, each: &mut impl FnMut(Sequenced<'_>)) {
+        if self.is_far_ahead(packet) {
+            return;
+        }
+        let Some(taken) = &mut self.taken else { return };
+        let (differing, first) = taken.compare(packet, self.next);
+        if differing > 0 {
+            self.counters.mismatches += differing;
+            each(Sequenced::LineMismatch { sequence: first });
+        }
     }
 
     /// To be called when nothing came in, and at [`Sequencer::deadline_ns`]: delivers what is ready, asks for what
@@ -689,6 +658,9 @@ impl Sequencer {
         self.end = None;
         self.end_told = false;
         self.parking.clear();
+        if let Some(taken) = &mut self.taken {
+            taken.clear();
+        }
         self.counters.sessions += 1;
         each(Sequenced::Session { session, next, restarted });
     }

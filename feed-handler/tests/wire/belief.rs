@@ -88,6 +88,7 @@ fn f7_disorder_within_64_packets_never_mixes_two_sessions() {
                     assert_eq!((sessions, from), (1, next), "seed {seed}: only the old session ends early");
                     (next, lost) = (to + 1, lost + to + 1 - from);
                 }
+                Sequenced::LineMismatch { sequence } => panic!("seed {seed}: {sequence} was said twice, and alike"),
                 Sequenced::Request(_) | Sequenced::EndOfSession { .. } => {}
             });
         }
@@ -225,6 +226,20 @@ fn f10_only_messages_and_heartbeats_of_the_session_are_life() {
     assert_eq!(scene.sequencer.heard_ns(), Some(7 * MS));
 }
 
+/// Ends that go together may bear out a leap of numbers; who only tells of an end is not alive.
+#[test]
+fn f10_ends_that_bear_out_a_leap_are_no_life() {
+    let mut scene = scene();
+    scene.packet(1, 1, 2);
+    for number in [5_000, 5_000, 5_100, 5_100] {
+        scene.datagram(50, &end(b'A', number));
+    }
+    scene.idle(300).said("s1 1 2 -3..5099");
+    assert_eq!(scene.sequencer.heard_ns(), Some(MS));
+    scene.packet(400, 5_100, 1);
+    assert_eq!(scene.sequencer.heard_ns(), Some(400 * MS));
+}
+
 #[test]
 fn requests_without_an_answer_back_off_and_an_answer_resets() {
     let recovery = Some(Recovery { delay_ns: 0, interval_ns: 5 * MS, messages_max: 9 });
@@ -259,4 +274,61 @@ fn a_session_that_is_joined_midway_begins_with_what_came() {
     // With a server everything from the beginning is asked for, however much it is.
     let mut scene = Scene::new(SequencerConfig { recovery: Some(RECOVERY), ..SequencerConfig::default() });
     scene.packet(0, 700_000_000, 2).idle(2).said("s1 ?1+100").packet(3, 1, 2).said("1 2");
+}
+
+/// A packet of session `name` whose messages have other bytes than those of [`packet`].
+fn lie(name: u8, first: u64, count: u64) -> Vec<u8> {
+    let mut lie = packet(name, first, count);
+    let last = lie.len() - 1;
+    lie[last] ^= 1;
+    lie
+}
+
+fn two_lines() -> Scene {
+    Scene::new(SequencerConfig { compares_lines: true, ..SequencerConfig::default() })
+}
+
+#[test]
+fn f6_lines_that_say_the_same_are_no_contradiction_and_other_bytes_of_a_number_are() {
+    let mut scene = two_lines();
+    for number in 1..=50 {
+        scene.packet(number, number, 1).packet(number, number, 1);
+    }
+    scene.said(&format!("s1 {}", numbers(1..=50)));
+    // The copy that came first counts, and is not taken back.
+    scene
+        .datagram(60, &lie(b'A', 50, 1))
+        .packet(61, 51, 2)
+        .said("!50 51 52")
+        .datagram(62, &lie(b'A', 51, 2))
+        .said("!52");
+    assert_eq!((scene.sequencer.counters.mismatches, scene.sequencer.counters.repeats), (2, 53));
+}
+
+#[test]
+fn f6_a_contradiction_is_said_before_what_it_spoils_is_delivered() {
+    let mut scene = two_lines();
+    // Parked behind a hole, and contradicted while it waits.
+    scene.packet(0, 1, 1).packet(1, 3, 1).datagram(2, &lie(b'A', 3, 1)).said("s1 1 !3").packet(3, 2, 1).said("2 3");
+    // The same of packets that wait until their session is believed.
+    scene
+        .packet(4, 4, 1)
+        .datagram(5, &packet(b'B', 1, 1))
+        .datagram(5, &lie(b'B', 1, 1))
+        .datagram(6, &packet(b'B', 2, 1));
+    scene.said("4 s1 !1 1 2");
+}
+
+#[test]
+fn f6_contents_are_not_compared_across_sessions_far_numbers_or_with_one_line() {
+    let mut scene = two_lines();
+    scene.packet(0, 1, 2).datagram(1, &lie(b'A', 900_000, 1)).packet(2, 3, 1).said("s1 1 2 3");
+    for number in 1..=3 {
+        let taken = scene.sequencer.on_packet((10 + number) * MS, &lie(b'B', number, 1), &mut |_| {});
+        assert!(taken.is_ok());
+    }
+    assert_eq!((scene.sequencer.counters.sessions, scene.sequencer.counters.mismatches), (2, 0));
+    let mut scene = self::scene();
+    scene.packet(0, 1, 2).datagram(1, &lie(b'A', 1, 2)).said("s1 1 2");
+    assert_eq!((scene.sequencer.counters.mismatches, scene.sequencer.counters.repeats), (0, 2));
 }

@@ -32,6 +32,7 @@ impl Scene {
             }
             Sequenced::Gap { from, to } => format!("-{from}..{to}"),
             Sequenced::Request(Request { from, count, .. }) => format!("?{from}+{count}"),
+            Sequenced::LineMismatch { sequence } => format!("!{sequence}"),
             Sequenced::EndOfSession { next } => format!(".{next}"),
         });
     }
@@ -440,6 +441,7 @@ fn run(run: &Run) -> Ran {
                 assert_eq!(request.from, expected, "seed {seed}");
                 requests.push(request);
             }
+            Sequenced::LineMismatch { sequence } => panic!("seed {seed}: both lines said the same of {sequence}"),
             Sequenced::EndOfSession { next: end } => {
                 assert_eq!((end, expected), (next, next), "seed {seed}");
                 ended += 1;

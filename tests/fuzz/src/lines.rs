@@ -33,6 +33,7 @@ pub fn two_lines(data: &[u8]) {
         jump_max: 1_000_000,
         packets_released_max: 1 + usize::from(options >> 4 & 3),
         recovery: network.has_server.then_some(Recovery { delay_ns: 2 * MS, interval_ns: 5 * MS, messages_max: 20 }),
+        compares_lines: true,
     });
     let mut stream = Stream::default();
     let mut now_ns = 0;
@@ -189,6 +190,7 @@ impl Stream {
                 self.next = to + 1;
             }
             Sequenced::Request(request) => self.requests.push(request),
+            Sequenced::LineMismatch { sequence } => panic!("both lines said the same of {sequence}"),
             Sequenced::EndOfSession { next } => {
                 assert_eq!((next, self.next), (sent.len() as u64 + 1, next));
                 assert!(!std::mem::replace(&mut self.ended, true), "the end was told twice");

@@ -23,7 +23,7 @@ pub struct Standing {
     #[schema(example = false)]
     pub maybe_bad: bool,
     /// Why it may be wrong: `gap`, `joined_midway`, `jump`, `refused_message`, `unknown_order`, `duplicate_order`, `excess`,
-    /// `crossed`, `bound`, `broken_trade`; null when `maybe_bad` is false.
+    /// `crossed`, `bound`, `broken_trade`, `line_mismatch`; null when `maybe_bad` is false.
     #[schema(example = "gap")]
     pub reason: Option<&'static str>,
     /// Epoch that `seq` belongs to.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use api_kit::MetricSource;
 use api_kit::error::shape_errors;
 use api_kit::principal::Peer;
-use api_store::{StorageConfig, Store, StoreError, Tx, execute_on_both, on_both};
+use api_store::{StorageConfig, Store, Tx, execute_on_both, on_both};
 use api_users::clock::Clock;
 use api_users::mailer::Mailer;
 use api_users::schema::{MIGRATIONS, SERVICE};

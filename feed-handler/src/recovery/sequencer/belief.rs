@@ -106,6 +106,10 @@ impl Sequencer {
 
     /// Takes the packets that were kept of candidate `at`, in the order of their numbers.
     fn take_kept(&mut self, now_ns: Nanos, at: usize, each: &mut impl FnMut(Sequenced<'_>)) {
+        if let Some(sequence) = self.candidates.contradicted(at).filter(|_| self.config.compares_lines) {
+            self.counters.mismatches += 1;
+            each(Sequenced::LineMismatch { sequence });
+        }
         self.believing = true;
         while let Some(place) = self.candidates.kept(at).take_first() {
             // The places move out for the call, so that the packet does not borrow all of `self`.
@@ -126,7 +130,6 @@ impl Sequencer {
         (packet, datagram): (&Packet<'_>, &[u8]),
         each: &mut impl FnMut(Sequenced<'_>),
     ) -> PacketOutcome {
-        self.heard_ns = Some(now_ns);
         self.take_kept(now_ns, at, each);
         self.believing = true;
         if self.candidates.is_in_hand(at) {
