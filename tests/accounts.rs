@@ -198,3 +198,40 @@ fn log_in_heads(address: std::net::SocketAddr) -> (u16, bool) {
     let answer = request.send(body).expect("an answer");
     (answer.status().as_u16(), answer.headers().contains_key("retry-after"))
 }
+
+#[test]
+fn a12_users_no_secret_stands_in_logs_metrics_errors_or_the_command_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, log) = (folder.path().join("data"), folder.path().join("log"));
+    let marked = "mark-of-a-password-71";
+    let log_path = log.display().to_string();
+    let bist = start_with(&path, &[(common::LOG_FILE, log_path.as_str()), ("RUST_LOG", "trace")]);
+    let body = json!({ "email": "ayse@example.com", "password": marked, "full_name": "Ayşe" });
+    assert_eq!(post(bist.api, "auth/register", None, body).0, 201);
+    let credentials = json!({ "email": "ayse@example.com", "password": marked });
+    let (_, tokens) = post(bist.api, "auth/login", None, credentials);
+    let (access, refresh) = (text(&tokens, "/data/access_token"), text(&tokens, "/data/refresh_token"));
+    let wanted = json!({ "name": "bot", "environment": "paper", "scopes": ["market:read"] });
+    let (_, made) = post(bist.api, "users/me/keys", Some(access), wanted);
+    let key = text(&made, "/data/key");
+    assert_eq!(ask("GET", bist.api, "/api/v1/market-data/symbols", Some(key), None).0, 200);
+    // What is refused, and with what words.
+    let mut said = String::new();
+    for body in [
+        json!({ "email": "ayse@example.com", "password": format!("{marked}-wrong") }),
+        json!({ "email": "ayse@example.com", "password": 71, marked: marked }),
+        json!({ "email": marked, "password": [marked] }),
+    ] {
+        said += &post(bist.api, "auth/login", None, body).1.to_string();
+    }
+    said += &post(bist.api, "auth/refresh", None, json!({ "refresh_token": "bist_rt_none" })).1.to_string();
+    said += &common::get(bist.admin, "/metrics");
+    said += &std::fs::read_to_string(format!("/proc/{}/cmdline", bist.pid())).expect("our own process");
+    said += &std::fs::read_to_string(&log).expect("our own file");
+    assert!(said.contains("bist_users_logins_total"), "the metrics are among what is looked through");
+    // The name of an unknown field is told, since the caller wrote it; a value never is.
+    let told = said.replace(&format!("unknown field `{marked}`"), "");
+    for secret in [marked, access, refresh, key] {
+        assert!(!told.contains(secret), "{secret} is told: {}", &told[told.find(secret).unwrap_or(0)..][..200]);
+    }
+}

@@ -85,8 +85,9 @@ fn is_away(bist: &Bist, what: &str) {
     assert_eq!((status, text(&refused, "/error/code")), (503, "STORE_UNAVAILABLE"), "{what}: {refused}");
     assert!(asked.elapsed() < Duration::from_millis(2_500), "{what}: {:?}", asked.elapsed());
     assert_eq!(ask("GET", bist.api, "/api/v1/market-data/symbols", None, None).0, 200, "{what}");
-    let ready = common::get(bist.api, "/readyz");
-    assert!(ready.contains("degraded"), "{what}: {ready}");
+    wait_for("health to say it", Duration::from_secs(10), || {
+        common::get(bist.api, "/readyz").contains("degraded: accounts").then_some(())
+    });
 }
 
 fn comes_back(bist: &Bist, what: &str) {

@@ -129,6 +129,7 @@ fn a_recording_of_which_nothing_can_be_read_ends_with_three_and_says_why() {
     let free = [
         ("BIST__API__LISTEN", "127.0.0.1:0"),
         ("BIST__MARKET_DATA__LISTEN", "127.0.0.1:0"),
+        ("BIST__USERS__LISTEN", "127.0.0.1:0"),
         ("BIST__ADMIN__LISTEN", "127.0.0.1:0"),
         ("BIST__BOOK__ORDERS_MAX", "1000"),
     ];
@@ -158,8 +159,13 @@ fn the_form_of_log_lines_and_quiet_hold_for_the_banner_too() {
     std::fs::write(&path, event).expect("written");
     let file = path.to_str().expect("a path");
     let lines = |arguments: &[&str]| {
-        let free = ["API", "MARKET_DATA", "ADMIN"].map(|part| (format!("BIST__{part}__LISTEN"), "127.0.0.1:0"));
-        let output = bist(arguments).envs(free).env("BIST__BOOK__ORDERS_MAX", "1000").output().expect("it runs");
+        let free =
+            ["API", "MARKET_DATA", "USERS", "ADMIN"].map(|part| (format!("BIST__{part}__LISTEN"), "127.0.0.1:0"));
+        let mut output = bist(arguments);
+        let output = output.envs(free).env("BIST__BOOK__ORDERS_MAX", "1000");
+        let output =
+            output.env("BIST__STORAGE__EPHEMERAL", "false").env("BIST__STORAGE__PATH", folder.path().join("data"));
+        let output = output.output().expect("it runs");
         assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), ""), "{arguments:?}");
         text(&output.stderr)
     };

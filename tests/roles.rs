@@ -117,11 +117,21 @@ fn accounts_in_a_process_of_their_own_are_reached_through_the_gateway() {
     assert_eq!((world.symbols(Some(far)), world.symbols_from("192.0.2.9", far)), (401, 200));
     assert_eq!(world.symbols_from("198.51.100.9", far), 401);
 
-    // What is withdrawn is refused at the gateway within five seconds.
+    // The public socket asks the same service.
+    let mut socket = world.gateway.connect();
+    socket.send(&json!({ "method": "auth", "params": { "token": key } }));
+    let reply = std::iter::from_fn(|| socket.frame()).find(|frame| frame.get("method").is_some()).expect("a reply");
+    assert_eq!(reply["success"], true, "{reply}");
+
+    // What is withdrawn is refused at the gateway within five seconds, and its sockets are closed.
     let (_, keys) = ask("GET", world.gateway.api, "/api/v1/users/me/keys", Some(token), None);
     let id = text(&keys, "/data/items/0/id");
     assert_eq!(ask("DELETE", world.gateway.api, &format!("/api/v1/users/me/keys/{id}"), Some(token), None).0, 200);
+    let begin = Instant::now();
     wait_for("the key to be refused", Duration::from_secs(5), || (world.symbols(Some(key)) == 401).then_some(()));
+    while socket.frame().is_some() {
+        assert!(begin.elapsed() < Duration::from_secs(8), "the socket stays open");
+    }
 }
 
 #[test]

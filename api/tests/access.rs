@@ -233,3 +233,36 @@ fn a3_doors_what_is_another_users_is_not_there() {
     assert_eq!(lists["data"]["items"][0]["name"], "BIST 30");
     assert_eq!(platform.ask("GET", "/api/v1/users/me", Some(&others), None).0, 200, "its session still stands");
 }
+
+#[test]
+fn a11_no_answer_sets_a_cookie_or_lets_a_foreign_page_read_it_and_none_can_be_framed() {
+    let platform = Platform::start();
+    platform.add("mine@example.com", false);
+    let token = platform.token("mine@example.com");
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    for path in
+        ["/", "/api/v1/users/me", "/api/v1/market-data/symbols", "/api/v1/auth/jwks.json", "/openapi.json", "/no"]
+    {
+        let answer = agent
+            .get(format!("http://{}{path}", platform.address()))
+            .header("authorization", format!("Bearer {token}"))
+            .header("origin", "https://app.example.evil")
+            .header("cookie", "session=1")
+            .call()
+            .unwrap();
+        let headers = answer.headers();
+        let absent = ["set-cookie", "access-control-allow-origin", "access-control-allow-credentials"];
+        assert!(absent.iter().all(|name| !headers.contains_key(*name)), "{path}: {headers:?}");
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains("frame-ancestors 'none'") && policy.contains("form-action 'none'"), "{path}: {policy}");
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(headers["cross-origin-resource-policy"], "same-origin", "{path}");
+    }
+    // A form of a foreign page cannot be JSON: what it can send is refused before it is read.
+    let form = agent
+        .post(format!("http://{}/api/v1/auth/login", platform.address()))
+        .header("content-type", "text/plain")
+        .send(r#"{"email":"mine@example.com","password":"correct horse battery"}"#)
+        .unwrap();
+    assert_eq!(form.status().as_u16(), 415);
+}

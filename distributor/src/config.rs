@@ -11,6 +11,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Path of the WebSocket, without a query.
     pub path: String,
+    /// What a gateway of this process sends in [`FORWARDER_HEADER`](crate::handshake::FORWARDER_HEADER), a value that nobody
+    /// else knows: then its `X-Forwarded-For` is believed. `None` = nobody is believed.
+    pub forwarder: Option<String>,
     /// Value of the label `channel` of `bist_ws_connections`: which socket this is.
     pub name: &'static str,
     /// Version of the program, as `hello` says it.
@@ -97,6 +100,7 @@ impl Default for Config {
             unavailable_ns: 5 * SECOND_NS,
             expiry_notice_ns: 60 * SECOND_NS,
             connections_per_principal_max: 64,
+            forwarder: None,
             requests_per_second: 10,
             requests_waiting_max: 100,
             orders: true,

@@ -396,6 +396,7 @@ fn a_symbol_is_found_in_any_case_and_a_wrong_one_names_those_near_it() {
         let seen = world.ask(&mut client, &request("unsubscribe"), 1);
         assert_eq!(seen.last().unwrap()["result"]["symbol"], ticker, "{name}");
     }
+    let mut client = world.connect();
     let request = r#"{"method":"get_snapshot","params":{"channel":"book","symbol":["garn","ISCT"]}}"#;
     let seen = world.ask(&mut client, request, 2);
     assert_eq!((&seen[0]["error"]["near"], &seen[0]["symbol"]), (&json!(["GARAN"]), &json!("garn")));

@@ -176,17 +176,29 @@ fn w6_public_a_credential_in_the_query_is_refused_and_nobody_is_asked() {
 }
 
 #[test]
-fn a_gateway_on_this_machine_is_believed_where_a_client_comes_from() {
-    let (mut world, desk) = World::guarded(config());
-    for (named, peer) in
-        [("203.0.113.9", "203.0.113.9"), ("1.1.1.1, 2001:db8::7", "2001:db8::7"), ("nonsense", "127.0.0.1")]
-    {
+fn the_gateway_of_this_process_alone_is_believed_where_a_client_comes_from() {
+    let ours = Some("drawn-at-start".to_owned());
+    let (mut world, desk) = World::guarded(Config { forwarder: ours, ..config() });
+    for (named, known_by, peer) in [
+        ("203.0.113.9", "drawn-at-start", "203.0.113.9"),
+        ("1.1.1.1, 2001:db8::7", "drawn-at-start", "2001:db8::7"),
+        ("nonsense", "drawn-at-start", "127.0.0.1"),
+        // Another program of this machine, or a client behind one that passes everything on.
+        ("203.0.113.9", "guessed", "127.0.0.1"),
+        ("203.0.113.9", "", "127.0.0.1"),
+    ] {
         answer(
             &mut world,
-            &format!("X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-For: {named}\r\nAuthorization: Bearer key\r\n"),
+            &format!(
+                "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-For: {named}\r\nX-Bist-Forwarder: {known_by}\r\n\
+                 Authorization: Bearer key\r\n"
+            ),
         );
-        assert_eq!(desk.last().2, peer.parse::<std::net::IpAddr>().unwrap());
+        assert_eq!(desk.last().2, peer.parse::<std::net::IpAddr>().unwrap(), "{named} by {known_by}");
     }
+    let (mut world, desk) = World::guarded(config());
+    answer(&mut world, "X-Forwarded-For: 203.0.113.9\r\nX-Bist-Forwarder: \r\nAuthorization: Bearer key\r\n");
+    assert_eq!(desk.last().2, std::net::IpAddr::from([127, 0, 0, 1]), "without a gateway nobody is believed");
 }
 
 #[test]

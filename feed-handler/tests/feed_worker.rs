@@ -226,7 +226,7 @@ fn a_new_session_is_a_new_epoch_and_forgets_everything() {
     // The first add names a book that this session has not announced.
     assert_eq!(
         words(&bench.take(8)),
-        ["session 41", "time", "refused, of book 7", "symbol", "definition", "definition", "definition", "add 2"]
+        ["session 41", "time", "refused 2, of book 7", "symbol", "definition", "definition", "definition", "add 2"]
     );
     assert_eq!(bench.worker.epoch(), 41);
 }
@@ -318,7 +318,8 @@ fn a_book_whose_directory_was_missed_is_named_with_every_message_that_it_costs()
     exchange.writer = PacketWriter::new(*b"SESSION001", 500, 1_400);
     let flush = bytes(OrderBookFlush { book_id: 7.into(), ..OrderBookFlush::default() });
     exchange.send(&[seconds(), flush, add(1), add(2)]);
-    let expected = ["session 40", "midway from 500", "time", "clear 7", "refused, of book 7", "refused, of book 7"];
+    let expected =
+        ["session 40", "midway from 500", "time", "clear 7", "refused 502, of book 7", "refused 503, of book 7"];
     assert_eq!(words(&bench.take(6)), expected);
     exchange.send(&[directory(), add(3)]);
     assert_eq!(words(&bench.take(5))[4], "add 3");

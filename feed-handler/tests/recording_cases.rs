@@ -260,7 +260,13 @@ fn books_are_as_large_as_they_need_whatever_the_file_weighs() {
 fn a_broken_trade_leaves_the_figures_of_its_day() {
     let Some(path) = case("broken-trade-stays-in-volume", ".itch50") else { return };
     let mut recording = Recording::open(&path, &RecordingOptions::default()).unwrap();
-    let mut market = Market::new(Limits { books_max: 16, orders_max: 100, levels_max: 100, ..Limits::default() });
+    let mut market = Market::new(Limits {
+        books_max: 16,
+        orders_max: 100,
+        levels_max: 100,
+        key: recording.order_key(),
+        ..Limits::default()
+    });
     let (mut slots, mut days) = (Vec::new(), Vec::new());
     loop {
         let step = recording.next(&mut |slot| slots.push(slot)).unwrap();

@@ -61,7 +61,7 @@ pub fn run(arguments: &DoctorArgs, settings: &Settings) -> Result<ExitCode> {
         receive_buffer(settings),
         port("port of REST and page", settings.api.listen, "api.listen"),
         port("port of WebSocket", settings.market_data.listen, "market_data.listen"),
-        port("port of accounts", settings.users.listen, "users.listen"),
+        accounts(settings),
         port("port of metrics", settings.admin.listen, "admin.listen"),
         multicast(),
         loopback(),
@@ -189,6 +189,13 @@ fn port(what: &'static str, address: SocketAddr, key: &'static str) -> Finding {
         Err(error) => {
             Finding::bad(what, format!("{address}: {error}"), format!("stop what uses it, or set {key} (BIST__…)"))
         }
+    }
+}
+
+fn accounts(settings: &Settings) -> Finding {
+    match &settings.users.url {
+        Some(url) => Finding::good("accounts", format!("in another process, {url}")),
+        None => port("port of accounts", settings.users.listen, "users.listen"),
     }
 }
 

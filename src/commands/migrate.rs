@@ -131,7 +131,8 @@ async fn act(operator: &Operator<'_>, action: &MigrateAction) -> Result<(String,
         }
         MigrateAction::RotateKeys => {
             let wrapped = operator.rotate_keys().await?;
-            (format!("a new master key; {wrapped} data keys wrapped under it"), false)
+            let text = "; back-ups of before need the key file of before: keep its copy with them";
+            (format!("a new master key; {wrapped} data keys wrapped under it{text}"), false)
         }
     })
 }

@@ -101,6 +101,11 @@ async fn list(users: &Users) -> Result<String, UsersError> {
         }
         match page.next_cursor {
             Some(next) => after = next,
+            None if text.lines().count() == 1 => {
+                return Ok(
+                    "there is no account yet: `bist user add E-MAIL --name NAME --admin` makes the first\n".to_owned()
+                );
+            }
             None => return Ok(text),
         }
     }

@@ -67,6 +67,15 @@ fn there(verdict: api::admission::Verdict) -> Verdict {
     }
 }
 
+/// What the gateway of this process is known by at the market-data port: drawn once at start, and told to nobody. `None`
+/// when the system has no randomness; then nobody's word on a client's address is believed.
+pub fn forwarder() -> Option<String> {
+    use secrecy::ExposeSecret;
+    static FORWARDER: OnceLock<Option<String>> = OnceLock::new();
+    let draw = || api::users::secret::random_text("").ok().map(|text| text.expose_secret().to_owned());
+    FORWARDER.get_or_init(draw).clone()
+}
+
 #[cfg(test)]
 mod tests {
     use distributor::handshake::Failure;

@@ -204,7 +204,7 @@ mod tests {
         let mut log = DayLog::new(vec![Arc::clone(&feed) as _]);
         feed.refused.add(2);
         feed.refused_message.set(88_120);
-        assert_eq!(told(&mut log), [(NEWS[3].2, "reason=short latest_message=88120".to_owned(), 2)]);
+        assert_eq!(told(&mut log), [(NEWS[4].2, "reason=short latest_message=88120".to_owned(), 2)]);
         feed.refused.add(1);
         assert_eq!(told(&mut log)[0].2, 1, "the same counter, wherever its latest message stands");
     }

@@ -39,6 +39,7 @@ pub fn config(settings: &Settings) -> distributor::Config {
         connections_max: market_data.connections_max,
         connections_per_principal_max: market_data.connections_per_principal_max,
         auth_required: settings.auth.required,
+        forwarder: super::admission::forwarder(),
         subscriptions_max: market_data.subscriptions_max,
         queue_bytes: market_data.queue_bytes_max,
         queue_bytes_max: market_data.queue_bytes_max.saturating_mul(8),

@@ -76,6 +76,7 @@ fn api_config(settings: &Settings, market_data: SocketAddr) -> Result<api::Confi
         ..shared_config(settings)
     };
     config.ws_proxy.market_data = reach;
+    config.ws_proxy.forwarder = super::admission::forwarder().and_then(|value| value.parse().ok());
     Ok(config)
 }
 

@@ -35,8 +35,7 @@ pub fn check(settings: &Settings) -> Result<()> {
     within("users.registrations_per_hour", settings.users.registrations_per_hour as usize, &(1..=1_000_000))?;
     within("upstream.open_ms", settings.upstream.open_ms as usize, &(100..=3_600_000))?;
     if let Some(url) = &settings.users.url {
-        let parsed = url.parse::<api::BaseUrl>();
-        ensure!(parsed.is_ok(), "users.url = {url}: it takes http://HOST:PORT without a path, a user or a query");
+        ensure!(is_base_url(url), "users.url = {url}: it takes http://HOST:PORT without a path, a user or a query");
     }
     log_level(&settings.log.level, "log.level")?;
     origins(&settings.api.cors_origins)?;
@@ -48,6 +47,15 @@ pub fn check(settings: &Settings) -> Result<()> {
 fn within(key: &str, value: usize, range: &RangeInclusive<usize>) -> Result<()> {
     ensure!(range.contains(&value), "{key} = {value}: it takes {} to {}", range.start(), range.end());
     Ok(())
+}
+
+/// `http://HOST:PORT` and nothing else. The client that goes there reads it again, and more exactly.
+fn is_base_url(url: &str) -> bool {
+    let authority = url.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    authority.and_then(|authority| authority.rsplit_once(':')).is_some_and(|(host, port)| {
+        let is_host = !host.is_empty() && !host.contains(['@', '/', '?', '#', ' ']);
+        is_host && port.parse::<u16>().is_ok_and(|port| port != 0)
+    })
 }
 
 /// Most origins that may be named.

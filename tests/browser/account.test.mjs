@@ -146,6 +146,11 @@ test('register, sign in, make a key that is shown once, revoke it', async () => 
   await axe();
   await page.mouse.click(8, 500);
   assert.equal(await view(), 'account-keys', 'a press beside the dialog does not lose the key');
+  await press('Stay here');
+  for (let time = 0; time < 3; time++) await page.keyboard.press('Escape');
+  assert.equal(await view(), 'account-keys', 'Escape does not lose the key');
+  assert.equal(await page.inputValue(`${DIALOG} .secret textarea`), key);
+  await axe();
   await press('I have kept it');
   assert.ok(!(await page.content()).includes(key), 'it is nowhere in the document any more');
   await page.keyboard.press('Escape');
@@ -226,6 +231,10 @@ test('a second step: set up, asked for, replaced by a recovery code, switched of
   assert.equal(codes.length, 10);
   await picture('totp-codes');
   await axe();
+  await page.keyboard.press('Escape');
+  await press('Stay here');
+  await press('I have kept them');
+  assert.equal(await page.$(`${DIALOG} .secret`), null);
   await press('Sign out');
   await shown('signIn');
   assert.equal(await said('good'), 'You are signed out.');
@@ -391,9 +400,10 @@ test('links of mails: confirm, new password, first administrator; their tokens l
   const { mails } = server.accounts;
   await page.goto(`${server.url}/#verify=${mails[0].token}`);
   await shown('verify');
+  await fill({ password: AYSE.password });
+  await send();
   await until('confirmed', () => said('good'), (text) => text === 'The address is confirmed. You can sign in.');
   assert.ok(!page.url().includes('verify'), page.url());
-  await press('To sign in');
   await press('Forgot the password?');
   await fill({ email: AYSE.email });
   await send();
@@ -411,6 +421,7 @@ test('links of mails: confirm, new password, first administrator; their tokens l
   await page.context().close();
   await visit({ hash: '#setup=first-start' });
   await shown('setup');
+  await page.waitForSelector(`${DIALOG} input[name="full_name"]`);
   await picture('setup');
   await axe();
   await fill({ full_name: 'Root', email: 'root@example.com', password: 'the first password' });
@@ -441,7 +452,24 @@ test('a market that asks for a sign-in says so, and opens with it', async () => 
   assert.equal(server.requests[before].method, 'auth');
   await page.reload();
   await until('live after a reload', () => look(page), (l) => l.truth === 'live' && l.filled > 0);
+  // Nothing of the market stays on the screen when its person leaves.
+  await page.click('#account');
+  await press('Sign out');
+  await until('a cleared market', () => look(page), (l) => l.truth === 'dead' && l.listed === 0 && l.filled === 0);
+  for (const id of ['book-why', 'tape-empty', 'chart-why']) assert.equal(await page.textContent(`#${id}`), 'Sign in to see the market.', id);
+  assert.equal(await page.textContent('#book-state'), '');
   assert.deepEqual((await problemsOf(page)).filter((text) => !/WebSocket|ERR_ABORTED/.test(text)), []);
+});
+
+test('a first sign-in to a closed market shows a symbol without a reload', async () => {
+  await visit({ hash: '', server: { authRequired: true }, expected: REFUSED });
+  await until('the strip', () => page.textContent('#truth'), (text) => /^SIGN IN TO SEE THE MARKET/.test(text));
+  assert.equal(await page.textContent('#book-why'), 'Sign in to see the market.');
+  // Longer than the list is waited for: the wait must not be over before there is a list.
+  await page.waitForTimeout(2_000);
+  await register();
+  await signIn();
+  await until('a symbol', () => look(page), (l) => l.truth === 'live' && l.filled > 0 && l.symbol !== '–');
 });
 
 test('a session that the server ends is over in the page, and says so', async () => {

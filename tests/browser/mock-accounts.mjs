@@ -22,7 +22,7 @@ export function totp(secret, at = Date.now()) {
 const FIELDS = {
   'POST auth/register': ['email', 'password', 'full_name'],
   'POST auth/setup': ['token', 'email', 'password', 'full_name'],
-  'POST auth/verify': ['token'],
+  'POST auth/verify': ['token', 'password'],
   'POST auth/login': ['email', 'password', 'totp', 'recovery_code'],
   'POST auth/refresh': ['refresh_token'],
   'POST auth/logout': ['refresh_token'],
@@ -187,8 +187,10 @@ export class Accounts {
       this.setupToken = null;
       return [201, { id: user.id, email: user.email, verified: true }];
     },
-    'POST auth/verify': ({ token }) => {
-      this.#byMail(token, 'verify').verified = true;
+    'POST auth/verify': ({ token, password }) => {
+      const user = this.#byMail(token, 'verify');
+      this.#password(user, password);
+      user.verified = true;
       return [200, { verified: true }];
     },
     'POST auth/login': (body) => {

@@ -21,6 +21,9 @@ pub struct Bist {
     pub admin: SocketAddr,
 }
 
+/// Names a file for the program's log, among its environment.
+pub const LOG_FILE: &str = "BIST_TEST_LOG_FILE";
+
 /// The path of the shared data, if this checkout has it beside it.
 pub fn shared_data() -> Option<std::path::PathBuf> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data");
@@ -101,7 +104,7 @@ impl Bist {
             .env("BIST__USERS__LISTEN", users.to_string())
             .env("BIST__ADMIN__LISTEN", admin.to_string())
             .envs(environment.iter().copied())
-            .stderr(if std::env::var_os("BIST_TEST_LOG").is_some() { Stdio::inherit() } else { Stdio::null() })
+            .stderr(log(environment))
             .spawn()
             .expect("the program starts");
         let mut bist = Self { child, api, market_data, users, admin };
@@ -135,6 +138,15 @@ impl Bist {
 
     pub fn connect(&self) -> Socket {
         Socket::connect(self.market_data)
+    }
+}
+
+/// Where the program's log goes: into the file of [`LOG_FILE`], to this test's own standard error, or nowhere.
+fn log(environment: &[(&str, &str)]) -> Stdio {
+    match environment.iter().find(|(name, _)| *name == LOG_FILE) {
+        Some((_, path)) => std::fs::File::create(path).expect("our own file").into(),
+        None if std::env::var_os("BIST_TEST_LOG").is_some() => Stdio::inherit(),
+        None => Stdio::null(),
     }
 }
 

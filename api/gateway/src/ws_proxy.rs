@@ -17,7 +17,7 @@ use api_kit::shutdown::Shutdown;
 use api_kit::{MetricSource, Sample};
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CONNECTION, HOST, UPGRADE};
+use axum::http::header::{CONNECTION, HOST, HeaderName, UPGRADE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use hyper::upgrade::OnUpgrade;
@@ -29,6 +29,9 @@ use tokio::time::timeout;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+/// The header by which the market-data server of this process knows the gateway.
+const FORWARDER: HeaderName = HeaderName::from_static("x-bist-forwarder");
+
 /// A connection that is open when the process stops has this long to close.
 const GOODBYE: Duration = Duration::from_millis(200);
 
@@ -37,6 +40,8 @@ const GOODBYE: Duration = Duration::from_millis(200);
 pub struct WsProxyConfig {
     /// Where the market-data server listens.
     pub market_data: SocketAddr,
+    /// What the market-data server knows this gateway by, when it is in this process: then it believes where a client is.
+    pub forwarder: Option<HeaderValue>,
     /// Open WebSockets; beyond, 503.
     pub connections_max: usize,
     /// Time for the market-data server to accept a connection.
@@ -53,6 +58,7 @@ impl Default for WsProxyConfig {
     fn default() -> Self {
         Self {
             market_data: SocketAddr::from((Ipv4Addr::LOCALHOST, 8083)),
+            forwarder: None,
             connections_max: 512,
             connect_timeout: Duration::from_secs(2),
             answer_timeout: Duration::from_secs(5),
@@ -212,7 +218,7 @@ async fn forward(config: &WsProxyConfig, request: Request) -> Result<hyper::Resp
             hyper::client::conn::http1::handshake(TokioIo::new(Paced::new(stream, config.write_timeout))).await?;
         // Ends with the request that it carries, or when its socket has become one end of the proxied connection.
         tokio::spawn(connection.with_upgrades());
-        sender.send_request(as_it_came(request)).await
+        sender.send_request(as_it_came(request, config.forwarder.as_ref())).await
     };
     timeout(config.answer_timeout, answer)
         .await
@@ -227,11 +233,19 @@ async fn forward(config: &WsProxyConfig, request: Request) -> Result<hyper::Resp
 }
 
 /// The request without a body (a handshake has none) and with the address it came from.
-fn as_it_came(request: Request) -> hyper::Request<http_body_util::Empty<hyper::body::Bytes>> {
+fn as_it_came(
+    request: Request,
+    forwarder: Option<&HeaderValue>,
+) -> hyper::Request<http_body_util::Empty<hyper::body::Bytes>> {
     let (mut parts, _) = request.into_parts();
     let peer = parts.extensions.get::<Peer>().and_then(|Peer(peer)| HeaderValue::from_str(&peer.to_string()).ok());
     if let Some(peer) = peer {
         parts.headers.append("x-forwarded-for", peer);
+    }
+    // Whatever a client sends under this name goes no farther.
+    parts.headers.remove(FORWARDER);
+    if let Some(forwarder) = forwarder {
+        parts.headers.insert(FORWARDER, forwarder.clone());
     }
     if !parts.headers.contains_key(HOST) {
         parts.headers.insert(HOST, HeaderValue::from_static("localhost")); // OK because HTTP/1.0 may leave it out

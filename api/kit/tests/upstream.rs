@@ -264,9 +264,9 @@ async fn callers_that_leave_open_nothing() {
 
 #[tokio::test]
 async fn a_body_and_an_answer_have_bounds() {
-    const LONG: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n";
+    const LONG: &str = "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n01234567890123456789";
     let served = Served::new(&[Manner::Answers(LONG)]).await;
-    let upstream = upstream(served.address, |config| (config.body_bytes_max, config.answer_bytes_max) = (10, 1_000));
+    let upstream = upstream(served.address, |config| (config.body_bytes_max, config.answer_bytes_max) = (10, 10));
     let request = Request::post("/").body(Body::from("01234567890")).unwrap();
     assert_eq!(ask(&upstream, request).await.said().1, "PAYLOAD_TOO_LARGE");
     assert_eq!(served.heads().len(), 0);

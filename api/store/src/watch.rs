@@ -27,6 +27,10 @@ impl Store {
             if !health.cache_degraded && was_degraded {
                 tracing::info!(%service, "Redis answers again: limits are shared");
             }
+            if health.cache_degraded {
+                // Nobody may ask it for a while, and then nobody would learn that it is back. What it has does not matter.
+                let _ = self.cache.get("watch").await;
+            }
             (was_away, was_degraded) = (health.database.is_err(), health.cache_degraded);
             tokio::time::sleep(ASK_EVERY).await;
         }

@@ -2,6 +2,9 @@
 
 use api_kit::limits::Limit;
 
+/// Longest body of a request, bytes.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+
 /// API keys of a user that are not revoked.
 pub const KEYS_MAX: usize = 20;
 

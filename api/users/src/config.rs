@@ -77,6 +77,12 @@ impl UsersConfig {
         let attempts = self.attempts_max as usize;
         let mut limits = vec![
             Limit::of(
+                "users.body_bytes_max",
+                crate::bounds::BODY_BYTES_MAX,
+                "bytes",
+                "413 PAYLOAD_TOO_LARGE, of paths of accounts",
+            ),
+            Limit::of(
                 "users.login_attempts",
                 attempts,
                 "failed log-ins",

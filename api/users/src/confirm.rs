@@ -42,6 +42,8 @@ impl Users {
     /// # Errors
     /// 401 `LOGIN_FAILED`, the same for an account that is not there; 429; 503.
     pub(crate) async fn confirm(&self, whose: Whose<'_>, password: SecretString, caller: &Caller) -> Result<Confirmed> {
+        // First: who is refused for want of room must not have used up an attempt.
+        let place = self.passwords.place()?;
         self.count_address(caller).await?;
         let found = self.store.database.read(|mut tx| async move {
             let tx = &mut *tx;
@@ -54,7 +56,7 @@ impl Users {
         };
         self.count_account(&pool).await?;
         let hash = user.as_ref().map(|user| user.password_hash.clone());
-        let verified = self.passwords.verify(password, hash).await?;
+        let verified = self.passwords.verify_at(place, password, hash).await?;
         match user {
             Some(user) if verified != Verified::Wrong && user.status() != Status::Disabled => {
                 Ok(Confirmed { user, pool, is_old: verified == Verified::RightButOld })

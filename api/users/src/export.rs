@@ -51,6 +51,10 @@ pub struct Export {
 
 /// What was done by a user or to it.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "at": "2026-11-23T07:00:00Z", "by": "you", "action": "user.login", "subject": "0196a0b0-0000-7000-8000-000000000001",
+    "details": { "session": "0196a0b0-0000-7000-8000-000000000002" },
+}))]
 pub struct OwnAuditRow {
     /// When, RFC 3339.
     #[schema(example = "2026-11-23T07:00:00Z")]

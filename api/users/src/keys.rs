@@ -204,6 +204,12 @@ fn expires_ms(text: &str, now_ms: i64) -> Result<i64> {
     if end > now_ms { Ok(end) } else { Err(wrong()) }
 }
 
+/// Revokes all keys of a user; how many.
+pub(crate) async fn revoke_all(tx: &mut Tx, user_id: &str, now_ms: i64) -> std::result::Result<u64, StoreError> {
+    execute_on_both!(tx, c => sqlx::query("UPDATE api_keys SET revoked_ms = $2 WHERE user_id = $1 AND revoked_ms IS NULL")
+        .bind(user_id).bind(now_ms).execute(c))
+}
+
 impl Users {
     /// The keys of a user that are not revoked, oldest first.
     ///

@@ -129,8 +129,10 @@ fn texts(purpose: Purpose) -> (&'static str, &'static str) {
     match purpose {
         Purpose::Verify => (
             "E-posta adresinizi doğrulayın / Verify your e-mail address",
-            "Hesabınızı kullanmak için bu bağlantıyı 24 saat içinde açın.\n\
-             Open this link within 24 hours to use your account.",
+            "Hesabınızı kullanmak için bu bağlantıyı 24 saat içinde açın ve kayıtta seçtiğiniz parolayı girin. Siz kaydolmadıysanız \
+             bağlantıyı açmayın.\n\
+             Open this link within 24 hours and enter the password of your registration. Do not open it when you did not \
+             register.",
         ),
         Purpose::Reset => (
             "Parolanızı yenileyin / Reset your password",

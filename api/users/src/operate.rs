@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::admin::{NewRoles, Reason, User, UserPage};
 use crate::error::{Result, UsersError};
-use crate::keys::{CreatedKey, Key, NewKey};
+use crate::keys::{self, CreatedKey, Key, NewKey};
 use crate::one_time::Purpose;
 use crate::service::Users;
 use crate::sessions::{self, Ended};
@@ -84,7 +84,10 @@ pub async fn list(users: &Users, after: &str) -> Result<UserPage> {
 pub async fn find(users: &Users, email: &str) -> Result<User> {
     let email = &email::checked(email)?;
     let work = |mut tx: Lent| async move { Ok::<_, UsersError>(users::by_email(&mut tx, email).await?) };
-    let row = users.store.database.read(work).await?.ok_or_else(|| UsersError::not_found("user"))?;
+    let row = users.store.database.read(work).await?.ok_or_else(|| {
+        let message = format!("{email} has no account; `bist user list` lists the accounts");
+        UsersError::answer(StatusCode::NOT_FOUND, "NOT_FOUND", message)
+    })?;
     Ok(User::from(&row))
 }
 
@@ -115,7 +118,7 @@ pub async fn enable(users: &Users, email: &str) -> Result<User> {
     users.enable(OPERATOR, &user.id).await
 }
 
-/// Gives a user another password, ends its sessions, how many, and the links that would reset it.
+/// Gives a user another password, ends its sessions, how many, its keys and the links that would reset it.
 ///
 /// # Errors
 /// 400 `WEAK_PASSWORD`; 404.
@@ -129,6 +132,7 @@ pub async fn set_password(users: &Users, email: &str, password: SecretString) ->
         users::by_id_locked(tx, id).await?.ok_or_else(|| UsersError::not_found("user"))?;
         users::set_password(tx, id, hash, now_ms).await?;
         one_time::drop_of_user(tx, id, Purpose::Reset).await?;
+        keys::revoke_all(tx, id, now_ms).await?;
         let ended = sessions::revoke_all(tx, id, None, Ended::Password, now_ms).await?;
         users.audit(tx, (OPERATOR, "user.password_change", id), &json!({ "sessions_ended": ended })).await?;
         Ok::<_, UsersError>(ended)

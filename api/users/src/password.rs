@@ -17,7 +17,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::error::{Result, UsersError};
 
@@ -68,16 +68,17 @@ pub fn check_new(password: &SecretString, email: &str) -> Result<()> {
     if COMMON.contains(&lower.as_str()) || characters.all(|one| Some(one) == first) {
         return weak("this password is among those that are guessed first");
     }
-    let name = email.split('@').next().unwrap_or_default().to_lowercase();
-    if name.chars().count() >= 4 && lower.contains(&name) {
-        return weak("a password must not hold the name of the e-mail address");
+    let email = email.to_lowercase();
+    let name = email.split('@').next().unwrap_or_default();
+    if lower.contains(&email) || (name.chars().count() >= 4 && lower.contains(name)) {
+        return weak("a password must not hold the e-mail address or its name");
     }
     Ok(())
 }
 
 enum Work {
-    Hash(SecretString, oneshot::Sender<Result<String>>),
-    Verify(SecretString, String, oneshot::Sender<Result<Verified>>),
+    Hash(Place, SecretString, oneshot::Sender<Result<String>>),
+    Verify(Place, SecretString, String, oneshot::Sender<Result<Verified>>),
 }
 
 /// How a password compared.
@@ -91,9 +92,15 @@ pub enum Verified {
     RightButOld,
 }
 
+/// A place in the queue, taken before anything is counted or read: when there is none, nobody's attempt is used up.
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
 /// The pool.
 pub struct Passwords {
     queue: SyncSender<Work>,
+    places: Arc<Semaphore>,
     /// A hash of no password, verified when there is no account, so that both take the same time.
     dummy: String,
     counts: Arc<Counts>,
@@ -114,7 +121,9 @@ impl Passwords {
     /// # Errors
     /// A thread cannot be started, or the system has no randomness.
     pub fn start(threads: usize, queue_max: usize) -> Result<Self> {
-        let (queue, work) = sync_channel(queue_max.max(1));
+        let places_max = queue_max.max(1) + threads.clamp(1, 16);
+        let places = Arc::new(Semaphore::new(places_max));
+        let (queue, work) = sync_channel(places_max);
         let (work, counts) = (Arc::new(Mutex::new(work)), Arc::<Counts>::default());
         for _ in 0..threads.clamp(1, 16) {
             let (work, counts) = (Arc::clone(&work), Arc::clone(&counts));
@@ -124,7 +133,7 @@ impl Passwords {
                 .map_err(|error| fault(format!("a thread that hashes passwords cannot be started: {error}")))?;
         }
         let dummy = hash_now(&crate::secret::random_text("")?)?;
-        Ok(Self { queue, dummy, counts })
+        Ok(Self { queue, places, dummy, counts })
     }
 
     /// The PHC string of `password`.
@@ -132,8 +141,27 @@ impl Passwords {
     /// # Errors
     /// 503 `BUSY` when too many wait.
     pub async fn hash(&self, password: SecretString) -> Result<String> {
+        self.hash_at(self.place()?, password).await
+    }
+
+    /// A place in the queue.
+    ///
+    /// # Errors
+    /// 503 `BUSY` when too many wait.
+    pub fn place(&self) -> Result<Place> {
+        Arc::clone(&self.places).try_acquire_owned().map(|permit| Place { _permit: permit }).map_err(|_| {
+            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+            UsersError::busy()
+        })
+    }
+
+    /// [`Passwords::hash`] at a place that was taken before.
+    ///
+    /// # Errors
+    /// A fault of the threads.
+    pub async fn hash_at(&self, place: Place, password: SecretString) -> Result<String> {
         let (sender, answer) = oneshot::channel();
-        self.send(Work::Hash(password, sender))?;
+        self.send(Work::Hash(place, password, sender))?;
         answer.await.unwrap_or_else(|_| Err(fault("the thread that hashes passwords has ended".to_owned())))
     }
 
@@ -142,9 +170,17 @@ impl Passwords {
     /// # Errors
     /// 503 `BUSY` when too many wait.
     pub async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<Verified> {
+        self.verify_at(self.place()?, password, hash).await
+    }
+
+    /// [`Passwords::verify`] at a place that was taken before.
+    ///
+    /// # Errors
+    /// A fault of the threads.
+    pub async fn verify_at(&self, place: Place, password: SecretString, hash: Option<String>) -> Result<Verified> {
         let (sender, answer) = oneshot::channel();
         let known = hash.is_some();
-        self.send(Work::Verify(password, hash.unwrap_or_else(|| self.dummy.clone()), sender))?;
+        self.send(Work::Verify(place, password, hash.unwrap_or_else(|| self.dummy.clone()), sender))?;
         let verified =
             answer.await.unwrap_or_else(|_| Err(fault("the thread that hashes passwords has ended".to_owned())))?;
         Ok(if known { verified } else { Verified::Wrong })
@@ -179,12 +215,12 @@ fn run(work: &Mutex<Receiver<Work>>, counts: &Counts) {
         let begin = Instant::now();
         // OK because an answer that nobody waits for any more is not missed.
         match next {
-            Work::Hash(password, answer) => {
+            Work::Hash(_place, password, answer) => {
                 let hash = hash_now(&password);
                 counts.count(begin);
                 drop(answer.send(hash));
             }
-            Work::Verify(password, hash, answer) => {
+            Work::Verify(_place, password, hash, answer) => {
                 let verified = verify_now(&password, &hash);
                 counts.count(begin);
                 drop(answer.send(verified));
@@ -273,6 +309,12 @@ mod tests {
         }
         assert!(refused >= 30, "{refused}");
         assert_eq!(pool.counts().waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_short_name_does_not_make_the_whole_address_a_password() {
+        assert_eq!(check_new(&secret("zey@example.com"), "Zey@example.com").unwrap_err().code(), "WEAK_PASSWORD");
+        check_new(&secret("zeytin dalı 42"), "zey@example.com").unwrap();
     }
 
     #[test]

@@ -28,8 +28,11 @@ impl Users {
         let hash = &*self.passwords.hash(new).await?;
         let changed = self.store.database.write(|mut tx| async move {
             let tx = &mut *tx;
-            locked(tx, &confirmed.user).await?;
-            known::remember(tx, user_id, caller, self.clock.now_ms()).await?;
+            let user = locked(tx, &confirmed.user).await?;
+            // Without the second factor an address does not get a fresh allowance for its codes.
+            if user.totp_enabled == 0 {
+                known::remember(tx, user_id, caller, self.clock.now_ms()).await?;
+            }
             self.put_password(tx, user_id, hash, Some(session_id)).await
         });
         let ended = changed.await?;

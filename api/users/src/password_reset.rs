@@ -11,7 +11,7 @@ use crate::mailer::Purpose as MailPurpose;
 use crate::one_time::Purpose;
 use crate::service::{ANONYMOUS, Users, ms};
 use crate::users::{Status, UserRow};
-use crate::{email, known, one_time, password, users};
+use crate::{email, keys, known, one_time, password, users};
 
 impl Users {
     /// Sends a link to `email` when it has an account that is not disabled, five times an hour at most.
@@ -77,7 +77,12 @@ impl Users {
             users::set_status(tx, &user.id, Status::Active, now_ms).await?;
             one_time::drop_of_user(tx, &user.id, Purpose::Verify).await?;
         }
-        known::remember(tx, &user.id, caller, now_ms).await?;
+        // Without the second factor, which a link does not prove, an address does not get a fresh allowance for its codes.
+        if user.totp_enabled == 0 {
+            known::remember(tx, &user.id, caller, now_ms).await?;
+        }
+        // Whoever had the account may have made keys: the person makes new ones.
+        keys::revoke_all(tx, &user.id, now_ms).await?;
         self.put_password(tx, &user.id, hash, None).await?;
         Ok(user.id)
     }

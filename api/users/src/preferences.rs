@@ -34,6 +34,7 @@ api_kit::named_enum! {
 
 /// What a user likes.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "language": "tr", "theme": "dark", "data": { "depth": 10 }, "version": 1 }))]
 pub struct Preferences {
     /// `tr`, `en`; null = as the browser's.
     #[schema(example = "tr")]
@@ -52,6 +53,7 @@ pub struct Preferences {
 /// New preferences, in place of the old ones.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({ "language": "tr", "theme": "dark", "data": { "depth": 10 }, "version": 1 }))]
 pub struct NewPreferences {
     /// `tr`, `en`; null = as the browser's.
     #[serde(default)]
@@ -63,7 +65,7 @@ pub struct NewPreferences {
     pub theme: Option<String>,
     /// At most 8 KiB of JSON.
     #[serde(default)]
-    #[schema(value_type = Object, example = json!({}))]
+    #[schema(value_type = Object, example = json!({ "depth": 10 }))]
     pub data: Map<String, Value>,
     /// The version that they replace; without it, whichever is stored.
     #[serde(default)]

@@ -63,8 +63,10 @@ impl Users {
     /// # Errors
     /// 400 `INVALID_EMAIL`, `INVALID_NAME`, `WEAK_PASSWORD`; 409 `EMAIL_TAKEN` in development; 429; 503.
     pub async fn register(&self, registration: Registration, caller: &Caller) -> Result<Registered> {
+        // First: who is refused for want of room must not have used up a registration.
+        let place = self.passwords.place()?;
         self.count_registration(caller).await?;
-        let checked = self.check_registration(registration).await?;
+        let checked = self.check_registration(registration, place).await?;
         if self.config.development {
             self.register_at_once(&checked, caller).await
         } else {
@@ -72,11 +74,15 @@ impl Users {
         }
     }
 
-    pub(crate) async fn check_registration(&self, registration: Registration) -> Result<Checked> {
+    pub(crate) async fn check_registration(
+        &self,
+        registration: Registration,
+        place: password::Place,
+    ) -> Result<Checked> {
         let email = email::checked(&registration.email)?;
         let full_name = email::checked_name(&registration.full_name)?;
         password::check_new(&registration.password, &email)?;
-        let password_hash = self.passwords.hash(registration.password).await?;
+        let password_hash = self.passwords.hash_at(place, registration.password).await?;
         Ok(Checked { id: Uuid::now_v7().to_string(), email, full_name, password_hash })
     }
 

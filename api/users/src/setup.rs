@@ -55,11 +55,12 @@ impl Users {
     /// # Errors
     /// 400 `TOKEN_INVALID` and those of a registration; 409 `SETUP_DONE` when an account exists; 429; 503.
     pub async fn set_up(&self, token: &SecretString, first: Registration, caller: &Caller) -> Result<Registered> {
+        let place = self.passwords.place()?;
         self.count_registration(caller).await?;
         let token_hash = &one_time::hash(token)?;
         // Before the hash, which costs more than all the rest.
         self.look_at_setup(token_hash).await?;
-        let checked = &self.check_registration(first).await?;
+        let checked = &self.check_registration(first, place).await?;
         let made = self.store.database.write(|mut tx| async move {
             let tx = &mut *tx;
             self.make_first(tx, token_hash, checked, caller).await

@@ -1,7 +1,7 @@
 // The frame of the account's dialog: one view at a time, and the tabs of a person who is signed in. The browser keeps the focus inside.
 
 import { dataTab } from './account-data.js';
-import { forgotView, registerView, resetView, sentView, setupView, signInView, troubleView, verifyView } from './account-enter.js';
+import { forgotView, offView, registerView, resetView, sentView, setupView, signInView, troubleView, verifyView } from './account-enter.js';
 import { keysTab } from './account-keys.js';
 import { profileTab } from './account-profile.js';
 import { securityTab } from './account-security.js';
@@ -10,17 +10,50 @@ import { element } from './frames.js';
 import { button, notice, text } from './forms.js';
 import { say } from './i18n.js';
 
-const VIEWS = { signIn: signInView, register: registerView, sent: sentView, forgot: forgotView, reset: resetView, verify: verifyView, setup: setupView, trouble: troubleView };
+const VIEWS = {
+  signIn: signInView, register: registerView, sent: sentView, forgot: forgotView, reset: resetView, verify: verifyView, setup: setupView, off: offView,
+  trouble: troubleView,
+};
 export const TABS = { profile: profileTab, security: securityTab, sessions: sessionsTab, keys: keysTab, data: dataTab };
 
-/** Closes a dialog by its button and by a press beside it. Escape is the browser's. */
+/** Closes a dialog by its button, by Escape and by a press beside it; a secret that is shown once does not go without a question. */
 export function closable(dialog, close) {
-  close.addEventListener('click', () => dialog.close());
+  const leave = () => leaving(dialog, () => dialog.close());
+  close.addEventListener('click', leave);
   dialog.addEventListener('mousedown', (event) => {
     // Only where the press began outside: marking a text must not close its dialog.
-    // A secret that is shown once does not go by a press beside it.
-    if (event.target === dialog && dialog.querySelector('.secret') === null) dialog.close();
+    if (event.target === dialog) leave();
   });
+  const stop = (event) => {
+    if (dialog.querySelector('.secret') === null) return;
+    event.preventDefault();
+    leave();
+  };
+  // Browsers let a second `cancel` in a row through, whatever the page says: the key itself is stopped, too.
+  dialog.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') stop(event);
+  });
+  dialog.addEventListener('cancel', stop);
+}
+
+/** Does what takes the content of `root` away: at once, or after a yes where a secret is shown in it. */
+export function leaving(root, work) {
+  const box = root.querySelector('.secret');
+  if (box === null) {
+    work();
+    return;
+  }
+  box.querySelector('.leave')?.remove();
+  const ask = element('div', 'leave', '', { role: 'alert' });
+  const stay = button('secret.stay', () => {
+    ask.remove();
+    box.querySelector('textarea').focus();
+  });
+  const foot = element('div', 'foot');
+  foot.append(stay, button('secret.leave', work, { className: 'act danger' }));
+  ask.append(text('p', '', 'secret.leave.ask'), foot);
+  box.append(ask);
+  stay.focus();
 }
 
 export class AccountDialog {
@@ -34,7 +67,7 @@ export class AccountDialog {
   constructor(context) {
     this.#context = { ...context, show: (view, options) => this.show(view, options) };
     closable(this.#dialog, document.getElementById('account-close'));
-    this.#out.addEventListener('click', () => this.#context.signOut());
+    this.#out.addEventListener('click', () => leaving(this.#dialog, () => this.#context.signOut()));
     // Passwords, secrets and keys that were shown once leave the document with the dialog.
     this.#dialog.addEventListener('close', () => this.#body.replaceChildren());
   }
@@ -89,10 +122,10 @@ export class AccountDialog {
     for (const [at, name] of Object.keys(TABS).entries()) {
       const attributes = { type: 'button', role: 'tab', id: `account-tab-${name}`, 'aria-controls': 'account-panel', 'data-tab': name };
       for (const key in attributes) buttons[at].setAttribute(key, attributes[key]);
-      buttons[at].addEventListener('click', () => {
+      buttons[at].addEventListener('click', () => leaving(panel, () => {
         said.clear();
         show(name);
-      });
+      }));
     }
     list.addEventListener('keydown', (event) => walk(event, buttons));
     list.append(...buttons);

@@ -80,7 +80,10 @@ export function signInView({ client, show, options }, { email = '', told = null 
   if (told !== null) view.said.tell(told);
   options().then(({ setup_needed: isNeeded }) => {
     if (isNeeded && view.root.isConnected && told === null) view.said.tell('account.setup_needed');
-  }, () => {});
+  }, (error) => {
+    // Other refusals may be over when the form is sent; this one is not.
+    if (error.code === 'ACCOUNTS_OFF' && view.root.isConnected) show('off');
+  });
   return { title: 'account.sign_in', root: view.root, focus: () => (email === '' ? address : password).input.focus() };
 }
 
@@ -90,22 +93,36 @@ export function registerView({ client, show, options }) {
     onSubmit: async (given) => {
       const { verified } = await client.open('POST', 'auth/register', given, { isSlow: true });
       if (verified) return show('signIn', { email: given.email, told: 'account.registered' });
-      const { mailer } = await options().catch(() => ({}));
-      return show('sent', { key: mailer === false ? 'account.sent.log' : 'account.sent', values: { email: given.email } });
+      return showSent({ show, options }, 'account.sent', given.email);
     },
   });
   return { title: 'account.register', root: view.root, focus: view.focus };
 }
 
-/** Something is on its way, and nothing is to be done here. */
-export function sentView({ show }, { key, values = null }) {
+/** Says where the link is: in a mail, or in the log of a server that sends none. */
+async function showSent({ show, options }, key, email) {
+  const { mailer } = await options().catch(() => ({}));
+  show('sent', { key: mailer === false ? `${key}.log` : key, isMailed: mailer !== false, values: { email } });
+}
+
+/** A link was made, and nothing is to be done here. */
+export function sentView({ show }, { key, values = null, isMailed = true }) {
   const root = element('div', 'form');
   const said = notice();
   said.tell(key, values);
   const foot = element('div', 'foot');
   foot.append(linkTo('account.to_sign_in', show, 'signIn', { email: values?.email ?? '' }));
   root.append(said.root, foot);
-  return { title: 'account.sent.title', root, focus: () => foot.firstChild.focus() };
+  return { title: isMailed ? 'account.sent.title' : 'account.sent.log.title', root, focus: () => foot.firstChild.focus() };
+}
+
+/** This server keeps no accounts: there is nothing to fill in. */
+export function offView() {
+  const root = element('div', 'form');
+  const said = notice();
+  said.fail('error.accounts_off');
+  root.append(said.root);
+  return { title: 'account.title', root, focus: () => {} };
 }
 
 /** The account could not be read: why, and once more. */
@@ -125,11 +142,14 @@ export function forgotView({ client, show, options }) {
     parts: [lead, emailField()], submit: 'account.forgot.send', links: [linkTo('account.back', show, 'signIn')],
     onSubmit: async ({ email }) => {
       await client.open('POST', 'auth/password/forgot', { email });
-      show('sent', { key: 'account.forgot.sent', values: { email } });
+      await showSent({ show, options }, 'account.forgot.sent', email);
     },
   });
   options().then(({ mailer }) => {
-    if (mailer === false && view.root.isConnected) view.said.tell('account.forgot.no_mailer');
+    if (mailer !== false || !view.root.isConnected) return;
+    say(lead, 'account.forgot.lead.log');
+    say(view.send, 'account.forgot.make');
+    view.said.tell('account.forgot.no_mailer');
   }, () => {});
   return { title: 'account.forgot', root: view.root, focus: view.focus };
 }
@@ -147,20 +167,47 @@ export function resetView({ client, show }, { token }) {
   return { title: 'account.reset', root: view.root, focus: view.focus };
 }
 
-/** The link of a verification mail does its work by being opened. */
+/** The link of a verification mail, with the password of the registration: the owner of an address may not have registered it. */
 export function verifyView({ client, show }, { token }) {
-  const root = element('div', 'form');
-  const said = notice();
-  const foot = element('div', 'foot');
-  foot.append(linkTo('account.to_sign_in', show, 'signIn'));
-  said.tell('account.verify.busy');
-  root.append(said.root, foot);
-  client.open('POST', 'auth/verify', { token }).then(() => said.tell('account.verify.done'), (error) => said.refuse(error));
-  return { title: 'account.verify', root, focus: () => foot.firstChild.focus() };
+  const view = form({
+    parts: [text('p', 'lead', 'account.verify.lead'), passwordField()], submit: 'account.verify', links: [linkTo('account.to_sign_in', show, 'signIn')],
+    onSubmit: async ({ password }) => {
+      await client.open('POST', 'auth/verify', { token, password }, { isSlow: true });
+      show('signIn', { told: 'account.verify.done' });
+    },
+  });
+  return { title: 'account.verify', root: view.root, focus: view.focus };
 }
 
-export function setupView({ client, show }, { token }) {
-  const view = form({
+/** The link of the first start: a form, or, where the first account is there already, the way to sign in. */
+export function setupView({ client, show, options }, { token }) {
+  const root = element('div', 'form');
+  const said = notice();
+  said.tell('form.loading');
+  root.append(said.root);
+  const begin = () => {
+    const view = setupForm({ client, show }, token);
+    root.replaceChildren(view.root);
+    view.focus();
+  };
+  const end = () => {
+    said.fail('error.setup_done');
+    const foot = element('div', 'foot');
+    foot.append(button('account.sign_in', () => show('signIn'), { className: 'act main' }));
+    root.append(foot);
+    foot.firstChild.focus();
+  };
+  options().then(({ setup_needed: isNeeded }) => {
+    if (root.isConnected) (isNeeded === false ? end : begin)();
+  }, (error) => {
+    // The form says other refusals when it is sent.
+    if (root.isConnected) (error.code === 'ACCOUNTS_OFF' ? () => show('off') : begin)();
+  });
+  return { title: 'account.setup', root, focus: () => {} };
+}
+
+function setupForm({ client, show }, token) {
+  return form({
     parts: [text('p', 'lead', 'account.setup.lead'), nameField(), emailField(), newPasswordField()], submit: 'account.setup',
     onSubmit: async (given) => {
       const { verified } = await client.open('POST', 'auth/setup', { token, ...given }, { isSlow: true });
@@ -168,5 +215,4 @@ export function setupView({ client, show }, { token }) {
       show('signIn', { email: given.email, told: 'account.setup.done' });
     },
   });
-  return { title: 'account.setup', root: view.root, focus: view.focus };
 }

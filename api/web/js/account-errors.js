@@ -9,7 +9,8 @@ export const CODES = [
   'REFRESH_REUSED', 'INVALID_TCKN', 'LIVE_NOT_ALLOWED', 'TOO_MANY_KEYS', 'VERSION_CONFLICT', 'NAME_TAKEN', 'LAST_ADMIN',
   'SETUP_DONE', 'TOTP_ENABLED', 'TOTP_NOT_SET_UP', 'TOTP_NOT_ENABLED', 'INVALID_PHONE', 'INVALID_ADDRESS', 'INVALID_EXPIRY', 'INVALID_ENVIRONMENT', 'INVALID_SCOPE',
   'SCOPE_NOT_ALLOWED', 'INVALID_SYMBOL', 'TOO_MANY_WATCHLISTS', 'INVALID_DATA', 'INVALID_LANGUAGE', 'INVALID_THEME', 'INVALID_PARAMETER', 'INVALID_REQUEST',
-  'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'NOT_FOUND', 'METHOD_NOT_ALLOWED', 'INTERNAL', 'NETWORK', 'TIMEOUT', 'SESSION_ENDED', 'LISTS_FULL', 'LIST_FULL', 'SYMBOL_UNFIT',
+  'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'NOT_FOUND', 'METHOD_NOT_ALLOWED', 'INTERNAL', 'UPSTREAM_UNAVAILABLE', 'UPSTREAM_TIMEOUT', 'ACCOUNTS_OFF',
+  'KYC_INCOMPLETE', 'NETWORK', 'TIMEOUT', 'SESSION_ENDED', 'LISTS_FULL', 'LIST_FULL', 'SYMBOL_UNFIT',
 ];
 /** Refusals before anything was done: whatever was asked may be asked again. */
 const REFUSED_UNDONE = new Set(['BUSY', 'RATE_LIMITED']);
@@ -46,6 +47,8 @@ export function sentenceOf(error) {
   const key = `error.${code.toLowerCase()}`;
   const values = { code, scope: error.details?.scope ?? '', field: error.details?.field ?? '' };
   if (!CODES.includes(code) || !i18n.has(key)) return { key: 'error.unknown', values };
+  // The answer was lost on its way: whether the change was made is not known.
+  if (error.details?.outcome === 'unknown') return { key: 'error.upstream_timeout', values };
   if (error.retryAfterMs === null || !i18n.has(`${key}.wait`)) return { key, values };
   return { key: `${key}.wait`, values: { ...values, seconds: String(Math.ceil(error.retryAfterMs / 1_000)) } };
 }

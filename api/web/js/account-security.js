@@ -2,7 +2,7 @@
 
 import { codeField, codeOrRecovery, newPasswordField, passwordField, recoveryField } from './account-enter.js';
 import { element } from './frames.js';
-import { form, secret, text } from './forms.js';
+import { button, form, secret, text } from './forms.js';
 
 function section(title, ...nodes) {
   const root = element('section', 'part');
@@ -46,6 +46,8 @@ function totpSetup({ client, me, setMe }) {
   };
   const showCodes = (codes) => {
     const box = secret('account.recovery.codes', codes.join('\n'));
+    const kept = button('account.recovery.kept', () => setMe({ ...me, totp_enabled: true }, 'security', 'account.totp.enabled'), { className: 'act main' });
+    box.querySelector('.foot').append(kept);
     root.replaceChildren(text('p', 'lead good', 'account.totp.enabled'), text('p', 'lead', 'account.recovery.lead'), box);
     box.querySelector('textarea').focus();
   };

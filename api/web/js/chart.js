@@ -152,7 +152,7 @@ export class Chart {
 
   #drawWhy(isEmpty) {
     const market = this.#market;
-    this.#why.hidden = !isEmpty || market.selected === null;
+    this.#why.hidden = !isEmpty || (market.selected === null && !market.denied);
     if (!this.#why.hidden) setText(this.#why, i18n.t(whyNoCandle({ verdict: market.verdict(), book: market.bookVerdict, phase: market.row?.phase ?? 'unknown' }), { symbol: market.selected }));
   }
 

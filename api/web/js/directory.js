@@ -112,7 +112,7 @@ export class Directory {
     if (generation === this.#generation) this.#planQuotes(generation, this.sortedByNumbers ? QUOTES_SORTED_MS : QUOTES_IDLE_MS);
   }
 
-  /** Asks once whether the market may be read at all, where no socket could be opened. */
+  /** Asks once whether the market may be read at all: where no socket could be opened, or the session has ended. */
   async probe() {
     try {
       await this.#ask('/api/v1/market-data/symbols?limit=1');
@@ -128,6 +128,8 @@ export class Directory {
   async #ask(address) {
     const token = this.#listener.token?.() ?? null;
     const answer = await fetch(address, { cache: 'no-store', ...(token === null ? {} : { headers: { authorization: `Bearer ${token}` } }) });
+    // An answer to a token of before says nothing of now.
+    if (token !== (this.#listener.token?.() ?? null)) return answer;
     if (answer.ok || answer.status === 401) {
       this.isDenied = !answer.ok;
       this.#listener.onAccess?.(answer.ok);

@@ -137,7 +137,7 @@ export function form({ parts, submit, onSubmit, links = [], fieldOf = {}, isDang
       busy(send, false);
     }
   });
-  return { root, said, field: (name) => fields.find((one) => one.name === name), focus: () => fields.find((one) => !one.root.hidden)?.input.focus() };
+  return { root, said, send, field: (name) => fields.find((one) => one.name === name), focus: () => fields.find((one) => !one.root.hidden)?.input.focus() };
 }
 
 function busy(send, isBusy) {

@@ -24,6 +24,11 @@ export function t(key, values = null) {
   return values === null ? text : text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
 }
 
+/** The texts of `key` in every language. */
+export function everywhere(key) {
+  return Object.values(TEXTS).map((texts) => texts[key] ?? key);
+}
+
 /** Whether there is a text of that key. */
 export function has(key) {
   return key in TEXTS[language];

@@ -6,7 +6,7 @@ import { element, setAttribute, setText } from './frames.js';
 import * as i18n from './i18n.js';
 import { markText } from './standing.js';
 import { isAuction } from './symbol.js';
-import { whyNoDepth } from './why.js';
+import { stateOfBook, whyNoDepth } from './why.js';
 
 export const DEPTHS = [10, 20, 50];
 /** Bars are drawn in steps of a thousandth of the width; smaller changes are not worth a repaint. */
@@ -92,7 +92,7 @@ export class Ladder {
 
   #drawWhy(isEmpty) {
     const market = this.#market;
-    const shown = isEmpty && market.selected !== null;
+    const shown = isEmpty && (market.selected !== null || market.denied);
     this.#why.hidden = !shown;
     setAttribute(this.#panel, 'data-empty', String(shown));
     if (!shown) return;
@@ -127,13 +127,8 @@ export class Ladder {
   }
 
   #drawState() {
-    const { book, bookFrame, bookBad, bookReason } = this.#market;
-    let key = '';
-    if (this.#market.isMissing) key = '';
-    else if (bookFrame === null) key = 'book.waiting';
-    else if (book.waiting) key = 'book.resync';
-    else if (bookBad) key = 'book.maybe_bad';
-    setText(this.#state, key === '' ? '' : key === 'book.maybe_bad' ? i18n.t(key, { reason: markText(bookReason) }) : i18n.t(key));
+    const key = stateOfBook(this.#market);
+    setText(this.#state, key === '' ? '' : i18n.t(key, { reason: markText(this.#market.bookReason) }));
     setAttribute(this.#state, 'data-level', key === '' ? 'none' : 'warn');
   }
 

@@ -9,6 +9,16 @@ import { NAME_MAX, nameOf } from './lists.js';
 
 const ALL = '';
 
+/**
+ * The name that a list of `all` is shown by: the list that the first star made has its name in the language of then, and is shown in
+ * that of now. Where two lists would be shown alike each has its own name.
+ */
+export function shownName(list, all) {
+  const names = i18n.everywhere('lists.first');
+  const isOnly = all.filter(({ name }) => names.includes(name)).length === 1;
+  return isOnly && names.includes(list.name) ? i18n.t('lists.first') : list.name;
+}
+
 export class ListChooser {
   #lists;
   #announce;
@@ -35,17 +45,21 @@ export class ListChooser {
 
   /** Lists or language changed. */
   changed() {
-    const options = [[ALL, i18n.t('lists.all')], ...this.#lists.all.map(({ id, name, symbols }) => [id, `${name} (${symbols.length})`])];
+    const options = [[ALL, i18n.t('lists.all')], ...this.#lists.all.map((list) => [list.id, `${this.#nameOf(list)} (${list.symbols.length})`])];
     this.#select.replaceChildren(...options.map(([value, label]) => element('option', '', label, { value })));
     this.#select.value = this.#lists.chosen ?? ALL;
     setAttribute(this.#select, 'data-any', String(this.#lists.chosen !== null));
+  }
+
+  #nameOf(list) {
+    return shownName(list, this.#lists.all);
   }
 
   /** Puts the symbol on the starred list or takes it off, and says so. */
   async toggle(symbol) {
     try {
       const isOn = await this.#lists.toggle(symbol, i18n.t('lists.first'));
-      this.#announce(i18n.t(isOn ? 'lists.added' : 'lists.removed', { symbol, name: this.#lists.starred?.name ?? '' }));
+      this.#announce(i18n.t(isOn ? 'lists.added' : 'lists.removed', { symbol, name: this.#lists.starred === null ? '' : this.#nameOf(this.#lists.starred) }));
     } catch (error) {
       if (error.code === undefined) throw error;
       this.#said.refuse(error);
@@ -81,18 +95,18 @@ export class ListChooser {
   #item(list) {
     const root = element('li');
     const about = element('div', 'about');
-    about.append(element('strong', '', list.name), text('span', 'quiet', 'lists.count', { count: String(list.symbols.length) }));
+    about.append(element('strong', '', this.#nameOf(list)), text('span', 'quiet', 'lists.count', { count: String(list.symbols.length) }));
     const acts = element('div', 'acts');
     acts.append(
       button('lists.rename', () => this.#rename(root, list)),
-      guarded('lists.remove', 'lists.remove.ask', () => this.#tried(() => this.#lists.remove(list.id)), { values: { name: list.name } }),
+      guarded('lists.remove', 'lists.remove.ask', () => this.#tried(() => this.#lists.remove(list.id)), { values: { name: this.#nameOf(list) } }),
     );
     root.append(about, acts);
     return root;
   }
 
   #rename(root, list) {
-    const name = field({ name: 'name', label: 'lists.name', maxlength: String(NAME_MAX), value: list.name, check: (given) => (nameOf(given) === null ? 'lists.name.wrong' : null) });
+    const name = field({ name: 'name', label: 'lists.name', maxlength: String(NAME_MAX), value: this.#nameOf(list), check: (given) => (nameOf(given) === null ? 'lists.name.wrong' : null) });
     const view = form({
       parts: [name], submit: 'form.save', fieldOf: { INVALID_NAME: 'name' }, links: [button('form.cancel', () => this.#again())],
       onSubmit: async (given) => {

@@ -6,6 +6,7 @@ import { linkOf } from './account-enter.js';
 import { Chart, INTERVALS } from './chart.js';
 import { Details } from './details.js';
 import { Directory } from './directory.js';
+import { FirstSymbol } from './first-symbol.js';
 import { Help } from './help.js';
 import * as i18n from './i18n.js';
 import { DEPTHS, Ladder } from './ladder.js';
@@ -20,11 +21,6 @@ import { Tape } from './tape.js';
 import * as theme from './theme.js';
 import { Watchlist } from './watchlist.js';
 import { Feed } from './ws.js';
-
-/** How long a symbol from the address or the last visit is waited for before another one is shown. */
-const WISH_WAIT_MS = 1_500;
-/** How long the list is given to fill before the busiest of it is chosen. */
-const LIST_WAIT_MS = 400;
 
 /** Refusals that a person who signs in would not get. */
 const SIGN_IN_CODES = new Set(['UNAUTHENTICATED', 'AUTH_REQUIRED']);
@@ -93,7 +89,7 @@ const onChanged = {
   },
   list: () => {
     watchlist.listChanged();
-    if (market.selected === null) chooseFirst();
+    if (market.selected === null) first.listChanged();
     else head.changed();
   },
   row: () => watchlist.rowsChanged(),
@@ -119,6 +115,8 @@ function tokenChanged(change) {
   if (change === 'ended' || (market.denied && feed.state !== 'live')) feed.restart();
   else feed.authenticate();
   if (directory.isDenied) directory.restart();
+  // What was shown to the person who left is cleared, where nobody else may see it.
+  if (change === 'ended') directory.probe();
 }
 
 /** A person with a session is not told to sign in: the token is on its way, or cannot be checked now. */
@@ -145,9 +143,7 @@ function onWaiting() {
   if (market.link.lostAt === null && !market.denied) directory.probe();
 }
 
-const addressed = symbolOfAddress();
-const wished = addressed || load('symbol', '');
-let wishUntil = null;
+const first = new FirstSymbol(market, { addressed: symbolOfAddress(), remembered: load('symbol', ''), choose: (symbol) => choose(symbol, false) });
 let renewedAt = -Infinity;
 
 function symbolOfAddress() {
@@ -155,27 +151,6 @@ function symbolOfAddress() {
     return decodeURIComponent(location.hash.slice(1)).toUpperCase();
   } catch {
     return '';
-  }
-}
-
-/** The ticker of a name: the exchange's own name means the same share. */
-function known(name) {
-  if (market.rows.has(name)) return name;
-  for (const row of market.rows.values()) if (row.exchangeSymbol === name) return row.symbol;
-  return name;
-}
-
-/** The symbol of the address, or of the last visit, or else the busiest. */
-function chooseFirst() {
-  // Whoever names a symbol gets this one, or is told that there is none; nobody is shown another in its place.
-  if (addressed !== '' || market.rows.has(wished)) {
-    choose(known(wished), false);
-    return;
-  }
-  if (wishUntil === null) {
-    wishUntil = setTimeout(() => {
-      if (market.selected === null && market.busiest !== null) choose(market.rows.has(wished) ? wished : market.busiest, false);
-    }, wished === '' ? LIST_WAIT_MS : WISH_WAIT_MS);
   }
 }
 
@@ -245,7 +220,7 @@ addEventListener('hashchange', () => {
     account.follow(hash);
     return;
   }
-  const symbol = known(symbolOfAddress());
+  const symbol = first.known(symbolOfAddress());
   if (symbol !== '' && market.rows.size > 0) choose(symbol, false);
 });
 

@@ -249,11 +249,12 @@ export class Market {
 
   // -- what is heard of the connection
 
-  /** Whether the server gives us its market. */
+  /** Whether the server gives us its market. What was seen of it before goes with the permission. */
   onAccess(isAllowed) {
     if (this.denied === !isAllowed) return;
     this.denied = !isAllowed;
-    for (const part of ['truth', 'list']) this.#changed(part);
+    if (this.denied) this.#clear();
+    for (const part of ['truth', 'list', 'selection']) this.#changed(part);
   }
 
   /** The connection changed its state. */
@@ -340,7 +341,7 @@ export class Market {
     if (isNews) this.#forget();
   }
 
-  #forget() {
+  #clear() {
     this.rows.clear();
     this.listed = null;
     this.bookFrame = null;
@@ -349,6 +350,10 @@ export class Market {
     this.#trades.reset();
     this.#candles.reset();
     this.outages.newEpoch();
+  }
+
+  #forget() {
+    this.#clear();
     for (const part of ['market', 'list', 'selection']) this.#changed(part);
   }
 

@@ -5,6 +5,7 @@ import { clockOf, clockOfMs } from './clock.js';
 import * as frames from './frames.js';
 import { element, setAttribute, setText } from './frames.js';
 import * as i18n from './i18n.js';
+import { whyNoTrade } from './why.js';
 
 /** Rows in the document; older trades leave it. */
 const ROWS_MAX = 150;
@@ -63,6 +64,7 @@ export class Tape {
     this.#version = tradesVersion;
     this.#total = tradesTotal;
     this.#empty.hidden = trades.length > 0;
+    setText(this.#empty, i18n.t(whyNoTrade(this.#market)));
     this.#drawRate(trades);
   };
 

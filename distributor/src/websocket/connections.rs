@@ -107,11 +107,12 @@ impl Shard {
                 self.metrics.count_door(DoorResult::Refused);
                 self.refuse_upgrade(client, &Failure::UNAUTHENTICATED);
             }
-            Asked::Upgrade { head_bytes, accept, subprotocol, rfc3339, credential, forwarded_for } => {
+            Asked::Upgrade { head_bytes, accept, subprotocol, rfc3339, credential, forwarded_for, forwarder } => {
                 session.input.drain(..head_bytes);
                 session.rfc3339 = rfc3339;
-                // Only a gateway on this machine is believed where a connection comes from.
-                session.origin = forwarded_for.filter(|_| session.origin.is_loopback()).unwrap_or(session.origin);
+                // Only the gateway of this process is believed where a connection comes from.
+                let is_ours = self.config.forwarder.is_some() && forwarder == self.config.forwarder;
+                session.origin = forwarded_for.filter(|_| is_ours).unwrap_or(session.origin);
                 let is_public = !self.config.auth_required && self.doors.guard.is_none();
                 let upgrade = Upgrade { accept, subprotocol };
                 match credential.filter(|_| !session.surplus && !is_public) {

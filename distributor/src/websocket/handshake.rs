@@ -24,6 +24,9 @@ pub const SUBPROTOCOL: &str = "bist.v2.json";
 
 const TOKEN_IN_QUERY: &str = "TOKEN_IN_QUERY: a credential in the query lands in logs; send the header Authorization: Bearer …, or the method auth";
 
+/// The header by which a gateway of this process is known again.
+pub const FORWARDER_HEADER: &str = "x-bist-forwarder";
+
 /// What a request head asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
@@ -43,6 +46,8 @@ pub enum Asked {
         credential: Option<Credential>,
         /// The newest address of `X-Forwarded-For`. Anybody can write one: it counts only from a gateway of ours.
         forwarded_for: Option<IpAddr>,
+        /// What whoever forwards says to be believed, see [`Config::forwarder`](crate::Config::forwarder).
+        forwarder: Option<String>,
     },
     /// An `Authorization` header that is none: to be answered like every bad credential.
     Unauthenticated,
@@ -105,8 +110,9 @@ pub fn read(buffer: &[u8], path: &str) -> Asked {
     }
     let Ok(credential) = credential(request.headers) else { return Asked::Unauthenticated };
     let forwarded_for = last_address(request.headers);
+    let forwarder = forwarder_of(request.headers);
     let rfc3339 = query.split('&').any(|pair| pair == "ts=rfc3339");
-    Asked::Upgrade { head_bytes, accept: accept(key), subprotocol, rfc3339, credential, forwarded_for }
+    Asked::Upgrade { head_bytes, accept: accept(key), subprotocol, rfc3339, credential, forwarded_for, forwarder }
 }
 
 /// Whether a pair of the query is a credential, which then stands in every log on the way.
@@ -130,6 +136,11 @@ fn credential(headers: &[httparse::Header<'_>]) -> Result<Option<Credential>, ()
 fn last_address(headers: &[httparse::Header<'_>]) -> Option<IpAddr> {
     let field = headers.iter().rev().find(|field| field.name.eq_ignore_ascii_case("x-forwarded-for"))?;
     std::str::from_utf8(field.value).ok()?.rsplit(',').next()?.trim().parse().ok()
+}
+
+fn forwarder_of(headers: &[httparse::Header<'_>]) -> Option<String> {
+    let field = headers.iter().find(|field| field.name.eq_ignore_ascii_case(FORWARDER_HEADER))?;
+    std::str::from_utf8(field.value).ok().map(str::to_owned)
 }
 
 /// RFC 6455 section 4.2.2: base64 of the SHA-1 of the key and a fixed text.
@@ -255,6 +266,7 @@ mod tests {
             rfc3339: true,
             credential: None,
             forwarded_for: None,
+            forwarder: None,
         };
         assert_eq!(read(head.as_bytes(), "/ws/v2"), expected);
         for cut in 0..head.len() {

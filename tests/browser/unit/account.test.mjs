@@ -21,7 +21,7 @@ const { linkOf } = await import(`${js}account-enter.js`);
 const CONTRACT = [
   'UNAUTHENTICATED', 'FORBIDDEN', 'KEY_NOT_ALLOWED', 'SCOPE_MISSING', 'STORE_UNAVAILABLE', 'RATE_LIMITED', 'TOO_MANY_ATTEMPTS', 'BUSY', 'INVALID_BODY', 'EMAIL_TAKEN',
   'WEAK_PASSWORD', 'INVALID_EMAIL', 'INVALID_NAME', 'TOKEN_INVALID', 'LOGIN_FAILED', 'EMAIL_NOT_VERIFIED', 'TOTP_REQUIRED', 'TOTP_INVALID', 'REFRESH_REUSED', 'INVALID_TCKN',
-  'LIVE_NOT_ALLOWED', 'TOO_MANY_KEYS', 'VERSION_CONFLICT', 'NAME_TAKEN', 'LAST_ADMIN',
+  'LIVE_NOT_ALLOWED', 'TOO_MANY_KEYS', 'VERSION_CONFLICT', 'NAME_TAKEN', 'LAST_ADMIN', 'UPSTREAM_UNAVAILABLE', 'UPSTREAM_TIMEOUT', 'ACCOUNTS_OFF', 'KYC_INCOMPLETE',
 ];
 
 const json = (status, body, headers = {}) => ({ ok: status < 400, status, headers: new Headers(headers), json: async () => body });
@@ -290,6 +290,12 @@ test('every code of the contract has a sentence in both languages', () => {
       assert.match(i18n.t(key, values), /\b7 /, code);
     }
   }
+});
+
+test('a lost answer is no “try again”: whether the change was made is to be looked at', () => {
+  const refused = (details) => sentenceOf(errorOf(503, { error: { code: 'UPSTREAM_UNAVAILABLE', details } }, '2')).key;
+  assert.equal(refused({ upstream: 'users', outcome: 'unknown' }), 'error.upstream_timeout');
+  assert.equal(refused({ upstream: 'users', outcome: 'not_done' }), 'error.upstream_unavailable.wait');
 });
 
 test('check digits of a T.C. identity number', () => {

@@ -34,6 +34,14 @@ test('every text of account, keys and watchlists that a module names exists', ()
   assert.deepEqual([...named].filter((key) => !i18n.has(key)), []);
 });
 
+test('every reason for a mark that the server knows has a text', () => {
+  const source = readFileSync(new URL('../../book/src/doubt.rs', web), 'utf8');
+  const names = source.slice(source.indexOf('fn name('), source.indexOf('fn words(')).matchAll(/=> "([a-z_]+)"/g);
+  const reasons = [...names].map(([, name]) => name);
+  assert.ok(reasons.length > 10, `only ${reasons.length} found: the pattern is out of date`);
+  assert.deepEqual(reasons.filter((reason) => !i18n.has(`reason.${reason}`)), []);
+});
+
 test('nothing in the page needs an inline script or style', () => {
   const html = readFileSync(new URL('index.html', web), 'utf8');
   assert.doesNotMatch(html, /\sstyle=|\son\w+=|<style|<script(?![^>]*\ssrc=)|javascript:/);

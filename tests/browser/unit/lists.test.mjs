@@ -6,6 +6,7 @@ import { beforeEach, test } from 'node:test';
 if (globalThis.navigator === undefined) globalThis.navigator = { language: 'en-US' };
 const items = new Map();
 globalThis.localStorage = { getItem: (key) => items.get(key) ?? null, setItem: (key, value) => items.set(key, value), removeItem: (key) => items.delete(key) };
+const { openDocument } = await import('./small-dom.mjs');
 const js = new URL('../../../api/web/js/', import.meta.url);
 const { Lists, listsOf, LISTS_MAX, mergeLists, nameOf, SYMBOLS_MAX, withSymbol } = await import(`${js}lists.js`);
 const { AccountError } = await import(`${js}account-errors.js`);
@@ -152,4 +153,17 @@ test('preferences: the account’s word is shown, a missing one is written, data
   preferences.changed();
   await new Promise((done) => setTimeout(done, 700));
   assert.equal(puts.length, 3);
+});
+
+test('the list of the first star is called in the language of the page, unless two would be called alike', async () => {
+  openDocument();
+  const i18n = await import(`${js}i18n.js`);
+  const { shownName } = await import(`${js}lists-dialog.js`);
+  const [turkish, english, other] = ['Favoriler', 'Favourites', 'Banks'].map((name) => ({ name }));
+  for (const [language, name] of [['tr', 'Favoriler'], ['en', 'Favourites']]) {
+    i18n.show(language);
+    for (const first of [turkish, english]) assert.equal(shownName(first, [first, other]), name, language);
+    assert.equal(shownName(other, [turkish, other]), 'Banks');
+    assert.deepEqual([turkish, english].map((list) => shownName(list, [turkish, english])), ['Favoriler', 'Favourites']);
+  }
 });

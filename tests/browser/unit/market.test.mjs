@@ -5,6 +5,10 @@ import { beforeEach, test } from 'node:test';
 import { CANDLES_MAX, Market, TRADES_MAX } from '../../../api/web/js/market.js';
 import { frame, vectors } from './document.mjs';
 
+if (globalThis.navigator === undefined) globalThis.navigator = { language: 'en-US' };
+globalThis.document ??= { documentElement: {}, querySelectorAll: () => [], getElementById: () => null };
+const { stateOfBook, whyNoCandle, whyNoDepth, whyNoTrade } = await import('../../../api/web/js/why.js');
+
 let subscriptions;
 let market;
 let changes;
@@ -265,4 +269,22 @@ test('an outage is a line of the tape: with what is missing, or with nothing mis
 test('the exchange’s clock is shown where the stamps of reception are not of our clock', () => {
   market.onFrame({ type: 'update', ts_event: '1795417200000000000', ts_recv: '12000000000' });
   assert.equal(market.exchangeMs, 1_795_417_200_000);
+});
+
+test('a market that is refused is cleared, and its panels say “sign in”', () => {
+  market.onSymbols([{ symbol: 'THYAO', name: 'THY' }], new Set(['THYAO']));
+  const [first] = vectors('apply-vectors');
+  give(frame(first.frame));
+  give(trades('snapshot', [trade(1), trade(2)]));
+  give({ channel: 'ohlcv-1m', type: 'snapshot', symbol: 'THYAO', epoch: 7, seq: 1, prev_seq: 0, candles: [{ start: '1795417200000000000' }] });
+  assert.ok(market.rows.size > 0 && market.bookFrame !== null && market.trades.length === 2 && market.candles.length === 1);
+  changes.length = 0;
+  market.onAccess(false);
+  assert.deepEqual([market.rows.size, market.listed, market.bookFrame, market.trades.length, market.candles.length, market.stamps], [0, null, null, 0, 0, null]);
+  assert.ok(['truth', 'list', 'selection'].every((part) => changes.includes(part)), changes.join());
+  assert.equal(market.selected, 'THYAO', 'the next sign-in goes on with it');
+  const state = { verdict: market.verdict(), book: market.bookVerdict, phase: 'unknown' };
+  assert.deepEqual([whyNoDepth(state), whyNoCandle(state), whyNoTrade(market), stateOfBook(market)], ['why.book.sign_in', 'why.book.sign_in', 'why.book.sign_in', '']);
+  market.onAccess(true);
+  assert.deepEqual([whyNoTrade(market), stateOfBook(market)], ['tape.empty', 'book.waiting']);
 });

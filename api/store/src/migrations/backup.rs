@@ -146,10 +146,12 @@ pub async fn restore_sqlite(
     copy().map_err(|error| StoreError::file(&temporary, error))?;
     durable(&temporary)?;
     same_rows(&temporary, &expected, &verify_sqlite(&temporary).await?)?;
+    // With its time, so that a second restoration does not take the place of what the first one put aside.
+    let aside_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis();
     let replace = || {
         for ending in ["sqlite", "sqlite-wal", "sqlite-shm"] {
             let file = target.with_extension(ending);
-            match std::fs::rename(&file, target.with_extension(format!("{ending}.replaced"))) {
+            match std::fs::rename(&file, target.with_extension(format!("{ending}.replaced-{aside_ms}"))) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }

@@ -34,8 +34,8 @@ pub fn documented(users: Arc<Users>) -> OpenApiRouter {
 /// The paths, below `/api/v1`.
 pub(super) fn paths() -> OpenApiRouter<Arc<Users>> {
     OpenApiRouter::default()
-        .routes(routes!(list))
-        .routes(routes!(read))
+        .routes(routes!(list_users))
+        .routes(routes!(read_user))
         .routes(routes!(set_roles))
         .routes(routes!(disable))
         .routes(routes!(enable))
@@ -83,7 +83,7 @@ impl UsersParams {
 /// Users, oldest first
 #[utoipa::path(get, path = "/users", tag = "administration", params(UsersParams),
     responses(OfKnown, OfAdmin, (status = 200, description = "One page of users.", body = Success<Listed<User>>)))]
-async fn list(
+async fn list_users(
     State(users): Service,
     _admin: Admin,
     params: Result<Query<UsersParams>, QueryRejection>,
@@ -101,7 +101,7 @@ async fn list(
     responses(OfKnown, OfAdmin,
         (status = 200, description = "The user.", body = Success<User>),
         (status = 404, description = "`NOT_FOUND`: there is no such user.", body = Failure)))]
-async fn read(State(users): Service, _admin: Admin, Id(id): Id) -> Answer<User> {
+async fn read_user(State(users): Service, _admin: Admin, Id(id): Id) -> Answer<User> {
     ok(users.user(&id).await?)
 }
 

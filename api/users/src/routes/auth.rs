@@ -90,16 +90,18 @@ async fn register(
 }
 
 /// Verify an e-mail address by the link that was sent to it
-#[utoipa::path(post, path = "/auth/verify", tag = TAG, request_body = TokenBody, responses(
+#[utoipa::path(post, path = "/auth/verify", tag = TAG, request_body = VerifyBody, responses(
     (status = 200, description = "The account can be used.", body = Success<VerifiedAnswer>),
     (status = 400, description = "`INVALID_BODY`; `TOKEN_INVALID`: used, ended or never given.", body = Failure),
-    (status = 503, description = "`STORE_UNAVAILABLE`: try again after `Retry-After`.", body = Failure)))]
+    (status = 401, description = "`LOGIN_FAILED`: not the password of the registration; the link still works.", body = Failure),
+    (status = 429, description = "`TOO_MANY_ATTEMPTS`: try again after `Retry-After`.", body = Failure),
+    (status = 503, description = "`BUSY`, `STORE_UNAVAILABLE`: try again after `Retry-After`.", body = Failure)))]
 async fn verify(
     State(users): Service,
     caller: Caller,
-    Body(body): Body<TokenBody>,
+    Body(body): Body<VerifyBody>,
 ) -> Answer<Json<Success<VerifiedAnswer>>> {
-    users.verify_email(&body.token, &caller).await?;
+    users.verify_email(&body.token, body.password, &caller).await?;
     Ok(enveloped(VerifiedAnswer { verified: true }))
 }
 

@@ -7,8 +7,7 @@ use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-/// Longest body in bytes.
-pub const BODY_BYTES_MAX: usize = 16 * 1024;
+pub use crate::bounds::BODY_BYTES_MAX;
 
 /// A body read into `T`.
 pub struct Body<T>(

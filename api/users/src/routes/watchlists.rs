@@ -25,13 +25,16 @@ pub fn documented(users: Arc<Users>) -> OpenApiRouter {
 
 /// The paths, below `/api/v1`.
 pub(super) fn paths() -> OpenApiRouter<Arc<Users>> {
-    OpenApiRouter::default().routes(routes!(list, create)).routes(routes!(change, delete)).layer(map_response(unkept))
+    OpenApiRouter::default()
+        .routes(routes!(list_watchlists, create_watchlist))
+        .routes(routes!(change_watchlist, delete_watchlist))
+        .layer(map_response(unkept))
 }
 
 /// One's watch lists, oldest first
 #[utoipa::path(get, path = "/watchlists", tag = "watchlists",
     responses(OfKnown, OfPerson, (status = 200, description = "All of them, at most 50.", body = Success<Listed<Watchlist>>)))]
-async fn list(State(users): Service, person: Person) -> Answer<Listed<Watchlist>> {
+async fn list_watchlists(State(users): Service, person: Person) -> Answer<Listed<Watchlist>> {
     whole(users.watchlists(&person.user_id).await?)
 }
 
@@ -41,7 +44,7 @@ async fn list(State(users): Service, person: Person) -> Answer<Listed<Watchlist>
         (status = 201, description = "The list.", body = Success<Watchlist>),
         (status = 400, description = "`INVALID_BODY`, `INVALID_NAME`, `INVALID_SYMBOL`: `details.field` names the field.", body = Failure),
         (status = 409, description = "`NAME_TAKEN`; `TOO_MANY_WATCHLISTS`: a user has at most 50.", body = Failure)))]
-async fn create(State(users): Service, person: Person, Body(new): Body<NewWatchlist>) -> Created<Watchlist> {
+async fn create_watchlist(State(users): Service, person: Person, Body(new): Body<NewWatchlist>) -> Created<Watchlist> {
     created(users.create_watchlist(&person.user_id, new).await?)
 }
 
@@ -53,7 +56,7 @@ async fn create(State(users): Service, person: Person, Body(new): Body<NewWatchl
         (status = 400, description = "`INVALID_BODY`, `INVALID_NAME`, `INVALID_SYMBOL`: `details.field` names the field.", body = Failure),
         (status = 404, description = "`NOT_FOUND`: there is no such list of yours.", body = Failure),
         (status = 409, description = "`NAME_TAKEN`; `VERSION_CONFLICT`: `details.version` is the stored one.", body = Failure)))]
-async fn change(
+async fn change_watchlist(
     State(users): Service,
     person: Person,
     Id(id): Id,
@@ -68,7 +71,7 @@ async fn change(
     responses(OfKnown, OfPerson,
         (status = 200, description = "It is gone.", body = Success<Deleted>),
         (status = 404, description = "`NOT_FOUND`: there is no such list of yours.", body = Failure)))]
-async fn delete(State(users): Service, person: Person, Id(id): Id) -> Answer<Deleted> {
+async fn delete_watchlist(State(users): Service, person: Person, Id(id): Id) -> Answer<Deleted> {
     users.delete_watchlist(&person.user_id, &id).await?;
     ok(Deleted { deleted: true })
 }

@@ -51,7 +51,7 @@ async fn verified(world: &mut World, email: &str) {
     let body = json!({ "email": email, "password": PASSWORD, "full_name": "Ayşe" });
     world.post("/auth/register", body).await.data(201);
     let token = world.mail().await.token("verify");
-    world.post("/auth/verify", json!({ "token": token })).await.data(200);
+    world.post("/auth/verify", json!({ "token": token, "password": PASSWORD })).await.data(200);
 }
 
 async fn forgot(world: &World, email: &str) -> Value {

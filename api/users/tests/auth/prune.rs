@@ -17,7 +17,7 @@ async fn what_has_ended_is_forgotten_in_its_time_and_nothing_else() {
             world.post("/auth/register", body).await.data(201);
             let token = world.mail().await.token("verify");
             if verify {
-                world.post("/auth/verify", json!({ "token": token })).await.data(200);
+                world.post("/auth/verify", json!({ "token": token, "password": PASSWORD })).await.data(200);
             }
         }
         let (out, mut goes_on) = (world.login("ayse@example.com").await, world.login("ayse@example.com").await);

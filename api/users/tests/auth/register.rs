@@ -104,7 +104,7 @@ async fn with_a_mailer_the_link_verifies_once_and_only_then_the_password_counts(
         assert_eq!(world.try_login("ayse@example.com", PASSWORD, HOME).await.refusal(), (403, "EMAIL_NOT_VERIFIED"));
         let wrong = world.try_login("ayse@example.com", "another password", HOME).await;
         assert_eq!(wrong.refusal(), (401, "LOGIN_FAILED"));
-        let token = json!({ "token": mail.token("verify") });
+        let token = json!({ "token": mail.token("verify"), "password": PASSWORD });
         assert_eq!(world.post("/auth/verify", token.clone()).await.data(200)["verified"], true);
         assert_eq!(world.post("/auth/verify", token).await.refusal(), (400, "TOKEN_INVALID"));
         world.login("ayse@example.com").await;
@@ -120,7 +120,7 @@ async fn a5_users_with_a_mailer_nobody_learns_that_an_address_has_an_account() {
     for mut world in worlds_with_mails(|_| {}).await {
         let first = world.post("/auth/register", body("ayse@example.com", PASSWORD, "Ayşe")).await;
         let token = world.mail().await.token("verify");
-        world.post("/auth/verify", json!({ "token": token })).await.data(200);
+        world.post("/auth/verify", json!({ "token": token, "password": PASSWORD })).await.data(200);
         let (hashes, rows) = work(&world).await;
         let taken = world.post("/auth/register", body("ayse@example.com", "another password", "Eve")).await;
         let after_taken = work(&world).await;
@@ -157,8 +157,14 @@ async fn of_two_registrations_before_the_link_the_newest_counts() {
         let ayse = world.post("/auth/register", body("ayse@example.com", PASSWORD, "Ayşe")).await;
         assert_ne!(eve.data(201)["id"], ayse.data(201)["id"], "one id twice would tell that there is no account yet");
         let new = world.mail().await.token("verify");
-        assert_eq!(world.post("/auth/verify", json!({ "token": old })).await.refusal(), (400, "TOKEN_INVALID"));
-        world.post("/auth/verify", json!({ "token": new })).await.data(200);
+        assert_eq!(
+            world.post("/auth/verify", json!({ "token": old, "password": PASSWORD })).await.refusal(),
+            (400, "TOKEN_INVALID")
+        );
+        // Whoever has the link and not the password of its registration makes nothing usable, and the link stays good.
+        let stranger = json!({ "token": new, "password": "eve's own password" });
+        assert_eq!(world.post("/auth/verify", stranger).await.refusal(), (401, "LOGIN_FAILED"));
+        world.post("/auth/verify", json!({ "token": new, "password": PASSWORD })).await.data(200);
         let eve = world.try_login("ayse@example.com", "eve's own password", HOME).await;
         assert_eq!(eve.refusal(), (401, "LOGIN_FAILED"));
         Tokens::of(&world.try_login("ayse@example.com", PASSWORD, HOME).await);
@@ -173,13 +179,19 @@ async fn a_link_ends_and_other_texts_open_nothing() {
         let long = "a".repeat(10_000);
         let other = format!("bist_ot_{}", "A".repeat(43));
         for bad in ["", "' OR 1=1 --", "bist_ot_", &other, &long, &token[..token.len() - 1], &format!("{token}\0")] {
-            assert_eq!(world.post("/auth/verify", json!({ "token": bad })).await.refusal(), (400, "TOKEN_INVALID"));
+            assert_eq!(
+                world.post("/auth/verify", json!({ "token": bad, "password": PASSWORD })).await.refusal(),
+                (400, "TOKEN_INVALID")
+            );
         }
         let reset = world.post("/auth/password/reset", json!({ "token": token, "new_password": PASSWORD })).await;
         assert_eq!(reset.refusal(), (400, "TOKEN_INVALID"), "a link does what it was made for");
         world.clock.advance_ms(24 * 60 * 60 * 1_000);
         assert!(world.clock.now_ms() > NOW_MS);
-        assert_eq!(world.post("/auth/verify", json!({ "token": token })).await.refusal(), (400, "TOKEN_INVALID"));
+        assert_eq!(
+            world.post("/auth/verify", json!({ "token": token, "password": PASSWORD })).await.refusal(),
+            (400, "TOKEN_INVALID")
+        );
     }
 }
 
@@ -200,6 +212,6 @@ async fn one_address_gets_a_bounded_number_of_mails() {
         }
         assert_eq!(links.len(), 5);
         // The last one that was sent is good, though the person asked again.
-        world.post("/auth/verify", json!({ "token": links[4] })).await.data(200);
+        world.post("/auth/verify", json!({ "token": links[4], "password": PASSWORD })).await.data(200);
     }
 }

@@ -77,13 +77,16 @@ impl From<Registered> for RegisteredAnswer {
     }
 }
 
-/// A link's token.
+/// A link's token, and the password of the registration.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TokenBody {
+pub(super) struct VerifyBody {
     /// From the link.
     #[schema(value_type = String, min_length = 1, max_length = 128, example = "bist_ot_…")]
     pub token: SecretString,
+    /// The password that was chosen at the registration.
+    #[schema(value_type = String, max_length = 128, example = "kırmızı bisiklet 7")]
+    pub password: SecretString,
 }
 
 /// An address that is verified.
