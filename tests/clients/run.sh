@@ -47,7 +47,8 @@ ready || { echo "the program is not ready after 30 s:"; tail -40 "$log"; exit 1;
 
 "$venv/bin/python" tests/clients/check_openapi.py "http://127.0.0.1:$api" "http://127.0.0.1:$market"
 # The same requests each time. Below the 200 a second that the program takes from one client; a WebSocket is no request.
-"$venv/bin/schemathesis" run "http://127.0.0.1:$api/openapi.json" --checks all --max-examples "${REST_EXAMPLES:-25}" --seed 7 \
+# Whether a password is weak, a link was used or a number has its check digits no schema can say: such refusals are no findings.
+"$venv/bin/schemathesis" run "http://127.0.0.1:$api/openapi.json" --checks all --exclude-checks positive_data_acceptance --max-examples "${REST_EXAMPLES:-25}" --seed 7 \
   --rate-limit 150/s --exclude-path-regex '^/ws/' || { tail -40 "$log"; exit 1; }
 
 "$venv/bin/python" tests/clients/soak.py --url "ws://127.0.0.1:$market/ws/v2" --seconds "${SOAK_SECONDS:-40}" --mbo --slow-reader \

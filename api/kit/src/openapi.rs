@@ -120,6 +120,34 @@ pub fn describe_error(path: &str, item: &mut PathItem, error: &DescribedError) {
     }
 }
 
+/// Adds what an operation may answer to a body that it does not read.
+fn describe_body_errors(path: &str, item: &mut PathItem) {
+    let PathItem { post, put, patch, delete, .. } = item;
+    let with_body =
+        [post, put, patch, delete].into_iter().flatten().filter(|operation| operation.request_body.is_some());
+    let errors = [
+        (
+            413,
+            "PAYLOAD_TOO_LARGE",
+            "The body is longer than this path takes.",
+            "the body is longer than this path takes",
+        ),
+        (
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "The body is not JSON.",
+            "the body must be JSON: send `Content-Type: application/json`",
+        ),
+    ];
+    for operation in with_body {
+        for (status, code, when, message) in errors {
+            let error = DescribedError { status, code, when, message, details: json!({}) };
+            let responses = &mut operation.responses.responses;
+            responses.entry(status.to_string()).or_insert_with(|| RefOr::T(error_response(path, &error)));
+        }
+    }
+}
+
 /// `spec` with what all paths have in common, the health pages, and the description itself.
 pub(crate) fn complete(mut spec: OpenApi) -> OpenApi {
     spec.paths.paths = std::mem::take(&mut spec.paths.paths)
@@ -129,6 +157,7 @@ pub(crate) fn complete(mut spec: OpenApi) -> OpenApi {
     for (path, item) in &mut spec.paths.paths {
         if path.starts_with("/api/v1/") {
             common_errors().iter().for_each(|error| describe_error(path, item, error));
+            describe_body_errors(path, item);
         }
     }
     for (path, what) in actuator::PATHS {
