@@ -160,7 +160,9 @@ fn d3_users_redis_away_makes_limits_stricter_and_opens_no_door() {
         .map(|_| try_ask("POST", bist.api, "/api/v1/auth/login", None, Some(&guess)).expect("an answer").0)
         .collect();
     let let_in = statuses.iter().filter(|&&status| status == 401).count();
-    assert!((1..=5).contains(&let_in) && statuses.iter().all(|status| [401, 429].contains(status)), "{statuses:?}");
+    // 503 is a database that a machine under load does not answer in time: it opens no door either.
+    let is_refusal = |status: &u16| [401, 429, 503].contains(status);
+    assert!((1..=5).contains(&let_in) && statuses.iter().all(is_refusal), "{statuses:?}");
     assert!(common::get(bist.api, "/readyz").contains("Redis"), "health says it");
     servers.fault("revive", "redis");
     wait_for("health", Duration::from_secs(20), || (!common::get(bist.api, "/readyz").contains("Redis")).then_some(()));
