@@ -3,6 +3,7 @@
 //! Runs on the reader's own thread (fan-out, view): may allocate when something new appears, never touches a
 //! socket or a clock, and never invents: what a gap swallowed stays marked until a snapshot replaces it.
 
+mod index_of;
 mod levels;
 mod order_slab;
 mod orders;
@@ -15,6 +16,7 @@ use crate::candle::{Candle, Candles, Interval};
 use crate::doubt::Doubt;
 use crate::memory::prefetch;
 use crate::phase::Phase;
+use crate::replica::index_of::IndexOf;
 pub use crate::replica::levels::{Change, Kind, Levels};
 use crate::replica::order_slab::OrderSlab;
 pub use crate::replica::orders::{OrderView, Orders};
@@ -65,41 +67,6 @@ const SEEN: usize = 4 * LOOK_AHEAD;
 #[inline(always)]
 pub fn prefetch_beside<T>(thing: &T) {
     prefetch(slice::from_ref(thing), 0);
-}
-
-/// The index of each book by its number.
-#[derive(Debug, Default)]
-struct IndexOf {
-    /// By book number, as far as numbers are small; grows with them.
-    direct: Vec<BookIndex>,
-    others: HashMap<u32, BookIndex>,
-}
-
-impl IndexOf {
-    const DIRECT_MAX: usize = 1 << 17;
-    const UNKNOWN: BookIndex = BookIndex(u32::MAX);
-
-    #[inline(always)]
-    fn get(&self, book_id: u32) -> Option<BookIndex> {
-        let index = match self.direct.get(book_id as usize) {
-            Some(&index) => index,
-            None if (book_id as usize) < Self::DIRECT_MAX => Self::UNKNOWN,
-            None => self.others.get(&book_id).copied().unwrap_or(Self::UNKNOWN),
-        };
-        (index != Self::UNKNOWN).then_some(index)
-    }
-
-    fn set(&mut self, book_id: u32, index: BookIndex) {
-        let at = book_id as usize;
-        if at >= Self::DIRECT_MAX {
-            self.others.insert(book_id, index);
-            return;
-        }
-        if at >= self.direct.len() {
-            self.direct.resize((at + 1).next_power_of_two(), Self::UNKNOWN);
-        }
-        self.direct[at] = index;
-    }
 }
 
 /// A reader's copy of all books.

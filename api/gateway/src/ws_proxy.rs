@@ -4,13 +4,13 @@
 //! subscriptions and slow readers are the market-data server's business: two buffers of 8 KiB are all that waits here.
 //! When one side closes, the other has `close_timeout` to do so too. Never tries twice.
 
-use std::net::{Ipv4Addr, SocketAddr};
+mod config;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use api_kit::error::{ApiError, AsIs};
-use api_kit::limits::Limit;
 use api_kit::paced::Paced;
 use api_kit::principal::Peer;
 use api_kit::shutdown::Shutdown;
@@ -29,57 +29,13 @@ use tokio::time::timeout;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use crate::ws_proxy::config::WsProxyConfig;
+
 /// The header by which the market-data server of this process knows the gateway.
 const FORWARDER: HeaderName = HeaderName::from_static("x-bist-forwarder");
 
 /// A connection that is open when the process stops has this long to close.
 const GOODBYE: Duration = Duration::from_millis(200);
-
-/// Where the proxy leads, and its bounds.
-#[derive(Clone, Debug)]
-pub struct WsProxyConfig {
-    /// Where the market-data server listens.
-    pub market_data: SocketAddr,
-    /// What the market-data server knows this gateway by, when it is in this process: then it believes where a client is.
-    pub forwarder: Option<HeaderValue>,
-    /// Open WebSockets; beyond, 503.
-    pub connections_max: usize,
-    /// Time for the market-data server to accept a connection.
-    pub connect_timeout: Duration,
-    /// Time for it to answer the upgrade.
-    pub answer_timeout: Duration,
-    /// Time that one direction has after the other has ended.
-    pub close_timeout: Duration,
-    /// Time that a write to it may wait.
-    pub write_timeout: Duration,
-}
-
-impl Default for WsProxyConfig {
-    fn default() -> Self {
-        Self {
-            market_data: SocketAddr::from((Ipv4Addr::LOCALHOST, 8083)),
-            forwarder: None,
-            connections_max: 512,
-            connect_timeout: Duration::from_secs(2),
-            answer_timeout: Duration::from_secs(5),
-            close_timeout: Duration::from_secs(5),
-            write_timeout: Duration::from_secs(30),
-        }
-    }
-}
-
-impl WsProxyConfig {
-    /// The limits as they stand.
-    #[must_use]
-    pub fn limits(&self) -> Vec<Limit> {
-        vec![
-            Limit::of("ws_proxy.connections_max", self.connections_max, "WebSockets", "503 TOO_MANY_CONNECTIONS"),
-            Limit::of_time("ws_proxy.connect_timeout", self.connect_timeout, "502 UPSTREAM_UNAVAILABLE"),
-            Limit::of_time("ws_proxy.answer_timeout", self.answer_timeout, "504 UPSTREAM_TIMEOUT"),
-            Limit::of_time("ws_proxy.close_timeout", self.close_timeout, "a half-closed connection is cut"),
-        ]
-    }
-}
 
 /// The state of the proxy.
 pub struct WsProxy {
